@@ -1,0 +1,139 @@
+//! Integer reads and writes at offsets that cannot be wrong.
+//!
+//! Two families. The `*_le::<OFF>` / `*_be::<OFF>` functions take an array and a constant offset: an offset
+//! outside the array does not compile, and no bounds check is left in the program. The `*_at` functions take a
+//! slice and an offset known only at run time and answer `None` outside it.
+//! Not handled: bit fields and alignment; callers mask for themselves.
+
+macro_rules! int_access {
+    ($ty:ty, $n:literal, $get_le:ident, $get_be:ident, $put_le:ident, $put_be:ident, $le_at:ident, $be_at:ident) => {
+        #[doc = concat!("Returns the little-endian `", stringify!($ty), "` at the constant byte offset `OFF`.")]
+        #[inline]
+        #[must_use]
+        pub const fn $get_le<const OFF: usize, const LEN: usize>(bytes: &[u8; LEN]) -> $ty {
+            <$ty>::from_le_bytes(array::<OFF, $n, LEN>(bytes))
+        }
+        #[doc = concat!("Returns the big-endian `", stringify!($ty), "` at the constant byte offset `OFF`.")]
+        #[inline]
+        #[must_use]
+        pub const fn $get_be<const OFF: usize, const LEN: usize>(bytes: &[u8; LEN]) -> $ty {
+            <$ty>::from_be_bytes(array::<OFF, $n, LEN>(bytes))
+        }
+        #[doc = concat!("Writes `value` as a little-endian `", stringify!($ty), "` at the constant byte offset `OFF`.")]
+        #[inline]
+        pub const fn $put_le<const OFF: usize, const LEN: usize>(bytes: &mut [u8; LEN], value: $ty) {
+            put_array::<OFF, $n, LEN>(bytes, value.to_le_bytes());
+        }
+        #[doc = concat!("Writes `value` as a big-endian `", stringify!($ty), "` at the constant byte offset `OFF`.")]
+        #[inline]
+        pub const fn $put_be<const OFF: usize, const LEN: usize>(bytes: &mut [u8; LEN], value: $ty) {
+            put_array::<OFF, $n, LEN>(bytes, value.to_be_bytes());
+        }
+        #[doc = concat!("Returns the little-endian `", stringify!($ty), "` at `offset`, or `None` outside the slice.")]
+        #[inline]
+        #[must_use]
+        pub fn $le_at(bytes: &[u8], offset: usize) -> Option<$ty> {
+            Some(<$ty>::from_le_bytes(*bytes.get(offset..)?.first_chunk::<$n>()?))
+        }
+        #[doc = concat!("Returns the big-endian `", stringify!($ty), "` at `offset`, or `None` outside the slice.")]
+        #[inline]
+        #[must_use]
+        pub fn $be_at(bytes: &[u8], offset: usize) -> Option<$ty> {
+            Some(<$ty>::from_be_bytes(*bytes.get(offset..)?.first_chunk::<$n>()?))
+        }
+    };
+}
+
+/// Returns the `N` bytes at the constant offset `OFF`.
+#[inline]
+#[must_use]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the constant assertion proves OFF + N <= LEN when this is compiled"
+)]
+pub const fn array<const OFF: usize, const N: usize, const LEN: usize>(bytes: &[u8; LEN]) -> [u8; N] {
+    const { assert!(OFF + N <= LEN, "offset outside the structure") };
+    let mut out = [0; N];
+    let mut i = 0;
+    while i < N {
+        out[i] = bytes[OFF + i];
+        i += 1;
+    }
+    out
+}
+
+/// Writes the `N` bytes of `value` at the constant offset `OFF`.
+#[inline]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the constant assertion proves OFF + N <= LEN when this is compiled"
+)]
+pub const fn put_array<const OFF: usize, const N: usize, const LEN: usize>(
+    bytes: &mut [u8; LEN],
+    value: [u8; N],
+) {
+    const { assert!(OFF + N <= LEN, "offset outside the structure") };
+    let mut i = 0;
+    while i < N {
+        bytes[OFF + i] = value[i];
+        i += 1;
+    }
+}
+
+int_access!(u8, 1, u8_le, u8_be, put_u8_le, put_u8_be, u8_le_at, u8_be_at);
+int_access!(u16, 2, u16_le, u16_be, put_u16_le, put_u16_be, u16_le_at, u16_be_at);
+int_access!(u32, 4, u32_le, u32_be, put_u32_le, put_u32_be, u32_le_at, u32_be_at);
+int_access!(u64, 8, u64_le, u64_be, put_u64_le, put_u64_be, u64_le_at, u64_be_at);
+int_access!(i16, 2, i16_le, i16_be, put_i16_le, put_i16_be, i16_le_at, i16_be_at);
+
+/// Returns `len` bytes from `offset`, or `None` when they are not all inside the slice.
+#[inline]
+#[must_use]
+pub fn slice_at(bytes: &[u8], offset: usize, len: usize) -> Option<&[u8]> {
+    bytes.get(offset..)?.get(..len)
+}
+
+/// Returns the bytes before the first NUL, or all of them.
+#[inline]
+#[must_use]
+pub fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|b| *b == 0).next().unwrap_or(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constant_offset_reads_both_byte_orders() {
+        let b = [1, 2, 3, 4, 5, 6, 7, 8];
+        assert_eq!(u32_le::<1, 8>(&b), 0x0504_0302);
+        assert_eq!(u32_be::<1, 8>(&b), 0x0203_0405);
+        assert_eq!(array::<6, 2, 8>(&b), [7, 8]);
+    }
+
+    #[test]
+    fn run_time_offset_outside_is_none() {
+        assert_eq!(u16_le_at(&[1, 2, 3], 1), Some(0x0302));
+        assert_eq!(u16_le_at(&[1, 2, 3], 2), None);
+        assert_eq!(u16_le_at(&[1, 2, 3], usize::MAX), None);
+        assert_eq!(slice_at(&[1, 2, 3], 1, usize::MAX), None);
+    }
+
+    #[test]
+    fn put_then_get_is_identity() {
+        let mut b = [0; 8];
+        put_u16_be::<6, 8>(&mut b, 0xABCD);
+        assert_eq!(b, [0, 0, 0, 0, 0, 0, 0xAB, 0xCD]);
+        assert_eq!(u16_be::<6, 8>(&b), 0xABCD);
+    }
+
+    #[test]
+    fn until_nul_without_nul_is_everything() {
+        assert_eq!(until_nul(b"ab\0c"), b"ab");
+        assert_eq!(until_nul(b"ab"), b"ab");
+        assert_eq!(until_nul(b""), b"");
+    }
+}

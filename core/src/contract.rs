@@ -1,0 +1,9 @@
+//! What two programs must agree on: a name stands here once and is used by both sides.
+
+pub mod boot_status;
+pub mod cmdline_keys;
+pub mod image_meta;
+pub mod labels;
+pub mod paths;
+#[cfg(feature = "alloc")]
+pub mod system_ini;

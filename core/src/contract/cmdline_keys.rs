@@ -1,0 +1,22 @@
+//! Words of the kernel command line that genpack programs write and read.
+
+/// `root=systemimg:<UUID>` or `root=systemimg:auto`; also `root=/dev/vda`.
+pub const ROOT: &str = "root";
+/// Prefix of the value of [`ROOT`] that names a boot partition.
+pub const ROOT_SYSTEMIMG: &str = "systemimg:";
+/// The value after [`ROOT_SYSTEMIMG`] that asks for a search.
+pub const ROOT_AUTO: &str = "auto";
+/// Seconds to wait for the boot device; 1 to 180, else [`RD_TIMEOUT_DEFAULT`].
+pub const RD_TIMEOUT: &str = "rd.timeout";
+/// Default of [`RD_TIMEOUT`], seconds.
+pub const RD_TIMEOUT_DEFAULT: u32 = 15;
+/// Largest accepted value of [`RD_TIMEOUT`], seconds.
+pub const RD_TIMEOUT_MAX: u32 = 180;
+/// Do not mount the data partition; on for the bare word and any value but `0`, `no`, `off`.
+pub const TRANSIENT: &str = "genpack.transient";
+/// Name of the image file to boot instead of `system.img`; a base name only.
+pub const IMAGE: &str = "genpack.image";
+/// Allow an interactive shell when stage 1 fails.
+pub const SHELL: &str = "genpack.shell";
+/// Log every operation of the init.
+pub const DEBUG: &str = "genpack.debug";

@@ -1,0 +1,44 @@
+//! Paths that stage 1, stage 2, the updater and the image builder all rely on (see `docs/contract.md`).
+
+/// Tmpfs directory that outlives the initramfs: everything stage 1 leaves for later.
+pub const RUN_INITRAMFS: &str = "/run/initramfs";
+/// The boot partition (FAT, or the ISO), mounted by stage 1.
+pub const BOOT: &str = "/run/initramfs/boot";
+/// The SquashFS, read-only.
+pub const RO: &str = "/run/initramfs/ro";
+/// The data partition, or the tmpfs that stands in for it.
+pub const RW: &str = "/run/initramfs/rw";
+/// Overlay upperdir, relative to [`RW`].
+pub const UPPER: &str = "root";
+/// Overlay workdir, relative to [`RW`].
+pub const WORK: &str = "work";
+/// Where stage 1 assembles the root before it switches to it.
+pub const SYSROOT: &str = "/sysroot";
+/// The configuration file, relative to the boot partition (or to [`RW`] where there is none).
+pub const SYSTEM_INI: &str = "system.ini";
+/// What the owner reads when `system.ini` had findings, beside it.
+pub const SYSTEM_INI_REPORT: &str = "system.ini.report.txt";
+/// Marker of an unclean shutdown on the boot partition: created by stage 1, removed by the shutdown stage.
+pub const BOOTTIME: &str = "boottime.txt";
+/// The system image on the boot partition.
+pub const SYSTEM_IMG: &str = "system.img";
+/// The system image on the data partition (4 GiB and more).
+pub const SYSTEM_ON_DATA: &str = "system";
+/// `key=value` lines about this boot.
+pub const BOOT_STATUS: &str = "/run/genpack/boot-status";
+/// The log of this boot's stages, complete.
+pub const INIT_LOG_RUN: &str = "/run/genpack/init.log";
+/// The log of the last boot, on the persistent layer.
+pub const INIT_LOG: &str = "/var/log/genpack-init.log";
+/// PID 1 of the image: stage 2.
+pub const STAGE2: &str = "/usr/bin/genpack-init";
+/// What stage 2 starts.
+pub const INIT: &str = "/sbin/init";
+/// Kernel inside an image.
+pub const IMAGE_KERNEL: &str = "/boot/kernel";
+/// Initramfs inside an image.
+pub const IMAGE_INITRAMFS: &str = "/boot/initramfs";
+/// Metadata directory inside an image.
+pub const IMAGE_META: &str = "/.genpack";
+/// Loader files inside an image, read by the installer.
+pub const IMAGE_LOADERS: &str = "/usr/lib/genpack-install";

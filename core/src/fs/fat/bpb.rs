@@ -1,0 +1,1 @@
+//! BIOS parameter block: parse.

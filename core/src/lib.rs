@@ -1,0 +1,57 @@
+//! Formats of the genpack toolchain, shared by the static PID 1, the boot tooling and the host.
+//!
+//! # Map of the house
+//! | room | holds |
+//! |---|---|
+//! | [`bytes`], [`source`], [`error`], [`units`] | reads at proven offsets, positional input, error classes, conversions |
+//! | [`text`] | JSON5 events with spans, the INI dialect of `system.ini`, the kernel command line, diagnostics |
+//! | [`disk`] | MBR and GPT partition tables |
+//! | [`fs`] | superblock probes, the FAT emitter, the SquashFS reader |
+//! | [`kernel`] | kernel image headers, guest architecture, `modules.dep` and `modules.alias` |
+//! | [`archive`] | cpio newc, the initramfs format |
+//! | [`contract`] | what two programs must agree on: paths, labels, keys, boot status |
+//!
+//! # Laws
+//! - Bytes are hostile: no input panics, loops without end or allocates without a bound.
+//! - No `unsafe`, no indexing, no `as`, no unchecked arithmetic, no unwrap.
+//! - Nothing found is `None`; truncated, corrupt and unsupported are three different errors.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+pub mod archive;
+pub mod bytes;
+pub mod contract;
+pub mod disk;
+pub mod error;
+pub mod fs;
+pub mod kernel;
+#[cfg(feature = "_fuzz")]
+pub mod replay;
+pub mod source;
+pub mod text;
+pub mod units;

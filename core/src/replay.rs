@@ -1,0 +1,52 @@
+//! Fuzz bodies as plain functions: the fuzzer calls them, and `tests/replay_*.rs` calls them on stable Rust with
+//! seeds and with mutations of the seeds. A body returns normally for every input; it panics only when a law of the
+//! format is broken.
+#![allow(clippy::panic, clippy::missing_panics_doc)]
+
+use std::vec::Vec;
+
+pub mod disk;
+pub mod kernel;
+pub mod squashfs;
+pub mod text;
+
+/// Runs `body` on the seed and on `rounds` reproducible mutations of it: flipped, replaced, inserted, cut and
+/// repeated bytes, up to eight a round.
+pub fn mutate(seed: &[u8], rounds: u32, body: impl Fn(&[u8])) {
+    let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
+    // xorshift64*: any generator with a long period serves, the runs must only repeat exactly.
+    let mut random = move |bound: usize| {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let value = state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
+        usize::try_from(value).unwrap_or(0).checked_rem(bound).unwrap_or(0)
+    };
+    body(seed);
+    for _ in 0..rounds {
+        let mut bytes: Vec<u8> = seed.into();
+        for _ in 0..=random(8) {
+            let at = random(bytes.len().max(1));
+            let value = u8::try_from(random(256)).unwrap_or(0);
+            match random(6) {
+                0 | 1 => {
+                    if let Some(b) = bytes.get_mut(at) {
+                        *b ^= 1_u8.rotate_left(u32::from(value & 7));
+                    }
+                }
+                2 => {
+                    if let Some(b) = bytes.get_mut(at) {
+                        *b = value;
+                    }
+                }
+                3 => bytes.insert(at.min(bytes.len()), value),
+                4 => bytes.truncate(at),
+                _ => {
+                    let copy: Vec<u8> = bytes.iter().skip(at).take(16).copied().collect();
+                    bytes.extend_from_slice(&copy);
+                }
+            }
+        }
+        body(&bytes);
+    }
+}

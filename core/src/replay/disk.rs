@@ -1,0 +1,1 @@
+//! Bodies for partition tables, probes and the FAT emitter.

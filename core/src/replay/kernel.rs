@@ -1,0 +1,1 @@
+//! Bodies for kernel images and module tables.

@@ -1,0 +1,1 @@
+//! Bodies for the SquashFS reader.

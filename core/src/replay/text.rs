@@ -1,0 +1,1 @@
+//! Bodies for JSON5, INI and the kernel command line.

@@ -1,0 +1,6 @@
+//! Text formats: JSON5, the INI dialect of `system.ini`, the kernel command line, and what we say about them.
+
+pub mod diagnostic;
+pub mod ini;
+pub mod json5;
+pub mod kernel_cmdline;

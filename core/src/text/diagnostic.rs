@@ -1,0 +1,97 @@
+//! Places in a text and findings about them.
+//!
+//! A span is two byte offsets; line and column are computed only when a person is to read them.
+
+/// A range of byte offsets in a text: `start` inclusive, `end` exclusive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// Returns the span between two byte offsets.
+    #[must_use]
+    pub const fn new(start: u32, end: u32) -> Self {
+        Self { start, end }
+    }
+}
+
+/// Line and column of a byte offset, both counted from 1; the column counts characters, not bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+impl Position {
+    /// Returns the position of the byte `offset` in `text`; an offset past the end is the end.
+    #[must_use]
+    pub fn of(text: &[u8], offset: u32) -> Self {
+        let end = crate::units::usize_from_u32(offset).min(text.len());
+        let before = text.get(..end).unwrap_or(text);
+        let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i.saturating_add(1));
+        let lines = before.iter().filter(|b| **b == b'\n').count();
+        // Why: UTF-8 continuation bytes (10xxxxxx) do not begin a character.
+        let columns = before.get(line_start..).unwrap_or(&[]).iter().filter(|b| **b & 0xC0 != 0x80).count();
+        Self {
+            line: u32::try_from(lines.saturating_add(1)).unwrap_or(u32::MAX),
+            column: u32::try_from(columns.saturating_add(1)).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing; the value is used.
+    Note,
+    /// Probably not what was meant; a default or the nearest reading is used.
+    Warning,
+    /// The document cannot be used.
+    Error,
+}
+
+impl Severity {
+    /// Returns the lower-case word that is printed before the message.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One finding about a text.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Where.
+    pub span: Span,
+    /// How bad.
+    pub severity: Severity,
+    /// What, in plain words, without the place.
+    pub message: alloc::string::String,
+    /// What to do, when we know.
+    pub hint: Option<alloc::string::String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn position_counts_lines_and_characters() {
+        let text = "a\nあb\n".as_bytes();
+        assert_eq!(Position::of(text, 0), Position { line: 1, column: 1 });
+        assert_eq!(Position::of(text, 2), Position { line: 2, column: 1 });
+        assert_eq!(Position::of(text, 5), Position { line: 2, column: 2 });
+        assert_eq!(Position::of(text, 99), Position { line: 3, column: 1 });
+    }
+}

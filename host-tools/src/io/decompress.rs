@@ -1,0 +1,1 @@
+//! Decompressors for SquashFS images.

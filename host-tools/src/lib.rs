@@ -1,0 +1,35 @@
+//! The engineer's side of genpack: builds, flashes, runs and looks at immutable Linux OS images.
+//!
+//! # Map of the house
+//! | room | holds |
+//! |---|---|
+//! | [`cli`] | argument types, one file per verb group; the dispatch |
+//! | [`command_error`], [`ui`], [`ctx`], [`runner`] | exit codes and hints, the only printer, derived paths, the only way to run a program |
+//! | [`io`] | one adaptor per file: atomic files, decompression, verification |
+//! | [`model`] | `genpack.json5` → artifact → effective configuration |
+//! | [`container`] | namespaces, overlayfs, systemd-nspawn |
+//! | [`lower`], [`upper`], [`initramfs`], [`pack`] | the phases of a build |
+//! | [`disk`], [`flash`] | layouts and how they are written |
+//! | [`look`] | verbs that only read: `json5`, `ini`, `probe`, `ls`, `cat` |
+//! | [`vm`] | machines: names, kernels out of images, the command line |
+//! | [`dev`] | hidden verbs: loaders |
+//!
+//! Rooms decide in `plan.rs` (pure) and act in `run.rs` (dumb). Lower rooms never print and never parse flags.
+
+pub mod cli;
+pub mod command_error;
+pub mod container;
+pub mod ctx;
+pub mod dev;
+pub mod disk;
+pub mod flash;
+pub mod initramfs;
+pub mod io;
+pub mod look;
+pub mod lower;
+pub mod model;
+pub mod pack;
+pub mod runner;
+pub mod ui;
+pub mod upper;
+pub mod vm;

@@ -1,0 +1,202 @@
+//! The only printer of the program: answers on stdout, everything else on stderr.
+//!
+//! With `--json` stdout carries one document, or JSON lines with an `event` key for long work, and no human text.
+//! Progress is a bar on a terminal and one plain line per step in a log.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::command_error::{CommandError, Snippet};
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Prints for a person or for a program.
+#[derive(Debug)]
+pub struct Ui {
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    color: bool,
+    terminal: bool,
+}
+
+impl Ui {
+    /// Returns a printer for these options.
+    #[must_use]
+    pub fn new(json: bool, quiet: bool, verbose: bool, color: Color) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let color = match color {
+            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none(),
+            Color::Always => true,
+            Color::Never => false,
+        };
+        Self { json, quiet, verbose, color, terminal }
+    }
+
+    /// Tells whether answers are JSON.
+    #[must_use]
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints one line of the answer of a verb for a person; nothing with `--json`.
+    pub fn answer(&self, line: impl Display) {
+        if !self.json {
+            out(&format!("{line}\n"));
+        }
+    }
+
+    /// Writes raw bytes of the answer (a file's content).
+    ///
+    /// # Errors
+    /// When stdout is closed.
+    pub fn answer_bytes(&self, bytes: &[u8]) -> std::io::Result<()> {
+        std::io::stdout().lock().write_all(bytes)
+    }
+
+    /// Prints the answer of a verb as one JSON document.
+    pub fn document(&self, value: &serde_json::Value) {
+        out(&format!("{value:#}\n"));
+    }
+
+    /// Prints one JSON line `{"event":<name>,…fields}` when `--json` was given.
+    pub fn event(&self, name: &str, fields: serde_json::Value) {
+        if self.json {
+            let mut object = serde_json::Map::new();
+            object.insert("event".into(), name.into());
+            if let serde_json::Value::Object(fields) = fields {
+                object.extend(fields);
+            }
+            out(&format!("{}\n", serde_json::Value::Object(object)));
+        }
+    }
+
+    /// Prints a line about a step of long work.
+    pub fn step(&self, line: impl Display) {
+        if !self.quiet {
+            eprintln!("{} {line}", self.paint("36", "::"));
+        }
+        self.event("step", serde_json::json!({"message": line.to_string()}));
+    }
+
+    /// Prints a detail, only with `-v`.
+    pub fn detail(&self, line: impl Display) {
+        if self.verbose {
+            eprintln!("   {line}");
+        }
+    }
+
+    /// Prints a warning, with a hint when there is one.
+    pub fn warning(&self, line: impl Display, hint: Option<&str>) {
+        eprintln!("{}: {line}", self.paint("33", "warning"));
+        if let Some(hint) = hint {
+            eprintln!("  hint: {hint}");
+        }
+    }
+
+    /// Prints a warning about a place in a text file.
+    pub fn warning_at(&self, message: &str, snippet: &Snippet, hint: Option<&str>) {
+        eprintln!("{}: {message}", self.paint("33", "warning"));
+        eprintln!("{snippet}");
+        if let Some(hint) = hint {
+            eprintln!("  hint: {hint}");
+        }
+    }
+
+    /// Prints an error.
+    pub fn error(&self, error: &CommandError) {
+        for line in &error.tail {
+            eprintln!("  | {line}");
+        }
+        eprintln!("{}: {error}", self.paint("31", "error"));
+        if let Some(snippet) = &error.snippet {
+            eprintln!("{snippet}");
+        }
+        if let Some(hint) = &error.hint {
+            eprintln!("  hint: {hint}");
+        }
+    }
+
+    /// Returns a progress display for `total` units (bytes) of the named work.
+    #[must_use]
+    pub fn progress(&self, name: &str, total: u64) -> Progress {
+        Progress {
+            name: name.to_owned(),
+            total,
+            done: 0,
+            started: Instant::now(),
+            painted: None,
+            terminal: self.terminal && !self.quiet && !self.json,
+        }
+    }
+
+    /// Asks a question on the terminal; anything but `y` or `yes` (any case) is no, also the end of the input.
+    #[must_use]
+    pub fn confirm(&self, question: impl Display) -> bool {
+        eprint!("{question} [y/N] ");
+        let mut answer = String::new();
+        match std::io::stdin().read_line(&mut answer) {
+            Ok(n) if n > 0 => matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"),
+            _ => {
+                eprintln!();
+                false
+            }
+        }
+    }
+
+    fn paint(&self, code: &str, word: &str) -> String {
+        if self.color { format!("\x1b[1;{code}m{word}\x1b[0m") } else { word.to_owned() }
+    }
+}
+
+/// A bar on a terminal: name, percent, rate, time left. Nothing in a log: steps speak there.
+#[derive(Debug)]
+pub struct Progress {
+    name: String,
+    total: u64,
+    done: u64,
+    started: Instant,
+    painted: Option<Instant>,
+    terminal: bool,
+}
+
+impl Progress {
+    /// Counts `n` more units.
+    pub fn add(&mut self, n: u64) {
+        self.done = self.done.saturating_add(n);
+        let due = self.painted.is_none_or(|t| t.elapsed() > Duration::from_millis(100));
+        if self.terminal && due {
+            self.painted = Some(Instant::now());
+            let seconds = self.started.elapsed().as_secs_f64().max(0.001);
+            let rate = self.done as f64 / seconds;
+            let left = (self.total.saturating_sub(self.done)) as f64 / rate.max(1.0);
+            let percent = self.done.saturating_mul(100) / self.total.max(1);
+            eprint!("\r\x1b[K{} {percent:3} %  {:.1} MB/s  {left:.0} s left", self.name, rate / 1e6);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.painted.is_some() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+/// A closed pipe behind us (`… | head`) is not an error of ours.
+fn out(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
