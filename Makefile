@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh Debian 12: `make demo` and `make test`.
+
+.PHONY: help demo test test-full bench fuzz init build setup clean
+
+help:
+	@echo "make demo       from nothing to a booted appliance (installs, builds, flashes, boots, reports)"
+	@echo "make test       every test, boots included (what .ci/run calls)"
+	@echo "make test-full  the longer matrices too"
+	@echo "make bench      figures against peers of the same run"
+	@echo "make fuzz       cargo-fuzz on every format (FUZZ_SECONDS=60 each)"
+	@echo "make init       target/init/<arch>/genpack-init"
+	@echo "make build      target/release/genpack-host and the init"
+
+setup:
+	@tools/setup.sh demo
+
+setup-test:
+	@tools/setup.sh test
+
+init:
+	@tools/build-init.sh
+
+build: init
+	cargo build --release --locked -p genpack-host
+
+demo: setup build
+	@tools/demo.sh
+
+test: setup-test
+	./ci.sh all
+
+test-full: setup-test
+	./ci.sh full
+
+bench: setup-test build
+	@tools/bench.sh
+
+fuzz: setup-test
+	@tools/fuzz.sh
+
+clean:
+	rm -rf target demo artifacts/*/work artifacts/*/*.squashfs

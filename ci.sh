@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# The only CI: workflows and the Makefile call one step of it each.
+#   ./ci.sh quick|fmt|lint|deps|test|replay|init|vm|fuzz|all|full
+set -euo pipefail
+cd "$(dirname "$0")"
+
+# Warnings fail in CI and only there: a half-finished change may be tried out locally.
+[ "${CI:-}" != true ] || export RUSTFLAGS="${RUSTFLAGS:-} -Dwarnings"
+
+say() { printf '\n== %s\n' "$*"; }
+need() { # STEP PROGRAM...: true when the programs are there; in CI their absence is a failure
+  local step=$1 program; shift
+  for program in "$@"; do
+    if ! $program --version >/dev/null 2>&1; then
+      [ "${CI:-}" != true ] || { echo "error: $step needs $program" >&2; exit 1; }
+      echo "-- $step skipped: no $program"; return 1
+    fi
+  done
+}
+
+fmt() { say fmt; ! need fmt "cargo fmt" || cargo fmt --all --check; }
+
+lint() {
+  say lint
+  ! need lint "cargo clippy" || {
+    cargo clippy --locked --all-targets --all-features -- -Dwarnings
+    cargo clippy --locked -p genpack-tests --all-targets -- -Dwarnings
+    cargo clippy --locked -p genpack-init-static --no-default-features --lib --tests -- -Dwarnings
+  }
+  # Unsafe code lives in rooms of its own; the formats and the pure rooms have none.
+  local strays
+  strays=$(git ls-files '*.rs' | grep -vE '(^|/)sys(/|\.rs$)|^qemu/src/process\.rs$|^init-static/memfns/' \
+    | xargs grep -nE '\bunsafe (\{|fn|impl|extern)|#\[unsafe' || true)
+  [ -z "$strays" ] || { printf 'error: unsafe code outside sys/:\n%s\n' "$strays" >&2; exit 1; }
+}
+
+# Who may use whom, checked against this list (see CONTRIBUTING.md, "Dependency direction").
+deps() {
+  say deps
+  local package allowed uses
+  while read -r package allowed; do
+    uses=$(cargo tree --locked -p "$package" -e normal --depth 1 --prefix none --no-dedupe \
+      | sed '1d; s/ .*//' | sort -u | tr '\n' ' ')
+    for use in $uses; do
+      case " $allowed " in *" $use "*) ;; *) echo "error: $package must not use $use" >&2; exit 1 ;; esac
+    done
+    echo "$package: ${uses:-nothing}"
+  done < <(grep -vE '^(#|$)' tools/allowed-deps.txt)
+}
+
+# Floors 1 to 3: unit, golden, differential (foreign tools judge), and the fuzz bodies on stable Rust.
+tests() {
+  say "unit, golden, differential"
+  cargo test --locked --workspace --exclude genpack-tests --exclude genpack-init-static --all-features
+  cargo test --locked -p genpack-init-static --no-default-features --lib
+}
+
+init() { say "genpack-init"; tools/build-init.sh; }
+
+# Floor 5: machines that boot.
+vm() {
+  say "booted machines"
+  cargo build --locked --release -p genpack-host
+  cargo test --locked -p genpack-tests -- --nocapture --test-threads 1
+}
+
+fuzz() { say fuzz; tools/fuzz.sh; }
+
+case "${1:-quick}" in
+  quick) fmt; lint; deps; tests ;;
+  fmt | lint | deps | init | vm | fuzz) "$1" ;;
+  test) tests ;;
+  all) fmt; lint; deps; init; tests; vm ;;
+  full) fmt; lint; deps; init; tests; vm; GENPACK_TEST_FULL=1 vm; fuzz ;;
+  *) sed -n '2,3p' "$0" >&2; exit 2 ;;
+esac
