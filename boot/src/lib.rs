@@ -1,1 +1,38 @@
-//! Placeholder.
+//! How a genpack disk boots: the GRUB script, the bytes of a BIOS loader, the files of a boot partition.
+//!
+//! Pure: everything here returns bytes and placements; the host decides where they go and writes them.
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`bios_embed`] | LBA 0 and the gap behind it, from GRUB's `boot.img` and `core.img` |
+//! | [`grub_cfg`] | our GRUB script, the modules that it needs, the empty environment block |
+//! | [`esp`] | which loader file goes to which path of the boot partition |
+//!
+//! Not handled yet: El Torito, boards without GRUB, the counting of boot attempts.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod bios_embed;
