@@ -32,7 +32,10 @@
     )
 )]
 
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
 pub mod bios_embed;
+pub mod esp;
+pub mod grub_cfg;

@@ -1,0 +1,50 @@
+//! Our script and our environment block, read by GRUB's own tools.
+#![allow(clippy::print_stderr, reason = "a skipped test says why")]
+
+use std::process::{Command, Stdio};
+
+use genpack_boot::grub_cfg;
+
+/// Returns false, and says why, when the tool is missing; fails instead where everything must be there.
+fn present(tool: &str) -> bool {
+    let found =
+        Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    assert!(found || std::env::var_os("CI").is_none_or(|v| v != "true"), "{tool} is not installed");
+    if !found {
+        eprintln!("skipped: {tool} is not installed");
+    }
+    found
+}
+
+fn scratch(name: &str, bytes: &[u8]) -> std::path::PathBuf {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn script_parses_in_grub() {
+    if !present("grub-script-check") {
+        return;
+    }
+    let path = scratch("grub.cfg", grub_cfg::SCRIPT.as_bytes());
+    let output = Command::new("grub-script-check").arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn environment_block_is_editable_by_grub() {
+    if !present("grub-editenv") {
+        return;
+    }
+    let path = scratch("grubenv", &grub_cfg::environment_block());
+    let run = |arguments: &[&str]| {
+        let output = Command::new("grub-editenv").arg(&path).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(run(&["list"]), "");
+    run(&["set", "default=transient"]);
+    assert_eq!(run(&["list"]), "default=transient\n");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 1024);
+}
