@@ -44,4 +44,4 @@ echo ":: installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-have_cargo || { echo "error: no Rust 1.95 or newer after the installation; install it from https://rustup.rs" >&2; exit 1; }
+have_cargo || { echo "error: no Rust 1.95 or newer after the installation; install a current Rust with rustup" >&2; exit 1; }
