@@ -1,0 +1,165 @@
+//! What dosfstools and mtools say about our FAT volumes.
+#![cfg(feature = "alloc")]
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+
+use genpack_core::fs::fat::emit::{DosTime, Entry, EntryKind, Label, Options, plan};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// Tells whether a program is there; its absence is an error on the machines that must test everything.
+fn have(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    assert!(found || std::env::var_os("CI").is_none_or(|v| v != "true"), "{program} is missing");
+    if !found {
+        println!("skipped: {program} is not installed");
+    }
+    found
+}
+
+/// Returns bytes that no two files share.
+fn content(name: &str, len: u64) -> Vec<u8> {
+    let seed = 0x9E37_79B9_7F4A_7C15u64;
+    let mut state = name.bytes().fold(seed, |s, b| (s ^ u64::from(b)).wrapping_mul(0x100_0000_01B3));
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        })
+        .collect()
+}
+
+fn write(path: &Path, total: u64, options: &Options, files: &[(&str, u64)]) {
+    let entries: Vec<Entry<'_>> = files
+        .iter()
+        .map(|(path, bytes)| Entry { path, kind: EntryKind::File(*bytes), modified: options.modified })
+        .collect();
+    let volume = plan(total, options, &entries).unwrap();
+    let file = File::create(path).unwrap();
+    file.set_len(total).unwrap();
+    for extent in volume.metadata() {
+        file.write_all_at(&extent.bytes, extent.offset).unwrap();
+    }
+    for (index, (name, bytes)) in files.iter().enumerate() {
+        if let Some(offset) = volume.file_offset(index) {
+            file.write_all_at(&content(name, *bytes), offset).unwrap();
+        }
+    }
+}
+
+fn options(sector_bytes: u32) -> Options {
+    Options {
+        sector_bytes,
+        cluster_bytes: None,
+        label: Label::new("GENPACK"),
+        serial: 0x2026_1121,
+        hidden_sectors: 2048,
+        modified: DosTime::from_unix(1_709_210_096),
+    }
+}
+
+const FILES: [(&str, u64); 9] = [
+    ("system.img", 100_001),
+    ("efi/boot/bootx64.efi", 4_096),
+    ("efi/boot/bootia32.efi", 1),
+    ("boot/grub/grub.cfg", 0),
+    ("KERNEL.IMG", 513),
+    ("a long name with blanks.conf", 77),
+    ("a long name with blanks too.conf", 78),
+    ("thirteen.unit", 5),
+    ("日本語/ファイル.txt", 3_000),
+];
+
+#[test]
+fn volumes_of_all_sizes_pass_fsck() {
+    if !have("fsck.fat") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("fat.img");
+    let sizes = [
+        MIB,
+        MIB + 512,
+        3 * MIB,
+        16 * MIB + 5 * KIB,
+        17 * MIB,
+        33 * MIB,
+        34 * MIB,
+        66 * MIB,
+        260 * MIB,
+        512 * MIB,
+        1023 * MIB,
+        GIB,
+        1100 * MIB,
+        32 * GIB + 7 * KIB,
+        // fsck.fat reads both tables whole; its own time grows with them.
+        512 * GIB,
+        2048 * GIB,
+    ];
+    for sector in [512, 4096] {
+        for label in [None, Label::new("GENPACK")] {
+            for total in
+                sizes.into_iter().filter(|total| *total < 2 * GIB || (label.is_some() && sector == 512))
+            {
+                write(&image, total, &Options { label, ..options(sector) }, &FILES);
+                let output = Command::new("fsck.fat").arg("-n").arg(&image).output().unwrap();
+                let said = String::from_utf8_lossy(&output.stdout).into_owned();
+                let what = format!("{total} bytes, sectors of {sector}:\n{said}");
+                assert!(output.status.success(), "{what}");
+                // The version, and "N files, used/all clusters": nothing else.
+                assert_eq!(said.lines().count(), 2, "{what}");
+                assert!(said.contains(" files, "), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn mtools_read_back_the_same_bytes() {
+    if !have("mcopy") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("fat.img");
+    for (total, sector) in [(MIB, 512), (20 * MIB, 512), (64 * MIB, 512), (600 * MIB, 512), (300 * MIB, 4096)]
+    {
+        write(&image, total, &options(sector), &FILES);
+        for (name, bytes) in FILES {
+            let output = Command::new("mcopy")
+                .env("LC_ALL", "C.UTF-8")
+                .args(["-i", image.to_str().unwrap(), &format!("::/{name}"), "-"])
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(output.stdout == content(name, bytes), "{name} of {total}");
+        }
+        let listed =
+            Command::new("mdir").args(["-/", "-i", image.to_str().unwrap(), "::/"]).output().unwrap();
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        for expected in
+            ["Volume in drive : is GENPACK", "2026-1121", "system.img", "bootx64.efi", "2024-02-29  12:34"]
+        {
+            assert!(listed.contains(expected), "{expected}:\n{listed}");
+        }
+    }
+}
+
+#[test]
+fn directory_of_a_thousand_long_names_passes_fsck() {
+    if !have("fsck.fat") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("fat.img");
+    let names: Vec<String> = (0..1000).map(|i| format!("entries/a long entry name {i} ünï.conf")).collect();
+    let files: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 9)).collect();
+    write(&image, 64 * MIB, &options(512), &files);
+    let output = Command::new("fsck.fat").arg("-n").arg(&image).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("1002 files") && said.lines().count() == 2, "{said}");
+}
