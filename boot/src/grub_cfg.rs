@@ -10,7 +10,10 @@ pub const SCRIPT: &str = include_str!("../grub/grub.cfg");
 /// Where the core for a BIOS looks for its script: the first MBR partition of the disk that was booted.
 pub const CORE_PREFIX: &str = "(,msdos1)/boot/grub";
 
-/// Path of the script inside the standalone EFI program.
+/// Where the EFI program looks for its script and its modules: its own memory disk.
+pub const STANDALONE_PREFIX: &str = "(memdisk)/boot/grub";
+
+/// Path of the script inside that memory disk.
 pub const STANDALONE_SCRIPT: &str = "boot/grub/grub.cfg";
 
 /// Modules linked into the standalone EFI program; its memory disk has all the others.

@@ -1,1 +1,3 @@
-//! (room dev)
+//! Hidden verbs: what the toolchain makes for itself.
+
+pub mod loaders;
