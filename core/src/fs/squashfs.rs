@@ -1,1 +1,56 @@
-//! SquashFS 4.0.
+//! SquashFS 4.0: the read-only file system of a system image.
+//!
+//! Defined by the kernel's `fs/squashfs/squashfs_fs.h`
+//! (<https://github.com/torvalds/linux/blob/master/fs/squashfs/squashfs_fs.h>); on-disk fields keep its names. All
+//! numbers are little-endian. [`FileSystem`] reads it through [`crate::source::ReadAt`] with the caller's buffers
+//! and the caller's [`Decompress`]: nothing is allocated, so it serves a PID 1 as well as a desktop tool.
+//!
+//! | room | holds |
+//! |---|---|
+//! | `superblock` | the 96 bytes at offset 0; every range is checked there |
+//! | `metadata` | blocks of at most 8 KiB that carry inodes, directories and tables |
+//! | `table` | two-level tables: ids, fragments, export |
+//! | `inode`, `dir` | all fourteen inode types; directory listings |
+//! | `data`, `fragment` | a regular file's bytes |
+//! | `lookup` | paths, with symbolic links that never leave the root |
+//!
+//! What bounds the work on hostile bytes: metadata is read forwards only and every table has an end, so no listing
+//! and no block list can be longer than the image pays for; a path has at most [`MAX_PATH`] bytes and follows at
+//! most [`MAX_LINKS`] links. A directory may still contain itself: who walks the tree bounds the depth.
+//!
+//! Not handled: versions before 4.0, big-endian images, the values of extended attributes (an inode keeps its xattr
+//! index), the compressor options (no decompressor needs them), the index of an extended directory (listings are
+//! read from their start).
+
+mod compressor;
+mod data;
+mod dir;
+mod error;
+mod file_system;
+mod fragment;
+mod id_table;
+mod inode;
+mod lookup;
+mod metadata;
+mod superblock;
+mod table;
+
+pub use compressor::{Compressor, Decompress, DecompressError};
+pub use data::{BlockBuffers, OpenFile};
+pub use dir::{DirEntry, DirReader, Name};
+pub use error::{Error, Table};
+pub use file_system::FileSystem;
+pub use fragment::Fragment;
+pub use inode::{Device, Directory, FileType, Inode, InodeRef, Node, RegularFile, Symlink};
+pub use lookup::{MAX_LINKS, MAX_PATH};
+pub use metadata::MetadataBlock;
+pub use superblock::{Flags, MAGIC, Superblock};
+
+/// Largest data block, 1 MiB: `SQUASHFS_FILE_MAX_SIZE`.
+pub const MAX_BLOCK_SIZE: u32 = 1 << 20;
+/// Smallest data block, 4 KiB: `block_log` 12 is the least that any writer makes.
+pub const MIN_BLOCK_SIZE: u32 = 1 << 12;
+/// Longest name in a directory: `SQUASHFS_NAME_LEN`.
+pub const MAX_NAME: usize = 256;
+/// Longest target of a symbolic link: the kernel refuses more than a page.
+pub const MAX_SYMLINK: u32 = 4096;

@@ -1,15 +1,50 @@
 //! A system image on the host: the SquashFS that a build makes and that `flash` and `vm run` read.
+//!
+//! The format is read by `core::fs::squashfs`; here are the buffers, the decompressors and words for a person. One
+//! image may be used by several threads, which take turns block by block. Not handled: extended attributes.
 
+use std::collections::HashSet;
+use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use genpack_core::fs::squashfs::{
+    BlockBuffers, Device, Error, FileSystem, FileType, Inode, InodeRef, MAX_SYMLINK, MetadataBlock, Node,
+    OpenFile, Superblock,
+};
 use genpack_core::kernel::arch::Arch;
+use genpack_core::source::ReadError;
 
-use crate::command_error::{CommandError, Result};
+use super::decompress::Decompressors;
+use crate::command_error::{CommandError, Context, Result};
+
+/// Metadata blocks that are kept decompressed: 512 KiB, enough that a walk in order reads each block about once.
+const METADATA_BLOCKS: usize = 64;
+/// Most entries of one directory: more is an attack on memory, not a directory.
+const MAX_DIR_ENTRIES: usize = 1 << 20;
+/// Deepest directory that [`SystemImage::walk`] enters: `PATH_MAX` holds no deeper one.
+const MAX_DEPTH: usize = 2048;
+/// Longest file in `/.genpack`, in bytes.
+const MAX_META: u64 = 4096;
+/// How much is read at a time when a file is copied, in bytes: at least one block, at most 1 MiB.
+const COPY_BYTES: usize = 1 << 20;
 
 /// An open system image; having one proves that its superblock is sound and that the file is not truncated.
 #[derive(Debug)]
-pub struct SystemImage {}
+pub struct SystemImage {
+    path: PathBuf,
+    superblock: Superblock,
+    open: Mutex<Open>,
+}
+
+type Fs = FileSystem<File, Decompressors, Vec<MetadataBlock>>;
+
+#[derive(Debug)]
+struct Open {
+    fs: Fs,
+    buffers: BlockBuffers<Vec<u8>>,
+}
 
 /// What `/.genpack` of an image says.
 #[derive(Clone, Debug, Default)]
@@ -24,25 +59,89 @@ pub struct Meta {
     pub variant: Option<String>,
 }
 
+/// What `stat` says about one name in the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name; the root's is empty.
+    pub name: Vec<u8>,
+    /// What it is.
+    pub file_type: FileType,
+    /// Permission bits with set-uid, set-gid and sticky.
+    pub mode: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Size in bytes: of the content, the link's target, the directory's listing; 0 for the rest.
+    pub size: u64,
+    /// Modification time, seconds since 1970.
+    pub mtime: u32,
+    /// Number of names.
+    pub nlink: u32,
+    /// Inode number; hard links share it.
+    pub inode_number: u32,
+    /// Device number of a device.
+    pub device: Option<Device>,
+    /// Target of a symbolic link.
+    pub target: Option<Vec<u8>>,
+}
+
+impl Entry {
+    /// Tells whether it is a directory.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.file_type == FileType::Directory
+    }
+}
+
 impl SystemImage {
     /// Opens the image.
     ///
     /// # Errors
     /// When it is not a SquashFS 4.0, is truncated, or uses a compressor we cannot read.
     pub fn open(path: &Path) -> Result<Self> {
-        Err(CommandError::failed(format!("not written yet: {}", path.display())))
+        let name = path.display();
+        let file = File::open(path).with_context(|| format!("opening {name}"))?;
+        let cache = vec![MetadataBlock::EMPTY; METADATA_BLOCKS];
+        let fs = FileSystem::open(file, Decompressors::default(), cache).map_err(|e| match e {
+            Error::Magic(_) => CommandError::failed(format!("{name} is not a SquashFS"))
+                .hint("a system image is made by genpack-host build"),
+            Error::Truncated { needs, has } => {
+                CommandError::failed(format!("{name} is truncated: needs {needs} bytes, has {has}"))
+                    .hint("copy or build it again")
+            }
+            Error::Read { .. } => damaged(e).context(format!("opening {name}")),
+            _ => CommandError::failed(e.to_string())
+                .context(format!("{name} is not a SquashFS that can be read here")),
+        })?;
+        let superblock = *fs.superblock();
+        let block = || vec![0; superblock.block_size as usize];
+        let buffers = BlockBuffers::new(block(), block());
+        Ok(Self { path: path.to_owned(), superblock, open: Mutex::new(Open { fs, buffers }) })
+    }
+
+    /// Returns the path that it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the superblock.
+    #[must_use]
+    pub const fn superblock(&self) -> &Superblock {
+        &self.superblock
     }
 
     /// Returns the bytes that the image occupies (the file may be padded beyond).
     #[must_use]
     pub fn bytes_used(&self) -> u64 {
-        0
+        self.superblock.bytes_used
     }
 
     /// Returns the name of the compressor: `gzip`, `lzma`, `lzo`, `xz`, `lz4` or `zstd`.
     #[must_use]
     pub fn compression(&self) -> &'static str {
-        "gzip"
+        self.superblock.compressor.name()
     }
 
     /// Reads `/.genpack`.
@@ -50,38 +149,294 @@ impl SystemImage {
     /// # Errors
     /// When there is no such directory: then this is no genpack image.
     pub fn meta(&self) -> Result<Meta> {
-        Ok(Meta::default())
+        if !self.stat("/.genpack")?.is_some_and(|e| e.is_directory()) {
+            let what = format!("{} is not a genpack image: it has no /.genpack", self.path.display());
+            return Err(CommandError::failed(what).hint("a system image is made by genpack-host build"));
+        }
+        let word = |name: &str| -> Result<Option<String>> {
+            let bytes = self.read(&format!("/.genpack/{name}"), MAX_META)?;
+            Ok(bytes.and_then(|b| String::from_utf8_lossy(&b).split_whitespace().next().map(str::to_owned)))
+        };
+        Ok(Meta {
+            arch: word("arch")?.and_then(|name| Arch::from_name(&name)),
+            artifact: word("artifact")?,
+            profile: word("profile")?,
+            variant: word("variant")?,
+        })
     }
 
     /// Tells whether a path exists; symbolic links are followed inside the image.
     ///
     /// # Errors
     /// When the image is corrupt.
-    pub fn exists(&self, _path: &str) -> Result<bool> {
-        Ok(false)
+    pub fn exists(&self, path: &str) -> Result<bool> {
+        let found = self.lock().fs.lookup(path.as_bytes());
+        found.map(|inode| inode.is_some()).map_err(|e| self.error(path, e))
+    }
+
+    /// Returns what is at a path, `None` when there is nothing; links are followed inside the image.
+    ///
+    /// # Errors
+    /// When the image is corrupt.
+    pub fn stat(&self, path: &str) -> Result<Option<Entry>> {
+        self.stat_with(path, Fs::lookup)
+    }
+
+    /// As [`SystemImage::stat`], but a link at the end is the answer itself.
+    ///
+    /// # Errors
+    /// When the image is corrupt.
+    pub fn stat_no_follow(&self, path: &str) -> Result<Option<Entry>> {
+        self.stat_with(path, Fs::lookup_no_follow)
+    }
+
+    fn stat_with(
+        &self,
+        path: &str,
+        lookup: impl FnOnce(&mut Fs, &[u8]) -> Result<Option<Inode>, Error>,
+    ) -> Result<Option<Entry>> {
+        let name = path.rsplit('/').find(|c| !c.is_empty()).unwrap_or_default();
+        let mut open = self.lock();
+        let found = lookup(&mut open.fs, path.as_bytes());
+        let entry = found.and_then(|i| i.map(|i| entry(&mut open.fs, name.into(), &i)).transpose());
+        entry.map_err(|e| self.error(path, e))
     }
 
     /// Returns a regular file's content, `None` when there is no such file; links are followed inside the image.
     ///
     /// # Errors
     /// When the image is corrupt or the file is larger than `limit` bytes.
-    pub fn read(&self, _path: &str, _limit: u64) -> Result<Option<Vec<u8>>> {
-        Ok(None)
+    pub fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let mut open = self.lock();
+        let Some(file) = regular_file(&mut open.fs, path).map_err(|e| self.error(path, e))? else {
+            return Ok(None);
+        };
+        let size = file.size();
+        let len = usize::try_from(size).ok().filter(|_| size <= limit).ok_or_else(|| {
+            let what = format!("it has {size} bytes, more than {limit}");
+            CommandError::failed(what).context(self.reading(path))
+        })?;
+        let mut bytes = vec![0; len];
+        let n = open.read_at(file, 0, &mut bytes).map_err(|e| self.error(path, e))?.1;
+        bytes.truncate(n);
+        Ok(Some(bytes))
     }
 
     /// Copies a regular file's content, in constant memory, and returns its length.
     ///
     /// # Errors
     /// When there is no such file, the image is corrupt, or `to` cannot be written.
-    pub fn copy(&self, _path: &str, _to: &mut dyn Write) -> Result<u64> {
-        Ok(0)
+    pub fn copy(&self, path: &str, to: &mut dyn Write) -> Result<u64> {
+        let found = regular_file(&mut self.lock().fs, path).map_err(|e| self.error(path, e))?;
+        let Some(mut file) = found else {
+            let what = match self.stat(path)? {
+                None => "there is no such file",
+                Some(e) if e.is_directory() => "it is a directory",
+                Some(_) => "it is not a regular file",
+            };
+            return Err(CommandError::failed(what).context(self.reading(path)));
+        };
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut offset = 0;
+        loop {
+            // Why: the image is not locked while `to` is written, which may take as long as it likes.
+            let (next, n) =
+                self.lock().read_at(file, offset, &mut buffer).map_err(|e| self.error(path, e))?;
+            if n == 0 {
+                return Ok(offset);
+            }
+            let bytes = buffer.get(..n).unwrap_or_default();
+            to.write_all(bytes).with_context(|| format!("copying {path} out of {}", self.path.display()))?;
+            file = next;
+            offset += n as u64;
+        }
     }
 
     /// Returns the names in a directory, sorted; `None` when there is no such directory.
     ///
     /// # Errors
     /// When the image is corrupt.
-    pub fn list(&self, _directory: &str) -> Result<Option<Vec<String>>> {
-        Ok(None)
+    pub fn list(&self, directory: &str) -> Result<Option<Vec<String>>> {
+        let entries = self.entries(directory)?;
+        let name = |e: Entry| String::from_utf8_lossy(&e.name).into_owned();
+        Ok(entries.map(|entries| entries.into_iter().map(name).collect()))
+    }
+
+    /// Returns what is in a directory, sorted by name; `None` when there is no such directory.
+    ///
+    /// # Errors
+    /// When the image is corrupt.
+    pub fn entries(&self, directory: &str) -> Result<Option<Vec<Entry>>> {
+        let mut open = self.lock();
+        let entries = open.fs.lookup(directory.as_bytes()).and_then(|inode| match inode {
+            Some(Inode { node: Node::Directory(d), .. }) => read_dir(&mut open.fs, &d).map(Some),
+            _ => Ok(None),
+        });
+        let entries = entries.map_err(|e| self.error(directory, e))?;
+        Ok(entries.map(|entries| entries.into_iter().map(|(_, entry)| entry).collect()))
+    }
+
+    /// Visits everything below the root in order of names, a directory before its content; the path has no leading
+    /// slash.
+    ///
+    /// # Errors
+    /// When the image is corrupt, a directory contains itself, or `visit` fails.
+    pub fn walk(&self, visit: &mut dyn FnMut(&[u8], &Entry) -> Result<()>) -> Result<()> {
+        let failed = |path: &[u8], e| self.error(&String::from_utf8_lossy(path), e);
+        let root = self.superblock.root_inode;
+        let mut seen = HashSet::from([root]);
+        // What is still to be visited, the next one last; a directory's entries replace it.
+        let mut stack = vec![(Vec::new(), 0, root, None::<Entry>)];
+        while let Some((path, depth, inode, entry)) = stack.pop() {
+            if let Some(entry) = &entry {
+                visit(&path, entry)?;
+                if !entry.is_directory() {
+                    continue;
+                }
+            }
+            if depth > MAX_DEPTH || (depth > 0 && !seen.insert(inode)) {
+                let what = "a directory contains itself, or too many others";
+                return Err(CommandError::failed(what).context(self.reading(&String::from_utf8_lossy(&path))));
+            }
+            let mut open = self.lock();
+            let entries = match open.fs.inode(inode) {
+                Ok(Inode { node: Node::Directory(d), .. }) => read_dir(&mut open.fs, &d),
+                Ok(_) => Ok(Vec::new()),
+                Err(e) => Err(e),
+            };
+            drop(open);
+            for (inode, entry) in entries.map_err(|e| failed(&path, e))?.into_iter().rev() {
+                let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
+                let child = [&path, separator, &entry.name].concat();
+                stack.push((child, depth + 1, inode, Some(entry)));
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // Why: nothing here breaks when a thread that held it died; caches are filled last.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reading(&self, path: &str) -> String {
+        format!("reading {path} in {}", self.path.display())
+    }
+
+    fn error(&self, path: &str, e: Error) -> CommandError {
+        damaged(e).context(self.reading(path))
+    }
+}
+
+impl Open {
+    /// Reads from `offset` and returns the file as it is positioned then, and how many bytes were read.
+    fn read_at(
+        &mut self,
+        mut file: OpenFile,
+        offset: u64,
+        out: &mut [u8],
+    ) -> Result<(OpenFile, usize), Error> {
+        let n = file.read_at(&mut self.fs, &mut self.buffers, offset, out)?;
+        Ok((file, n))
+    }
+}
+
+fn regular_file(fs: &mut Fs, path: &str) -> Result<Option<OpenFile>, Error> {
+    Ok(fs.lookup(path.as_bytes())?.and_then(|inode| match inode.node {
+        Node::RegularFile(file) => Some(OpenFile::new(file)),
+        _ => None,
+    }))
+}
+
+fn read_dir(
+    fs: &mut Fs,
+    directory: &genpack_core::fs::squashfs::Directory,
+) -> Result<Vec<(InodeRef, Entry)>, Error> {
+    let mut reader = directory.entries();
+    let mut names = Vec::new();
+    while let Some(found) = reader.next(fs)? {
+        if names.len() == MAX_DIR_ENTRIES {
+            return Err(Error::DirCount(u32::try_from(MAX_DIR_ENTRIES).unwrap_or(u32::MAX)));
+        }
+        names.push((found.inode, found.name.to_vec()));
+    }
+    // Why: mksquashfs sorts, but the format does not make it so; our answers are in one order always.
+    names.sort_by(|a, b| a.1.cmp(&b.1));
+    let mut entries = Vec::with_capacity(names.len());
+    for (inode_ref, name) in names {
+        let inode = fs.inode(inode_ref)?;
+        entries.push((inode_ref, entry(fs, name, &inode)?));
+    }
+    Ok(entries)
+}
+
+fn entry(fs: &mut Fs, name: Vec<u8>, inode: &Inode) -> Result<Entry, Error> {
+    let (uid, gid) = fs.owner(inode)?;
+    let (mut size, mut device, mut target) = (0, None, None);
+    match inode.node {
+        Node::Directory(d) => size = u64::from(d.size),
+        Node::RegularFile(f) => size = f.size,
+        Node::Symlink(link) => {
+            let mut buffer = [0; MAX_SYMLINK as usize];
+            target = Some(fs.read_link(&link, &mut buffer)?.to_vec());
+            size = u64::from(link.len);
+        }
+        Node::BlockDevice(d) | Node::CharDevice(d) => device = Some(d),
+        Node::Fifo | Node::Socket => {}
+    }
+    Ok(Entry {
+        name,
+        file_type: inode.node.file_type(),
+        mode: inode.mode,
+        uid,
+        gid,
+        size,
+        mtime: inode.mtime,
+        nlink: inode.nlink,
+        inode_number: inode.number,
+        device,
+        target,
+    })
+}
+
+fn damaged(e: Error) -> CommandError {
+    match e {
+        Error::Read { at, error: ReadError::Io(errno) } => {
+            let why = std::io::Error::from_raw_os_error(errno);
+            CommandError::failed(format!("reading at byte {at}: {why}"))
+        }
+        Error::TooManyLinks | Error::PathTooLong => CommandError::failed(e.to_string()),
+        _ => CommandError::failed(e.to_string()).hint("the image is damaged: copy or build it again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn image_may_be_shared_by_threads() {
+        fn is_shareable<T: Send + Sync>() {}
+        is_shareable::<SystemImage>();
+    }
+
+    #[test]
+    fn file_that_is_no_squashfs_is_named_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut superblock = vec![0; 96];
+        superblock[..4].copy_from_slice(b"hsqs");
+        for (name, bytes, words) in [
+            ("empty", &b""[..], "is not a SquashFS"),
+            ("text", b"hello, this is no image", "is not a SquashFS"),
+            ("cut", b"hsqs\0\0\0\0", "is truncated: needs 96 bytes, has 8"),
+            ("zeros", &superblock, "SquashFS version 0.0, only 4.0 is supported"),
+        ] {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let error = SystemImage::open(&path).unwrap_err().to_string();
+            assert!(error.contains(&*path.to_string_lossy()) && error.contains(words), "{error}");
+        }
+        let error = SystemImage::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("Is a directory"), "{error}");
     }
 }

@@ -1,0 +1,217 @@
+//! Everything that can be wrong with a SquashFS, one variant per cause.
+
+use super::compressor::{Compressor, DecompressError};
+use crate::error::Class;
+use crate::source::ReadError;
+
+/// The tables of a SquashFS, named as in the superblock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Inodes.
+    Inode,
+    /// Directory listings.
+    Directory,
+    /// Fragment blocks.
+    Fragment,
+    /// Inode number to inode reference; for NFS.
+    Export,
+    /// User and group ids.
+    Id,
+    /// Extended attributes.
+    Xattr,
+}
+
+impl core::fmt::Display for Table {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Inode => "inode table",
+            Self::Directory => "directory table",
+            Self::Fragment => "fragment table",
+            Self::Export => "export table",
+            Self::Id => "id table",
+            Self::Xattr => "xattr table",
+        })
+    }
+}
+
+/// Why a SquashFS, or a part of it, was not read. `at` is a byte offset in the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The first four bytes are not `hsqs`; their value, 0 when there are fewer.
+    Magic(u32),
+    /// The source is smaller than the file system says.
+    Truncated {
+        /// Bytes that the file system occupies.
+        needs: u64,
+        /// Bytes that there are.
+        has: u64,
+    },
+    /// Not version 4.0.
+    Version {
+        /// `s_major`.
+        major: u16,
+        /// `s_minor`.
+        minor: u16,
+    },
+    /// An unknown compressor id.
+    Compressor(u16),
+    /// A block size that is no power of two between 4 KiB and 1 MiB, or does not match its logarithm.
+    BlockSize {
+        /// `block_size`.
+        size: u32,
+        /// `block_log`.
+        log: u16,
+    },
+    /// A table that lies outside the file system or not behind its predecessor.
+    TableStart {
+        /// Which.
+        table: Table,
+        /// Where the superblock puts it.
+        at: u64,
+    },
+    /// An index into a table that has fewer entries.
+    TableIndex {
+        /// Which.
+        table: Table,
+        /// The index.
+        index: u32,
+    },
+    /// A metadata block outside its table.
+    MetadataRange {
+        /// Start of the metadata block.
+        at: u64,
+    },
+    /// A metadata block whose length is 0 or more than 8 KiB.
+    MetadataLength {
+        /// Start of the metadata block.
+        at: u64,
+        /// Its length, in bytes, compressed or not.
+        length: u64,
+    },
+    /// An offset behind the end of a metadata block.
+    MetadataOffset {
+        /// Start of the metadata block.
+        at: u64,
+        /// The offset into its uncompressed bytes.
+        offset: u64,
+    },
+    /// An unknown inode type.
+    InodeType(u16),
+    /// A symbolic link whose target is longer than [`super::MAX_SYMLINK`], or empty.
+    SymlinkLength(u32),
+    /// A directory header that announces more entries than the format allows.
+    DirCount(u32),
+    /// A directory entry that is cut off by the end of its listing.
+    DirEnd,
+    /// A directory entry of an unknown type.
+    DirEntryType(u16),
+    /// A name in a directory that is too long, or holds a `/` or NUL, or is `.` or `..`.
+    DirEntryName,
+    /// A data block length that is longer than a block.
+    BlockLength {
+        /// Start of the block.
+        at: u64,
+        /// The length word as stored.
+        word: u32,
+    },
+    /// A data block that holds another number of bytes than its place in the file needs.
+    BlockContent {
+        /// Start of the block.
+        at: u64,
+        /// Bytes that it should hold.
+        needs: u64,
+        /// Bytes that it holds.
+        has: u64,
+    },
+    /// An offset that overflows 64 bits or lies behind the file system's end.
+    Range {
+        /// The offset.
+        at: u64,
+    },
+    /// A buffer that the caller brought is too small.
+    Buffer {
+        /// Bytes, or metadata blocks, that are needed.
+        needs: usize,
+    },
+    /// A path that is longer than [`super::MAX_PATH`] after its links are put in, or as deep.
+    PathTooLong,
+    /// More than [`super::MAX_LINKS`] symbolic links on one path.
+    TooManyLinks,
+    /// A compressed block that could not be decompressed.
+    Decompress {
+        /// Start of the block.
+        at: u64,
+        /// Which compressor made it.
+        compressor: Compressor,
+        /// Why.
+        error: DecompressError,
+    },
+    /// The source could not be read.
+    Read {
+        /// Where.
+        at: u64,
+        /// Why.
+        error: ReadError,
+    },
+}
+
+impl Error {
+    /// Returns what kind of failure this is.
+    #[must_use]
+    pub fn class(self) -> Class {
+        match self {
+            Self::Magic(_) => Class::BadMagic,
+            Self::Truncated { .. } => Class::Truncated,
+            Self::Version { .. }
+            | Self::Compressor(_)
+            | Self::Decompress { error: DecompressError::Unsupported, .. } => Class::Unsupported,
+            Self::Buffer { .. }
+            | Self::PathTooLong
+            | Self::TooManyLinks
+            | Self::Decompress { error: DecompressError::Memory, .. } => Class::Limit,
+            Self::Read { error, .. } => error.into(),
+            _ => Class::Corrupt,
+        }
+    }
+}
+
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::Magic(found) => write!(f, "not a SquashFS (magic {found:#010x})"),
+            Self::Truncated { needs, has } => write!(f, "truncated: needs {needs} bytes, has {has}"),
+            Self::Version { major, minor } => {
+                write!(f, "SquashFS version {major}.{minor}, only 4.0 is supported")
+            }
+            Self::Compressor(id) => write!(f, "unknown compressor {id}"),
+            Self::BlockSize { size, log } => write!(f, "bad block size {size} (logarithm {log})"),
+            Self::TableStart { table, at } => write!(f, "the {table} cannot start at {at}"),
+            Self::TableIndex { table, index } => write!(f, "the {table} has no entry {index}"),
+            Self::MetadataRange { at } => write!(f, "metadata block at {at} is outside its table"),
+            Self::MetadataLength { at, length } => {
+                write!(f, "metadata block at {at} has a bad length ({length})")
+            }
+            Self::MetadataOffset { at, offset } => {
+                write!(f, "metadata block at {at} has no byte {offset}")
+            }
+            Self::InodeType(kind) => write!(f, "unknown inode type {kind}"),
+            Self::SymlinkLength(n) => write!(f, "a symbolic link's target has {n} bytes"),
+            Self::DirCount(n) => write!(f, "a directory header announces {n} entries"),
+            Self::DirEnd => f.write_str("a directory entry is cut off"),
+            Self::DirEntryType(kind) => write!(f, "a directory entry has type {kind}"),
+            Self::DirEntryName => f.write_str("a directory entry has an illegal name"),
+            Self::BlockLength { at, word } => write!(f, "data block at {at} has a bad length ({word:#x})"),
+            Self::BlockContent { at, needs, has } => {
+                write!(f, "data block at {at} holds {has} bytes instead of {needs}")
+            }
+            Self::Range { at } => write!(f, "offset {at} is outside the file system"),
+            Self::Buffer { needs } => write!(f, "a buffer is too small, {needs} needed"),
+            Self::PathTooLong => f.write_str("the path is too long"),
+            Self::TooManyLinks => f.write_str("too many symbolic links"),
+            Self::Decompress { at, compressor, error } => write!(f, "{compressor} block at {at}: {error}"),
+            Self::Read { at, error } => write!(f, "reading at {at}: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

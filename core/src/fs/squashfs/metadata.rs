@@ -1,0 +1,180 @@
+//! Metadata blocks: at most 8 KiB each, one after the other, read as one forward stream.
+//!
+//! A block is a `__le16` length word (bit 15: stored uncompressed) and that many bytes. Only the last block of a
+//! table may hold less than 8 KiB, but shorter ones are accepted; empty ones are not, so every step moves forwards.
+
+use super::compressor::Decompress;
+use super::error::Error;
+use super::file_system::FileSystem;
+use crate::source::ReadAt;
+use crate::units::u64_from_usize;
+
+/// `SQUASHFS_METADATA_SIZE`.
+pub(super) const METADATA_SIZE: usize = 8192;
+/// `SQUASHFS_COMPRESSED_BIT`: the block is stored as it is.
+const UNCOMPRESSED_BIT: u16 = 1 << 15;
+
+/// Memory for one decompressed metadata block; the caller brings a few of them as a cache.
+#[derive(Clone, Debug)]
+pub struct MetadataBlock {
+    /// Start in the source; `None` when empty.
+    start: Option<u64>,
+    /// Start of the block behind it.
+    next: u64,
+    /// When it was last used, for eviction.
+    used: u64,
+    len: usize,
+    bytes: [u8; METADATA_SIZE],
+}
+
+impl MetadataBlock {
+    /// An empty slot.
+    pub const EMPTY: Self = Self { start: None, next: 0, used: 0, len: 0, bytes: [0; METADATA_SIZE] };
+
+    fn content(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}
+
+impl Default for MetadataBlock {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+/// A place in the metadata stream of one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cursor {
+    /// Start of the metadata block in the source.
+    pub(super) block: u64,
+    /// Offset into its uncompressed bytes.
+    pub(super) offset: usize,
+    /// Where the table ends: no block starts here or later.
+    pub(super) limit: u64,
+}
+
+impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
+    /// Fills `out` and moves the cursor behind it.
+    pub(super) fn read_metadata(&mut self, cursor: &mut Cursor, out: &mut [u8]) -> Result<(), Error> {
+        let mut rest = out;
+        while !rest.is_empty() {
+            let bytes = self.metadata_at(cursor)?;
+            let n = bytes.len().min(rest.len());
+            let (Some(from), Some((to, tail))) = (bytes.get(..n), rest.split_at_mut_checked(n)) else {
+                return Ok(());
+            };
+            to.copy_from_slice(from);
+            cursor.offset = cursor.offset.saturating_add(n);
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// Reads `LEN` bytes and moves the cursor behind them.
+    pub(super) fn read_metadata_array<const LEN: usize>(
+        &mut self,
+        cursor: &mut Cursor,
+    ) -> Result<[u8; LEN], Error> {
+        let mut bytes = [0; LEN];
+        self.read_metadata(cursor, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Moves the cursor forwards over `len` bytes.
+    pub(super) fn skip_metadata(&mut self, cursor: &mut Cursor, len: usize) -> Result<(), Error> {
+        let mut rest = len;
+        while rest > 0 {
+            let n = self.metadata_at(cursor)?.len().min(rest);
+            cursor.offset = cursor.offset.saturating_add(n);
+            rest = rest.saturating_sub(n);
+        }
+        Ok(())
+    }
+
+    /// Returns the bytes from the cursor to the end of its block, at least one; at a block's end the cursor first
+    /// moves to the next block.
+    fn metadata_at(&mut self, cursor: &mut Cursor) -> Result<&[u8], Error> {
+        let mut slot = self.load(cursor)?;
+        let (len, next) = self.slots().get(slot).map_or((0, 0), |s| (s.len, s.next));
+        if cursor.offset == len {
+            (cursor.block, cursor.offset) = (next, 0);
+            slot = self.load(cursor)?;
+        }
+        let (at, offset) = (cursor.block, u64_from_usize(cursor.offset));
+        let content = self.slots().get(slot).map_or(&[][..], |s| s.content());
+        content
+            .get(cursor.offset..)
+            .filter(|bytes| !bytes.is_empty())
+            .ok_or(Error::MetadataOffset { at, offset })
+    }
+
+    /// Makes sure that the cursor's block is decompressed and returns its slot.
+    fn load(&mut self, cursor: &Cursor) -> Result<usize, Error> {
+        let at = cursor.block;
+        self.clock = self.clock.saturating_add(1);
+        let clock = self.clock;
+        if let Some(slot) = self.slots().iter().position(|s| s.start == Some(at)) {
+            if let Some(s) = self.slots().get_mut(slot) {
+                s.used = clock;
+                // Why: a block may be reached through two tables; the nearer end counts.
+                if at >= cursor.limit || s.next > cursor.limit {
+                    return Err(Error::MetadataRange { at });
+                }
+            }
+            return Ok(slot);
+        }
+        let slot = self
+            .slots()
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, s)| if s.start.is_some() { s.used } else { 0 })
+            .map(|(slot, _)| slot)
+            .ok_or(Error::Buffer { needs: 1 })?;
+        self.fill(slot, cursor)?;
+        Ok(slot)
+    }
+
+    fn fill(&mut self, slot: usize, cursor: &Cursor) -> Result<(), Error> {
+        let at = cursor.block;
+        let read = |at| move |error| Error::Read { at, error };
+        let body = at.checked_add(2).filter(|body| *body < cursor.limit);
+        let body = body.ok_or(Error::MetadataRange { at })?;
+        let mut word = [0; 2];
+        self.source.read_exact_at(at, &mut word).map_err(read(at))?;
+        let word = u16::from_le_bytes(word);
+        let length = usize::from(word & !UNCOMPRESSED_BIT);
+        let bad_length = |length: usize| Error::MetadataLength { at, length: u64_from_usize(length) };
+        if length == 0 || length > METADATA_SIZE {
+            return Err(bad_length(length));
+        }
+        let next = body.checked_add(u64_from_usize(length)).filter(|next| *next <= cursor.limit);
+        let next = next.ok_or(Error::MetadataRange { at })?;
+
+        let clock = self.clock;
+        let block = self.cache.as_mut().get_mut(slot).ok_or(Error::Buffer { needs: 1 })?;
+        block.start = None;
+        let mut stored = [0; METADATA_SIZE];
+        let stored = stored.get_mut(..length).ok_or_else(|| bad_length(length))?;
+        self.source.read_exact_at(body, stored).map_err(read(body))?;
+        block.len = if word & UNCOMPRESSED_BIT == 0 {
+            let compressor = self.superblock.compressor;
+            self.decompress
+                .decompress(compressor, stored, &mut block.bytes)
+                .map_err(|error| Error::Decompress { at, compressor, error })?
+        } else {
+            if let Some(to) = block.bytes.get_mut(..length) {
+                to.copy_from_slice(stored);
+            }
+            length
+        };
+        if block.len == 0 || block.len > METADATA_SIZE {
+            return Err(bad_length(block.len));
+        }
+        (block.start, block.next, block.used) = (Some(at), next, clock);
+        Ok(())
+    }
+
+    fn slots(&mut self) -> &mut [MetadataBlock] {
+        self.cache.as_mut()
+    }
+}
