@@ -1,1 +1,182 @@
-//! Probes.
+//! Which file system is on a device, with its UUID and label as blkid spells them.
+//!
+//! One module per file system reads its superblock; this one has the order in which they are asked and the answer
+//! they share. Differentially tested against blkid. Not handled: RAID and LUKS members, partition tables (see
+//! [`crate::disk`]), and the content of a file system.
+
+use heapless::String;
+
+use crate::fs::{btrfs, ext, fat::bpb, iso9660, squashfs_magic, swap, xfs};
+use crate::guid::Guid;
+use crate::source::{ReadAt, ReadError};
+
+/// A UUID, FAT serial or ISO date: at most the 36 characters of a UUID.
+pub type Uuid = String<36>;
+/// A label; the longest is that of btrfs, 256 bytes. Bytes that are not UTF-8 are U+FFFD.
+pub type Label = String<256>;
+
+/// A kind of file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// FAT12, FAT16 or FAT32.
+    Fat(bpb::FatType),
+    /// ext without a journal and without ext4 features.
+    Ext2,
+    /// ext with a journal and without ext4 features.
+    Ext3,
+    /// ext with ext4 features.
+    Ext4,
+    /// Btrfs.
+    Btrfs,
+    /// XFS.
+    Xfs,
+    /// SquashFS 4.
+    Squashfs,
+    /// ISO 9660.
+    Iso9660,
+    /// Linux swap space.
+    Swap,
+}
+
+impl Kind {
+    /// Returns the name that blkid prints as TYPE; mount(8) takes all of them but `swap`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fat(_) => "vfat",
+            Self::Ext2 => "ext2",
+            Self::Ext3 => "ext3",
+            Self::Ext4 => "ext4",
+            Self::Btrfs => "btrfs",
+            Self::Xfs => "xfs",
+            Self::Squashfs => "squashfs",
+            Self::Iso9660 => "iso9660",
+            Self::Swap => "swap",
+        }
+    }
+}
+
+impl core::fmt::Display for Kind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a superblock says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filesystem {
+    /// Which one.
+    pub kind: Kind,
+    /// UUID as blkid spells it: a FAT serial is `1234-ABCD`, an ISO 9660 has the date of its making.
+    pub uuid: Option<Uuid>,
+    /// Label as blkid prints it, without padding.
+    pub label: Option<Label>,
+    /// Size that the superblock claims, bytes: a shorter source is truncated.
+    pub bytes: u64,
+}
+
+impl Filesystem {
+    pub(super) const fn new(kind: Kind, bytes: u64) -> Self {
+        Self { kind, uuid: None, label: None, bytes }
+    }
+
+    pub(super) fn with_guid(mut self, bytes: [u8; 16]) -> Self {
+        let guid = Guid::from_be_bytes(bytes);
+        self.uuid = (guid != Guid::NIL).then(|| print(guid)).flatten();
+        self
+    }
+
+    /// Sets the label to these bytes without what follows a NUL and without trailing blanks.
+    pub(super) fn with_label(mut self, bytes: &[u8]) -> Self {
+        let text = crate::bytes::until_nul(bytes).trim_ascii_end();
+        self.label = (!text.is_empty()).then(|| from_utf8_lossy(text));
+        self
+    }
+}
+
+/// Prints into a string that has room; `None` when it has not.
+pub(super) fn print<const N: usize>(value: impl core::fmt::Display) -> Option<String<N>> {
+    use core::fmt::Write;
+    let mut text = String::new();
+    write!(text, "{value}").ok()?;
+    Some(text)
+}
+
+fn from_utf8_lossy(bytes: &[u8]) -> Label {
+    let mut text = Label::new();
+    for chunk in bytes.utf8_chunks() {
+        // A label of 256 foreign bytes grows beyond the room; its end is cut.
+        if text.push_str(chunk.valid()).is_err() {
+            break;
+        }
+        if !chunk.invalid().is_empty() && text.push('\u{FFFD}').is_err() {
+            break;
+        }
+    }
+    text
+}
+
+type Probe<R> = fn(&R) -> Result<Option<Filesystem>, ReadError>;
+
+/// Returns the file system on `source`, or `None`: a short input is an answer, not an error.
+///
+/// # Errors
+/// [`ReadError::Io`] when the source cannot be read.
+pub fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadError> {
+    // The order matters where two signatures can be on one device, an old one that a formatter left and the new
+    // one, or one that happens to lie in the content:
+    // - SquashFS and XFS own byte 0; behind it a SquashFS has packed data, which may be anyone's superblock.
+    // - mkswap and mke2fs clear the places that the other uses, so these two never meet.
+    // - ext before btrfs: mke2fs writes nothing at 64 KiB, mkfs.btrfs clears the first 2 MiB.
+    // - FAT after them: they leave the first sector to a boot loader, whose code may have a parameter block.
+    // - ISO 9660 last: it leaves the first 32 KiB to a boot loader, and a small FAT leaves an old ISO descriptor.
+    let table: [fn(&R) -> Result<Option<Filesystem>, ReadError>; 7] =
+        [squashfs_magic::probe, xfs::probe, swap::probe, ext::probe, btrfs::probe, fat, iso9660::probe];
+    for probe in table {
+        if let Some(found) = probe(source)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn fat<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadError> {
+    let Some(sector) = source.read_array_at::<{ bpb::LEN }>(0)? else { return Ok(None) };
+    let Ok(bpb) = bpb::Bpb::parse(bpb::Raw::new(&sector)) else { return Ok(None) };
+    let mut found = Filesystem::new(Kind::Fat(bpb.fat_type), bpb.total_bytes());
+    found.uuid = bpb.serial.and_then(print);
+    if let Some(label) = bpb::volume_label::read(source, &bpb)? {
+        found = found.with_label(&label);
+    }
+    Ok(Some(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_and_foreign_inputs_are_nothing() {
+        for len in [0, 1, 100, 512, 4096, 70_000] {
+            assert_eq!(probe(&*std::vec![0_u8; len]), Ok(None), "{len} zeros");
+            assert_eq!(probe(&*std::vec![0xFF_u8; len]), Ok(None), "{len} ones");
+        }
+    }
+
+    #[test]
+    fn label_loses_padding_and_what_is_not_utf8() {
+        let label = |bytes: &[u8]| Filesystem::new(Kind::Ext4, 0).with_label(bytes).label;
+        assert_eq!(label(b"data-12\0rest").as_deref(), Some("data-12"));
+        assert_eq!(label(b"A B        ").as_deref(), Some("A B"));
+        assert_eq!(label(b"   \0"), None);
+        assert_eq!(label(b"a\xFFb").as_deref(), Some("a\u{FFFD}b"));
+        assert_eq!(label(&[0xFF; 256]).map(|l| l.len()), Some(255));
+    }
+
+    #[test]
+    fn nil_uuid_is_none() {
+        assert_eq!(Filesystem::new(Kind::Swap, 0).with_guid([0; 16]).uuid, None);
+        let uuid = Filesystem::new(Kind::Swap, 0).with_guid([0xAB; 16]).uuid;
+        assert_eq!(uuid.as_deref(), Some("abababab-abab-abab-abab-abababababab"));
+    }
+}

@@ -77,7 +77,7 @@ impl core::fmt::Display for Error {
 impl core::error::Error for Error {}
 
 /// Width of the entries of a FAT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FatType {
     /// 12 bits.
     Fat12,
