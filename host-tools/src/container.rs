@@ -1,1 +1,126 @@
-//! (room container)
+//! Commands inside a root file system: a private mount namespace, an overlayfs root, systemd-nspawn.
+//!
+//! Nothing here outlives the process: mounts live in a namespace of our own and vanish with it, however we end.
+//! Containers run as root of the host with nspawn's default capabilities; user namespaces are not used.
+
+pub mod namespaces;
+pub mod nspawn;
+pub mod overlayfs;
+pub mod root_dir;
+mod sys;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use crate::command_error::{CommandError, Context, Result};
+use crate::container::nspawn::Payload;
+use crate::container::overlayfs::{Mount, Overlay};
+use crate::container::root_dir::RootDir;
+use crate::runner::{Run, Runner};
+
+/// What nspawn and we ourselves may leave in a writable layer without being asked: mount points and host settings.
+/// Removed, when the lower layer has no such path, before the layer is called complete.
+pub const LEFTOVERS: [&str; 4] = ["/mnt/host", "/var/log/journal", "/etc/.pwd.lock", "/root/.bash_history"];
+
+/// What nspawn says on hosts whose `/run` systemd did not mount; it means nothing.
+const NOISE: &str = "Attempted to remove disk file system under";
+
+/// A root file system that commands can be run in.
+#[derive(Debug)]
+pub struct Container {
+    root: Mount,
+    tmp: Mount,
+    artifact: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Container {
+    /// Mounts the overlay and makes it ready for commands; `scratch` is an empty directory for mount points.
+    ///
+    /// Commands see the directory `artifact` as `/mnt/host` and the variables of `environment`. They share one
+    /// `/tmp`, which is gone with the container.
+    ///
+    /// # Errors
+    /// When we are not root or the kernel refuses a mount.
+    pub fn open(
+        overlay: &Overlay,
+        scratch: &Path,
+        artifact: &Path,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self> {
+        namespaces::enter_private()?;
+        let (root, tmp) = (scratch.join("root"), scratch.join("tmp"));
+        for dir in [&root, &tmp] {
+            std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+        }
+        let root = overlay.mount(&root)?;
+        let tmp = Mount::tmpfs(&tmp)?;
+        let artifact =
+            std::fs::canonicalize(artifact).with_context(|| format!("opening {}", artifact.display()))?;
+        Ok(Self { root, tmp, artifact, environment })
+    }
+
+    /// Returns the path of the mounted root, valid in this process only.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Opens the root for file operations that cannot leave it.
+    ///
+    /// # Errors
+    /// When the mount point cannot be opened.
+    pub fn root(&self) -> Result<RootDir> {
+        RootDir::open(self.root.path())
+    }
+
+    /// Runs a command to its end; all it says goes to the runner's log.
+    ///
+    /// # Errors
+    /// When it does not end with 0.
+    pub fn run(&self, runner: &Runner, payload: &Payload) -> Result<()> {
+        let run = self.command(payload, true);
+        runner.run(&run).map(drop).map_err(|mut e| {
+            e.tail.retain(|line| !line.contains(NOISE));
+            // Why: nspawn passes the status of its payload through; the payload is what failed.
+            if let Some(clause) = e.clauses.last_mut()
+                && let Some(rest) = clause.strip_prefix("systemd-nspawn failed")
+            {
+                *clause = format!("{} failed{rest}", payload.name());
+            }
+            e
+        })
+    }
+
+    /// Runs a command on the user's terminal and returns how it ended.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn interactive(&self, runner: &Runner, payload: &Payload) -> Result<ExitStatus> {
+        runner.interactive(&self.command(payload, false))
+    }
+
+    fn command(&self, payload: &Payload, piped: bool) -> Run {
+        nspawn::command(
+            &nspawn::Place {
+                root: self.root.path(),
+                binds: &[(&self.artifact, "/mnt/host"), (self.tmp.path(), "/tmp")],
+                environment: &self.environment,
+                piped,
+            },
+            payload,
+        )
+    }
+}
+
+/// Refuses to go on without root.
+///
+/// # Errors
+/// When the effective user is not root.
+pub fn require_root(what: &str) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err(CommandError::failed(format!("{what} needs root")).hint("run it with sudo"))
+    }
+}

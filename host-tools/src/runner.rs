@@ -33,6 +33,8 @@ pub struct Run {
     pub stdin: Option<Vec<u8>>,
     /// Debian package that brings the program, for the hint when it is missing.
     pub package: Option<&'static str>,
+    /// Standard output goes where standard error goes, in the order in which both were written.
+    pub merge_output: bool,
 }
 
 impl Run {
@@ -45,6 +47,7 @@ impl Run {
             cwd: None,
             stdin: None,
             package: None,
+            merge_output: false,
         }
     }
 
@@ -157,9 +160,22 @@ impl Runner {
         self.write_log(format!("+ {}\n", run.shell()).as_bytes());
         let mut command = run.command();
         command.stdin(if run.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut errors: Option<Box<dyn Read + Send>> = None;
+        if run.merge_output {
+            let (reader, writer) = std::io::pipe().context("making a pipe")?;
+            let second = writer.try_clone().context("making a pipe")?;
+            command.stdout(writer).stderr(second);
+            errors = Some(Box::new(reader));
+        } else {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
         let mut child = command.spawn().map_err(|e| run.spawn_error(&e))?;
-        let output = self.collect(&mut child, run.stdin.as_deref());
+        // Why: our own ends of the merged pipe live in the command; the reader ends only when all are closed.
+        drop(command);
+        if let Some(pipe) = child.stderr.take() {
+            errors = Some(Box::new(pipe));
+        }
+        let output = self.collect(&mut child, run.stdin.as_deref(), errors);
         let status = child.wait().with_context(|| format!("waiting for {}", run.name()))?;
         let (stdout, tail) = output;
         Ok(Output { status, stdout, tail })
@@ -173,10 +189,15 @@ impl Runner {
         run.command().status().map_err(|e| run.spawn_error(&e))
     }
 
-    fn collect(&self, child: &mut Child, stdin: Option<&[u8]>) -> (Vec<u8>, Vec<String>) {
+    fn collect(
+        &self,
+        child: &mut Child,
+        stdin: Option<&[u8]>,
+        child_err: Option<Box<dyn Read + Send>>,
+    ) -> (Vec<u8>, Vec<String>) {
         let tail = Arc::new(Mutex::new(Vec::new()));
         let mut stdout = Vec::new();
-        let (child_in, child_out, child_err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (child_in, child_out) = (child.stdin.take(), child.stdout.take());
         std::thread::scope(|scope| {
             if let (Some(mut pipe), Some(bytes)) = (child_in, stdin) {
                 // Why: a child that ends early closes its input; its exit status tells that story.
@@ -258,6 +279,14 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.to_string(), "sh failed (exit status 3)");
         assert_eq!(error.tail, ["one", "two"]);
+    }
+
+    #[test]
+    fn merged_output_keeps_the_order() {
+        let mut run = Run::new("sh").args(["-c", "echo one; echo two >&2; echo three; exit 1"]);
+        run.merge_output = true;
+        let error = Runner::default().run(&run).unwrap_err();
+        assert_eq!(error.tail, ["one", "two", "three"]);
     }
 
     #[test]

@@ -1,0 +1,133 @@
+//! The argument vector of systemd-nspawn(1).
+//!
+//! The flags also work where systemd is not PID 1 and where there is no udev. `--timezone`, `--link-journal` and
+//! `--resolv-conf` are all set, because nspawn's defaults copy settings of the host into the root.
+
+use std::path::Path;
+
+use crate::runner::Run;
+
+/// One command for a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// User, with its groups and home; root when absent.
+    pub user: Option<String>,
+}
+
+/// Where a command runs.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The root.
+    pub root: &'a Path,
+    /// Host directories and where they appear.
+    pub binds: &'a [(&'a Path, &'a str)],
+    /// Variables.
+    pub environment: &'a [(String, String)],
+    /// Not on a terminal.
+    pub piped: bool,
+}
+
+impl Payload {
+    /// Returns a command of root.
+    pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self { argv: argv.into_iter().map(Into::into).collect(), user: None }
+    }
+
+    /// Returns the program's name for messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.argv.as_slice() {
+            [shell, flag, command, ..] if flag == "-c" && shell.ends_with("sh") => format!("{command:?}"),
+            [program, ..] => program.clone(),
+            [] => String::new(),
+        }
+    }
+}
+
+/// Returns the command that runs `payload` in `place`.
+#[must_use]
+pub fn command(place: &Place<'_>, payload: &Payload) -> Run {
+    let mut run = Run::new("systemd-nspawn").package("systemd-container").args([
+        "-q",
+        "--register=no",
+        "--keep-unit",
+        "--as-pid2",
+        "--suppress-sync=true",
+        "--timezone=off",
+        "--link-journal=no",
+        "--resolv-conf=bind-host",
+        "--chdir=/",
+    ]);
+    run = run.arg(format!("--machine=genpack-{}", std::process::id()));
+    run = run.arg(format!("--directory={}", place.root.display()));
+    if place.piped {
+        run = run.arg("--console=pipe");
+        run.merge_output = true;
+    }
+    for (from, to) in place.binds {
+        run = run.arg(format!(
+            "--bind={}:{to}",
+            from.display().to_string().replace('\\', "\\\\").replace(':', "\\:")
+        ));
+    }
+    for (key, value) in place.environment {
+        run = run.arg(format!("--setenv={key}={value}"));
+    }
+    if let Some(user) = &payload.user {
+        run = run.arg(format!("--user={user}"));
+    }
+    run.arg("--").args(&payload.argv)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_keeps_host_settings_out_and_names_the_user() {
+        let run = command(
+            &Place {
+                root: Path::new("/r"),
+                binds: &[(Path::new("/a:b"), "/mnt/host")],
+                environment: &[("ARTIFACT".into(), "x y".into())],
+                piped: true,
+            },
+            &Payload { argv: vec!["id".into()], user: Some("u".into()) },
+        );
+        let argv: Vec<_> = run.argv.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+        assert_eq!(
+            argv[..9],
+            [
+                "systemd-nspawn",
+                "-q",
+                "--register=no",
+                "--keep-unit",
+                "--as-pid2",
+                "--suppress-sync=true",
+                "--timezone=off",
+                "--link-journal=no",
+                "--resolv-conf=bind-host",
+            ]
+        );
+        assert_eq!(
+            argv[11..],
+            [
+                "--directory=/r",
+                "--console=pipe",
+                "--bind=/a\\:b:/mnt/host",
+                "--setenv=ARTIFACT=x y",
+                "--user=u",
+                "--",
+                "id",
+            ]
+        );
+    }
+
+    #[test]
+    fn name_of_a_shell_command_is_the_command() {
+        assert_eq!(Payload::new(["/bin/sh", "-c", "false x"]).name(), "\"false x\"");
+        assert_eq!(Payload::new(["useradd", "u"]).name(), "useradd");
+    }
+}

@@ -1,0 +1,127 @@
+//! Overlay mounts (Documentation/filesystems/overlayfs.rst) and how long they live.
+//!
+//! The features that would make a layer unreadable without its partners are off whatever the host's defaults
+//! are: `metacopy` (upper files without data), `redirect_dir`, `index`, `xino`.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::command_error::{CommandError, Context, Result};
+
+/// Options that keep each layer complete in itself.
+const PLAIN: &str = "metacopy=off,redirect_dir=off,index=off,xino=off";
+
+/// Layers of one root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// Read-only layers, topmost first.
+    pub lower: Vec<PathBuf>,
+    /// Writable layer and its work directory, on the same file system; without them a tmpfs takes what is written.
+    pub upper: Option<(PathBuf, PathBuf)>,
+}
+
+/// A mount that ends when this value is dropped.
+#[derive(Debug)]
+pub struct Mount {
+    path: PathBuf,
+    /// What lies under it and must end after it.
+    below: Option<Box<Mount>>,
+}
+
+impl Overlay {
+    /// Mounts the layers at `target`.
+    ///
+    /// # Errors
+    /// When the kernel refuses; the hint says what usually is the reason.
+    pub fn mount(&self, target: &Path) -> Result<Mount> {
+        let mut below = None;
+        let (upper, work) = match &self.upper {
+            Some(dirs) => dirs.clone(),
+            None => {
+                let tmpfs = Mount::tmpfs(target)?;
+                let dirs = (target.join("upper"), target.join("work"));
+                for dir in [&dirs.0, &dirs.1] {
+                    std::fs::create_dir(dir).with_context(|| format!("creating {}", dir.display()))?;
+                }
+                below = Some(Box::new(tmpfs));
+                dirs
+            }
+        };
+        let options = options(&self.lower, &upper, &work)?;
+        mount("overlay", target, "overlay", MountFlags::empty(), options.as_c_str()).map_err(|e| {
+            CommandError::failed(std::io::Error::from(e).to_string())
+                .context(format!("mounting an overlay at {}", target.display()))
+                .hint("work/ must be on a file system that can hold an overlay's upper layer (ext4, xfs, btrfs), not on an overlay or a network share")
+        })?;
+        Ok(Mount { path: target.to_owned(), below })
+    }
+}
+
+impl Mount {
+    /// Mounts an empty tmpfs, open to all as `/tmp` is.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn tmpfs(target: &Path) -> Result<Self> {
+        mount("tmpfs", target, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=1777")
+            .with_context(|| format!("mounting a tmpfs at {}", target.display()))?;
+        Ok(Self { path: target.to_owned(), below: None })
+    }
+
+    /// Returns the mount point.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Why: the namespace is private, so a mount that stays busy ends with the process at the latest.
+        let _ = unmount(&self.path, UnmountFlags::DETACH);
+        drop(self.below.take());
+    }
+}
+
+fn options(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<CString> {
+    let mut bytes = b"lowerdir=".to_vec();
+    for (i, layer) in lower.iter().enumerate() {
+        if i > 0 {
+            bytes.push(b':');
+        }
+        bytes.extend(escape(layer));
+    }
+    for (key, dir) in [(",upperdir=", upper), (",workdir=", work)] {
+        bytes.extend(key.as_bytes());
+        bytes.extend(escape(dir));
+    }
+    bytes.push(b',');
+    bytes.extend(PLAIN.as_bytes());
+    CString::new(bytes).map_err(|_| CommandError::failed("a path holds a NUL byte"))
+}
+
+/// Commas end an option, colons end a layer, and the backslash protects both.
+fn escape(path: &Path) -> Vec<u8> {
+    path.as_os_str()
+        .as_bytes()
+        .iter()
+        .flat_map(|b| if matches!(b, b',' | b':' | b'\\') { vec![b'\\', *b] } else { vec![*b] })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_escape_what_would_end_a_path() {
+        let text = options(&[PathBuf::from("/a:b"), PathBuf::from("/c")], Path::new("/u,v"), Path::new("/w"));
+        assert_eq!(
+            text.unwrap().to_str().unwrap(),
+            format!("lowerdir=/a\\:b:/c,upperdir=/u\\,v,workdir=/w,{PLAIN}")
+        );
+    }
+}

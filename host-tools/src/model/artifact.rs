@@ -1,0 +1,385 @@
+//! The definition as it was written: typed, checked, every late-judged value with its place.
+
+use genpack_core::text::diagnostic::Span;
+use genpack_core::text::json5::value::{Node, Value};
+use serde::Serialize;
+
+use crate::model::base::Base;
+use crate::model::keys::{Level, Standing, standing};
+use crate::model::reader::{AtomValue, Reader};
+use crate::model::spanned::Spanned;
+
+/// Values of `compression`.
+pub const COMPRESSIONS: [&str; 5] = ["gzip", "xz", "lzo", "zstd", "none"];
+
+/// A definition.
+#[derive(Clone, Debug, Default)]
+pub struct Artifact {
+    /// What stands at the top.
+    pub layer: Layer,
+    /// What the lower image is made of.
+    pub base: Base,
+    /// The variants, in file order.
+    pub variants: Vec<(String, Layer)>,
+    /// The variant that is built when none is named.
+    pub default_variant: Option<Spanned<String>>,
+    /// Size of a lower image, GiB; only the Gentoo base of earlier versions needs it.
+    pub lower_layer_capacity: Option<u32>,
+    /// Keep binary packages to this artifact.
+    pub independent_binpkgs: bool,
+}
+
+/// The keys that may stand at the top, in a variant or in an arch.
+#[derive(Clone, Debug, Default)]
+pub struct Layer {
+    /// Artifact name.
+    pub name: Option<Spanned<String>>,
+    /// Profile; `null` takes it away.
+    pub profile: Option<Spanned<Option<String>>>,
+    /// Name of the image file.
+    pub outfile: Option<Spanned<String>>,
+    /// Compression of the image.
+    pub compression: Option<Spanned<String>>,
+    /// Accepted for old definitions; nothing reads it.
+    pub devel: Option<bool>,
+    /// Packages of the image; `-name` takes one away.
+    pub packages: Vec<Spanned<String>>,
+    /// Packages for the build only.
+    pub buildtime_packages: Vec<Spanned<String>>,
+    /// Install the buildtime packages in a pass of their own.
+    pub buildtime_packages_first: Option<bool>,
+    /// Portage's package.accept_keywords.
+    pub accept_keywords: Vec<(String, AtomValue)>,
+    /// Portage's package.use.
+    pub use_flags: Vec<(String, AtomValue)>,
+    /// Portage's package.mask.
+    pub mask: Vec<Spanned<String>>,
+    /// Portage's package.license.
+    pub license: Vec<(String, AtomValue)>,
+    /// Portage's package.env.
+    pub env: Vec<(String, AtomValue)>,
+    /// Packages that binary packages are neither taken nor made of.
+    pub binpkg_excludes: Vec<Spanned<String>>,
+    /// Users to add.
+    pub users: Vec<Spanned<User>>,
+    /// Groups to add.
+    pub groups: Vec<Spanned<Group>>,
+    /// Units to enable.
+    pub services: Vec<Spanned<String>>,
+    /// Shell commands, run last but for the services.
+    pub setup_commands: Vec<Spanned<String>>,
+    /// A blunt way out of dependency cycles.
+    pub circulardep_breaker: Option<Breaker>,
+    /// Layers for some architectures; the key's words are split already.
+    pub arch: Vec<(Vec<String>, Layer)>,
+}
+
+/// A user to add, as `useradd` takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// User number.
+    pub uid: Option<u32>,
+    /// GECOS field.
+    pub comment: Option<String>,
+    /// Home directory.
+    pub home: Option<String>,
+    /// Login shell.
+    pub shell: Option<String>,
+    /// Primary group, by name or number.
+    pub initial_group: Option<String>,
+    /// Supplementary groups.
+    pub additional_groups: Vec<String>,
+    /// Make the home directory.
+    pub create_home: bool,
+    /// Log in without a password.
+    pub empty_password: bool,
+}
+
+/// A group to add.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// Name.
+    pub name: String,
+    /// Group number.
+    pub gid: Option<u32>,
+}
+
+/// Packages that are installed first, with other USE flags, to break a cycle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Breaker {
+    /// The packages.
+    pub packages: Vec<String>,
+    /// USE for that pass.
+    #[serde(rename = "use")]
+    pub use_flags: Option<String>,
+}
+
+impl Artifact {
+    /// Takes a definition out of its tree; findings go to the reader.
+    pub fn read(root: &Node, reader: &mut Reader<'_>) -> Self {
+        let mut artifact = Self::default();
+        if !matches!(root.value, Value::Object(_)) {
+            reader.wrong_type(root, "the definition", "an object");
+            return artifact;
+        }
+        artifact.layer = Layer::read(root, Level::Top, "", reader);
+        if let Some(node) = root.get("base")
+            && let Some(base) = Base::read(node, reader)
+        {
+            artifact.base = base;
+        }
+        if let Some(node) = root.get("variants") {
+            for m in reader.members(node, "variants") {
+                if m.key.is_empty() || m.key.contains('/') || m.key.starts_with('.') {
+                    reader.error(m.key_span, format!("{:?} cannot be the name of a variant", m.key), None);
+                }
+                let layer =
+                    Layer::read(&m.value, Level::Variant, &format!("variants > {} > ", m.key), reader);
+                artifact.variants.push((m.key.clone(), layer));
+            }
+        }
+        if let Some(node) = root.get("default_variant") {
+            artifact.default_variant = reader
+                .string_or_null(node, "default_variant")
+                .and_then(|s| s.value.map(|value| Spanned::new(value, s.span)));
+        }
+        if let Some(node) = root.get("lower-layer-capacity") {
+            artifact.lower_layer_capacity = reader.unsigned(node, "lower-layer-capacity");
+        }
+        if let Some(node) = root.get("independent_binpkgs") {
+            artifact.independent_binpkgs = reader.boolean(node, "independent_binpkgs").unwrap_or(false);
+        }
+        artifact
+    }
+}
+
+impl Layer {
+    fn read(node: &Node, level: Level, path: &str, reader: &mut Reader<'_>) -> Self {
+        let mut layer = Self::default();
+        let name = if path.is_empty() { "the definition" } else { path.trim_end_matches(" > ") };
+        for m in reader.members(node, name) {
+            let what = format!("{path}{}", m.key);
+            match standing(&m.key, level) {
+                Standing::Known => layer.take(&m.key, &m.value, &what, path, reader),
+                Standing::Misplaced => {
+                    reader.warning(m.key_span, format!("{} has no effect in {name}", m.key), None);
+                }
+                Standing::Deprecated(new) => reader.error(
+                    m.key_span,
+                    format!("{what} is an old spelling"),
+                    Some(format!("call it {new}")),
+                ),
+                Standing::Unknown(near) => reader.warning(
+                    m.key_span,
+                    format!("unknown key {what}"),
+                    near.map(|n| format!("did you mean {n}?")),
+                ),
+            }
+        }
+        layer
+    }
+
+    /// Takes one member; keys that only the top has are read by [`Artifact::read`].
+    fn take(&mut self, key: &str, node: &Node, what: &str, path: &str, reader: &mut Reader<'_>) {
+        match key {
+            "name" => self.name = file_name(node, what, reader),
+            "profile" => self.profile = reader.string_or_null(node, what),
+            "outfile" => self.outfile = file_name(node, what, reader),
+            "compression" => self.compression = compression(node, what, reader),
+            "devel" => self.devel = reader.boolean(node, what),
+            "packages" => self.packages = reader.strings(node, what),
+            "buildtime_packages" => self.buildtime_packages = reader.strings(node, what),
+            "buildtime_packages_first" => self.buildtime_packages_first = reader.boolean(node, what),
+            "accept_keywords" => self.accept_keywords = reader.atom_map(node, what),
+            "use" => self.use_flags = reader.atom_map(node, what),
+            "mask" => self.mask = reader.strings(node, what),
+            "license" => self.license = reader.atom_map(node, what),
+            "env" => self.env = reader.atom_map(node, what),
+            "binpkg_excludes" => self.binpkg_excludes = reader.string_or_strings(node, what),
+            "users" => self.users = each(node, what, reader, read_user),
+            "groups" => self.groups = each(node, what, reader, read_group),
+            "services" => self.services = reader.strings(node, what),
+            "setup_commands" => self.setup_commands = reader.strings(node, what),
+            "circulardep_breaker" => self.circulardep_breaker = Some(read_breaker(node, what, reader)),
+            "arch" => {
+                for m in reader.members(node, what) {
+                    let words = m.key.split('|').map(str::to_owned).collect();
+                    let layer =
+                        Self::read(&m.value, Level::Arch, &format!("{path}arch > {} > ", m.key), reader);
+                    self.arch.push((words, layer));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Names of files beside the definition: nothing may lead out of its directory.
+fn file_name(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<Spanned<String>> {
+    let name = reader.nonempty(node, what)?;
+    if name.value.contains(['/', '\0', '\n']) || name.value.starts_with('.') {
+        reader.error(node.span, format!("{what} must be a plain file name"), None);
+        return None;
+    }
+    Some(name)
+}
+
+fn compression(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<Spanned<String>> {
+    let value = reader.string(node, what)?;
+    if COMPRESSIONS.contains(&value.value.as_str()) {
+        return Some(value);
+    }
+    let hint = Some(format!("known: {}", COMPRESSIONS.join(", ")));
+    reader.error(node.span, format!("unknown compression {:?}", value.value), hint);
+    None
+}
+
+fn each<T>(
+    node: &Node,
+    what: &str,
+    reader: &mut Reader<'_>,
+    read: fn(&Node, &str, &mut Reader<'_>) -> Option<T>,
+) -> Vec<Spanned<T>> {
+    let what = format!("an element of {what}");
+    let elements = reader.list(node, what.trim_start_matches("an element of "));
+    elements.iter().filter_map(|e| read(e, &what, reader).map(|value| Spanned::new(value, e.span))).collect()
+}
+
+/// Returns the name when `useradd` and a line of `/etc/passwd` can hold it.
+fn account_name(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<String> {
+    let name = reader.nonempty(node, what)?.value;
+    let bad = |c: char| c.is_whitespace() || c.is_control() || ":,/".contains(c);
+    if name.starts_with('-') || name.contains(bad) {
+        reader.error(node.span, format!("{name:?} cannot be the name of a user or group"), None);
+        return None;
+    }
+    Some(name)
+}
+
+/// A field of `/etc/passwd`: a colon or a line break would end it.
+fn passwd_field(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<String> {
+    let field = reader.string(node, what)?.value;
+    if field.contains([':', '\n', '\r']) {
+        reader.error(node.span, format!("{what} must not contain a colon or a line break"), None);
+        return None;
+    }
+    Some(field)
+}
+
+fn read_user(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<User> {
+    let mut user = User {
+        name: String::new(),
+        uid: None,
+        comment: None,
+        home: None,
+        shell: None,
+        initial_group: None,
+        additional_groups: Vec::new(),
+        create_home: true,
+        empty_password: false,
+    };
+    match &node.value {
+        Value::String(_) => user.name = account_name(node, what, reader)?,
+        Value::Object(members) => {
+            let span = name_span(node, "a user", reader)?;
+            for m in members {
+                let what = format!("{} of a user", m.key);
+                // Why: dashes are the older spelling of these keys; where both stand, underscores win.
+                let key = m.key.replace('-', "_");
+                if key != m.key && node.get(&key).is_some() {
+                    continue;
+                }
+                match key.as_str() {
+                    "name" => user.name = account_name(&m.value, &what, reader)?,
+                    "uid" => user.uid = reader.unsigned(&m.value, &what),
+                    "comment" => user.comment = passwd_field(&m.value, &what, reader),
+                    "home" => user.home = passwd_field(&m.value, &what, reader),
+                    "shell" => user.shell = passwd_field(&m.value, &what, reader),
+                    "initial_group" => user.initial_group = account_name(&m.value, &what, reader),
+                    "additional_groups" => {
+                        let groups = reader.string_or_strings(&m.value, &what);
+                        user.additional_groups = groups.into_iter().map(|g| g.value).collect();
+                    }
+                    "create_home" => user.create_home = reader.boolean(&m.value, &what).unwrap_or(true),
+                    "empty_password" => {
+                        user.empty_password = reader.boolean(&m.value, &what).unwrap_or(false);
+                    }
+                    _ => unknown_field(m.key_span, &m.key, "a user", USER_KEYS, reader),
+                }
+            }
+            if user.name.is_empty() {
+                reader.error(span, "a user must have a name", None);
+                return None;
+            }
+        }
+        _ => {
+            reader.wrong_type(node, what, "a string or an object");
+            return None;
+        }
+    }
+    Some(user)
+}
+
+const USER_KEYS: &[&str] = &[
+    "name",
+    "uid",
+    "comment",
+    "home",
+    "shell",
+    "initial_group",
+    "additional_groups",
+    "create_home",
+    "empty_password",
+];
+
+fn read_group(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<Group> {
+    match &node.value {
+        Value::String(_) => Some(Group { name: account_name(node, what, reader)?, gid: None }),
+        Value::Object(members) => {
+            name_span(node, "a group", reader)?;
+            let mut group = Group { name: String::new(), gid: None };
+            for m in members {
+                match m.key.as_str() {
+                    "name" => group.name = account_name(&m.value, "name of a group", reader)?,
+                    "gid" => group.gid = reader.unsigned(&m.value, "gid of a group"),
+                    _ => unknown_field(m.key_span, &m.key, "a group", &["name", "gid"], reader),
+                }
+            }
+            Some(group)
+        }
+        _ => {
+            reader.wrong_type(node, what, "a string or an object");
+            None
+        }
+    }
+}
+
+fn name_span(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<Span> {
+    let span = node.get("name").map(|n| n.span);
+    if span.is_none() {
+        reader.error(node.span, format!("{what} must have a name"), None);
+    }
+    span
+}
+
+fn unknown_field(span: Span, key: &str, of: &str, known: &[&str], reader: &mut Reader<'_>) {
+    let near = super::keys::nearest(key, known.iter().copied());
+    reader.warning(span, format!("unknown key {key} of {of}"), near.map(|n| format!("did you mean {n}?")));
+}
+
+fn read_breaker(node: &Node, what: &str, reader: &mut Reader<'_>) -> Breaker {
+    let mut breaker = Breaker::default();
+    for m in reader.members(node, what) {
+        let what = format!("{what} > {}", m.key);
+        match m.key.as_str() {
+            "packages" => {
+                breaker.packages = reader.strings(&m.value, &what).into_iter().map(|s| s.value).collect();
+            }
+            "use" => breaker.use_flags = reader.string(&m.value, &what).map(|s| s.value),
+            _ => unknown_field(m.key_span, &m.key, "circulardep_breaker", &["packages", "use"], reader),
+        }
+    }
+    breaker
+}

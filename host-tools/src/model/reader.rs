@@ -1,0 +1,202 @@
+//! Takes typed values out of the JSON5 tree; what does not fit becomes a finding, never a panic.
+
+use genpack_core::text::diagnostic::{Diagnostic, Severity, Span};
+use genpack_core::text::json5::value::{Member, Node, Value};
+
+use crate::model::spanned::Spanned;
+
+/// A value of `accept_keywords`, `use`, `license` or `env`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
+pub enum AtomValue {
+    /// `null`
+    Null,
+    /// One string.
+    One(String),
+    /// Several strings.
+    Many(Vec<String>),
+}
+
+/// Collects findings while values are taken.
+#[derive(Debug)]
+pub struct Reader<'d> {
+    diagnostics: &'d mut Vec<Diagnostic>,
+}
+
+impl<'d> Reader<'d> {
+    /// Returns a reader whose findings go to `diagnostics`.
+    pub fn new(diagnostics: &'d mut Vec<Diagnostic>) -> Self {
+        Self { diagnostics }
+    }
+
+    pub(super) fn error(&mut self, span: Span, message: impl Into<String>, hint: Option<String>) {
+        self.push(Severity::Error, span, message.into(), hint);
+    }
+
+    pub(super) fn warning(&mut self, span: Span, message: impl Into<String>, hint: Option<String>) {
+        self.push(Severity::Warning, span, message.into(), hint);
+    }
+
+    fn push(&mut self, severity: Severity, span: Span, message: String, hint: Option<String>) {
+        self.diagnostics.push(Diagnostic { span, severity, message, hint });
+    }
+
+    /// Says that `what` has the wrong type.
+    pub(super) fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {
+        self.error(node.span, format!("{what} must be {expected}, not {}", node.kind()), None);
+    }
+
+    pub(super) fn members<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Member] {
+        match &node.value {
+            Value::Object(members) => members,
+            _ => {
+                self.wrong_type(node, what, "an object");
+                &[]
+            }
+        }
+    }
+
+    pub(super) fn string(&mut self, node: &Node, what: &str) -> Option<Spanned<String>> {
+        match &node.value {
+            Value::String(s) => Some(Spanned::new(s.clone(), node.span)),
+            _ => {
+                self.wrong_type(node, what, "a string");
+                None
+            }
+        }
+    }
+
+    pub(super) fn string_or_null(&mut self, node: &Node, what: &str) -> Option<Spanned<Option<String>>> {
+        match &node.value {
+            Value::String(s) => Some(Spanned::new(Some(s.clone()), node.span)),
+            Value::Null => Some(Spanned::new(None, node.span)),
+            _ => {
+                self.wrong_type(node, what, "a string or null");
+                None
+            }
+        }
+    }
+
+    pub(super) fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match &node.value {
+            Value::Bool(b) => Some(*b),
+            _ => {
+                self.wrong_type(node, what, "a boolean");
+                None
+            }
+        }
+    }
+
+    pub(super) fn unsigned(&mut self, node: &Node, what: &str) -> Option<u32> {
+        let parsed = match &node.value {
+            Value::Number(text) => parse_unsigned(text),
+            _ => None,
+        };
+        if parsed.is_none() {
+            let found = match &node.value {
+                Value::Number(text) => text.clone(),
+                _ => node.kind().to_owned(),
+            };
+            self.error(
+                node.span,
+                format!("{what} must be a whole number from 0 to {}, not {found}", u32::MAX),
+                None,
+            );
+        }
+        parsed
+    }
+
+    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+        match &node.value {
+            Value::Array(elements) => elements,
+            _ => {
+                self.wrong_type(node, what, "an array");
+                &[]
+            }
+        }
+    }
+
+    pub(super) fn strings(&mut self, node: &Node, what: &str) -> Vec<Spanned<String>> {
+        let Value::Array(elements) = &node.value else {
+            self.wrong_type(node, what, "an array of strings");
+            return Vec::new();
+        };
+        elements.iter().filter_map(|e| self.nonempty(e, &format!("an element of {what}"))).collect()
+    }
+
+    pub(super) fn string_or_strings(&mut self, node: &Node, what: &str) -> Vec<Spanned<String>> {
+        match &node.value {
+            Value::String(_) => self.nonempty(node, what).into_iter().collect(),
+            Value::Array(_) => self.strings(node, what),
+            _ => {
+                self.wrong_type(node, what, "a string or an array of strings");
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn nonempty(&mut self, node: &Node, what: &str) -> Option<Spanned<String>> {
+        let string = self.string(node, what)?;
+        if string.value.is_empty() {
+            self.error(node.span, format!("{what} must not be empty"), None);
+            return None;
+        }
+        Some(string)
+    }
+
+    pub(super) fn atom_map(&mut self, node: &Node, what: &str) -> Vec<(String, AtomValue)> {
+        let members = self.members(node, what);
+        members
+            .iter()
+            .filter_map(|m| {
+                let what = format!("{what} > {}", m.key);
+                let value = match &m.value.value {
+                    Value::Null => AtomValue::Null,
+                    Value::String(s) => AtomValue::One(s.clone()),
+                    Value::Array(_) => {
+                        AtomValue::Many(self.strings(&m.value, &what).into_iter().map(|s| s.value).collect())
+                    }
+                    _ => {
+                        self.wrong_type(&m.value, &what, "null, a string or an array of strings");
+                        return None;
+                    }
+                };
+                Some((m.key.clone(), value))
+            })
+            .collect()
+    }
+}
+
+/// Returns the number that JSON5 text writes, when it is a whole one that fits.
+fn parse_unsigned(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => u32::from_str_radix(hex, 16).ok(),
+        None if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unsigned_takes_whole_numbers_only() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1000", Some(1000)),
+            ("+7", Some(7)),
+            ("0x1F", Some(31)),
+            ("4294967295", Some(u32::MAX)),
+            ("4294967296", None),
+            ("-1", None),
+            ("1.5", None),
+            ("1e3", None),
+            ("Infinity", None),
+            ("0x+1", None),
+        ] {
+            assert_eq!(parse_unsigned(text), expected, "{text}");
+        }
+    }
+}
