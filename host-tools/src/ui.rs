@@ -61,9 +61,11 @@ impl Ui {
     /// Writes raw bytes of the answer (a file's content).
     ///
     /// # Errors
-    /// When stdout is closed.
+    /// When stdout is closed or full: nothing is left in a buffer that could fail later.
     pub fn answer_bytes(&self, bytes: &[u8]) -> std::io::Result<()> {
-        std::io::stdout().lock().write_all(bytes)
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
     }
 
     /// Prints the answer of a verb as one JSON document.
