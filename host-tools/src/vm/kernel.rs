@@ -1,0 +1,186 @@
+//! Gets kernel and initramfs out of an image, into sealed memory that QEMU inherits: nothing touches a disk.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+
+use genpack_core::kernel::arch::Arch;
+use genpack_core::kernel::image::{Codec, Format, HEAD_LEN, Payload, detect};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+use crate::command_error::{CommandError, Context, Result};
+use crate::io::system_image::SystemImage;
+use crate::vm::kernel_files::candidates;
+
+/// A decompressed kernel has some 100 MiB at most, debug information included.
+const MAX_KERNEL_BYTES: u64 = 1 << 30;
+
+/// What a direct boot needs, in memory.
+#[derive(Debug)]
+pub struct BootFiles {
+    /// Path of the kernel inside the image.
+    pub kernel_path: String,
+    /// The kernel, without a wrapper that QEMU does not know.
+    pub kernel: OwnedFd,
+    /// The initramfs.
+    pub initramfs: Option<OwnedFd>,
+    /// Architecture that the kernel's own header names.
+    pub arch: Arch,
+}
+
+/// Reads the preferred kernel of the image and its initramfs.
+///
+/// # Errors
+/// When the image has no kernel, or one that we cannot recognise, or is corrupt.
+pub fn read(image: &SystemImage) -> Result<BootFiles> {
+    let boot = image.list("/boot")?.unwrap_or_default();
+    let modules = image.list("/usr/lib/modules")?.unwrap_or_default();
+    for candidate in candidates(&boot, &modules) {
+        // A symbolic link may lead nowhere.
+        if !image.exists(&candidate.kernel)? {
+            continue;
+        }
+        let mut initramfs = None;
+        for path in &candidate.initramfs {
+            if image.exists(path)? {
+                initramfs = Some(seal(copy(image, path, "initramfs")?)?);
+                break;
+            }
+        }
+        let kernel = copy(image, &candidate.kernel, "kernel")?;
+        let (kernel, arch) = unwrap(kernel).with_context(|| format!("reading {}", candidate.kernel))?;
+        return Ok(BootFiles { kernel_path: candidate.kernel, kernel: seal(kernel)?, initramfs, arch });
+    }
+    Err(CommandError::failed("the image has no kernel in /boot")
+        .hint("give the image a kernel as /boot/kernel, or run a disk made with `genpack-host flash`"))
+}
+
+fn copy(image: &SystemImage, path: &str, name: &str) -> Result<File> {
+    let mut file = memory(name)?;
+    image.copy(path, &mut file).with_context(|| format!("reading {path}"))?;
+    Ok(file)
+}
+
+/// Returns an empty file in memory.
+///
+/// # Errors
+/// When the system has no descriptors left.
+pub(super) fn memory(name: &str) -> Result<File> {
+    memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+        .map(File::from)
+        .context("reserving memory")
+}
+
+/// Makes the content final: what was checked is what boots.
+fn seal(file: File) -> Result<OwnedFd> {
+    let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&file, all).context("sealing memory")?;
+    Ok(file.into())
+}
+
+/// Takes off a compressed wrapper and returns the kernel and its architecture.
+fn unwrap(mut kernel: File) -> Result<(File, Arch)> {
+    let what = || "reading memory".to_owned();
+    let found = detect(&head(&mut kernel).with_context(what)?);
+    let payload = match found {
+        Some(image) => match (image.format, image.payload, image.arch) {
+            (Format::Gzip, ..) => {
+                let len = kernel.seek(SeekFrom::End(0)).with_context(what)?;
+                Payload { offset: 0, len, codec: Codec::Gzip }
+            }
+            (Format::EfiZboot, Some(payload), _) => payload,
+            (_, _, Some(arch)) => return Ok((kernel, arch)),
+            (_, _, None) => return Err(unsupported("its architecture is none that we run")),
+        },
+        None => return Err(unsupported("it has no known header")),
+    };
+    let mut inner = memory("kernel")?;
+    decompress(kernel, payload, &mut inner)?;
+    match detect(&head(&mut inner).with_context(what)?).and_then(|image| image.arch) {
+        Some(arch) => Ok((inner, arch)),
+        None => Err(unsupported("what its wrapper holds has no known header")),
+    }
+}
+
+fn head(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(HEAD_LEN);
+    file.seek(SeekFrom::Start(0))?;
+    file.take(HEAD_LEN as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+fn decompress(mut from: File, payload: Payload, to: &mut File) -> Result<()> {
+    let what = || "decompressing the kernel".to_owned();
+    from.seek(SeekFrom::Start(payload.offset)).with_context(what)?;
+    let from = from.take(payload.len);
+    let reader: Box<dyn Read> = match payload.codec {
+        Codec::Gzip => Box::new(flate2::read::GzDecoder::new(from)),
+        Codec::Xz => Box::new(liblzma::read::XzDecoder::new(from)),
+        Codec::Zstd => Box::new(zstd::stream::read::Decoder::new(from).with_context(what)?),
+        Codec::Lz4 | Codec::Lzma | Codec::Lzo | Codec::Unknown => {
+            return Err(unsupported("it is compressed with neither gzip, xz nor zstd"));
+        }
+    };
+    let copied = io::copy(&mut reader.take(MAX_KERNEL_BYTES), to).with_context(what)?;
+    if copied == MAX_KERNEL_BYTES {
+        return Err(unsupported("it is larger than 1 GiB"));
+    }
+    to.flush().with_context(what)
+}
+
+fn unsupported(why: &str) -> CommandError {
+    CommandError::failed(format!("the kernel cannot be used: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first 0x238 bytes of a 64-bit bzImage, as far as they are looked at.
+    fn bzimage() -> Vec<u8> {
+        let mut bytes = vec![0; 0x400];
+        bytes[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
+        bytes[0x202..0x206].copy_from_slice(b"HdrS");
+        bytes[0x206..0x208].copy_from_slice(&[0x0f, 0x02]);
+        bytes[0x236] = 1;
+        bytes
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = memory("test").unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    fn content(mut file: File) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn kernel_in_a_gzip_stream_is_taken_out() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&bzimage()).unwrap();
+        let (kernel, arch) = unwrap(file(&encoder.finish().unwrap())).unwrap();
+        assert_eq!(arch, Arch::X86_64);
+        assert_eq!(content(kernel), bzimage());
+    }
+
+    #[test]
+    fn plain_kernel_stays_as_it_is_and_noise_is_refused() {
+        let (kernel, arch) = unwrap(file(&bzimage())).unwrap();
+        assert_eq!((content(kernel), arch), (bzimage(), Arch::X86_64));
+        for bytes in [&b""[..], b"x", b"\x1f\x8b\x08\0broken gzip"] {
+            assert!(unwrap(file(bytes)).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn sealed_memory_cannot_be_written() {
+        let sealed = File::from(seal(file(b"abc")).unwrap());
+        assert!((&sealed).write_all(b"x").is_err());
+        assert_eq!(content(sealed), b"abc");
+    }
+}
