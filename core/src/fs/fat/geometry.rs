@@ -8,7 +8,7 @@
 //! Not handled: floppies, one FAT, more than 2^32 - 1 sectors (the rest of the room stays unused).
 
 use core::fmt;
-use core::num::NonZeroU32;
+use core::num::{NonZeroU32, NonZeroU64};
 
 use crate::error::Class;
 
@@ -132,7 +132,7 @@ impl Geometry {
             return Err(Error::ClusterSize(bytes));
         }
         // Why: the sector count is 32 bits wide; a larger room is legal and simply not used to its end.
-        let total = u32::try_from(total_bytes / u64::from(sector_bytes.max(1))).unwrap_or(u32::MAX);
+        let total = u32::try_from(total_bytes / NonZeroU64::from(sector)).unwrap_or(u32::MAX);
         let kinds = [
             (FatType::Fat32, FAT32_CLUSTERS.as_slice()),
             (FatType::Fat16, SMALL_CLUSTERS.as_slice()),

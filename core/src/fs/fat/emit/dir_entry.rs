@@ -63,7 +63,7 @@ pub(super) fn emit_long(name: &str, alias: &Alias, out: &mut Vec<u8>) {
     let mut units: Vec<u16> = name.encode_utf16().collect();
     let entries = usize_from_u32(long_count(name));
     // A name that does not fill its last entry is ended by one NUL and padded with ones.
-    if units.len() % LONG_UNITS != 0 {
+    if !units.len().is_multiple_of(LONG_UNITS) {
         units.push(0);
         units.resize(entries.saturating_mul(LONG_UNITS), 0xFFFF);
     }

@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn stamp_of_known_instants_is_exact() {
         let stamp = |y: u16, mo: u16, d: u16, h: u16, mi: u16, s: u16| DosTime {
-            date: (y - 1980) << 9 | mo << 5 | d,
-            time: h << 11 | mi << 5 | s / 2,
+            date: ((y - 1980) << 9) | (mo << 5) | d,
+            time: (h << 11) | (mi << 5) | (s / 2),
         };
         let cases = [
             (0, stamp(1980, 1, 1, 0, 0, 0)),
