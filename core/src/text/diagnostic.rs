@@ -17,6 +17,18 @@ impl Span {
     pub const fn new(start: u32, end: u32) -> Self {
         Self { start, end }
     }
+
+    /// Returns the number of bytes in the span.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        crate::units::usize_from_u32(self.end.saturating_sub(self.start))
+    }
+
+    /// Tells whether the span has no byte.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.end <= self.start
+    }
 }
 
 /// Line and column of a byte offset, both counted from 1; the column counts characters, not bytes.
@@ -82,9 +94,68 @@ pub struct Diagnostic {
     pub hint: Option<alloc::string::String>,
 }
 
+/// Most findings about one text; one more says how many others there were.
+pub const MAX_DIAGNOSTICS: usize = 100;
+
+/// Findings about one text, at most [`MAX_DIAGNOSTICS`] of them, so that a text of garbage costs no memory and no
+/// patience.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug, Default)]
+pub struct Collector {
+    kept: alloc::vec::Vec<Diagnostic>,
+    left_out: usize,
+    left_out_severity: Option<Severity>,
+}
+
+#[cfg(feature = "alloc")]
+impl Collector {
+    /// Returns an empty collector.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps the finding, or counts it when there are enough.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if self.kept.len() < MAX_DIAGNOSTICS {
+            self.kept.push(diagnostic);
+        } else {
+            self.left_out = self.left_out.saturating_add(1);
+            self.left_out_severity = self.left_out_severity.max(Some(diagnostic.severity));
+        }
+    }
+
+    /// Returns the findings in the order of their places, and last how many were left out.
+    #[must_use]
+    pub fn into_vec(mut self) -> alloc::vec::Vec<Diagnostic> {
+        self.kept.sort_by_key(|d| d.span.start);
+        if let (Some(severity), Some(last)) = (self.left_out_severity, self.kept.last()) {
+            let message = alloc::format!("and {} more findings", self.left_out);
+            self.kept.push(Diagnostic { span: last.span, severity, message, hint: None });
+        }
+        self.kept
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn collector_keeps_a_bounded_number_in_order() {
+        let mut collector = Collector::new();
+        for i in 0..250_u32 {
+            let severity = if i == 200 { Severity::Error } else { Severity::Note };
+            let span = Span::new(1000 - i, 1000);
+            collector.push(Diagnostic { span, severity, message: "m".into(), hint: None });
+        }
+        let found = collector.into_vec();
+        assert_eq!(found.len(), MAX_DIAGNOSTICS + 1);
+        assert!(found.is_sorted_by_key(|d| d.span.start));
+        let last = found.last().map(|d| (d.message.as_str(), d.severity));
+        assert_eq!(last, Some(("and 150 more findings", Severity::Error)));
+    }
 
     #[test]
     fn position_counts_lines_and_characters() {

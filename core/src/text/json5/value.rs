@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Error, ErrorKind, Event, Mode, RawString, Reader};
 use crate::error::Class;
-use crate::text::diagnostic::{Diagnostic, Position, Severity, Span};
+use crate::text::diagnostic::{Collector, Diagnostic, Position, Severity, Span};
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,9 +72,6 @@ impl Node {
 /// Largest text that becomes a tree, in bytes: the tree of `[0,0,…]` takes some thirty times as much memory.
 pub const MAX_BYTES: u32 = 64 << 20;
 
-/// Most warnings about one document; the last of them says how many more there were.
-pub const MAX_WARNINGS: usize = 100;
-
 /// Parses one document. Warnings (duplicate keys, halves of surrogate pairs) are pushed to `diagnostics`, in the order
 /// of their places.
 ///
@@ -85,7 +82,7 @@ pub fn parse(text: &str, mode: Mode, diagnostics: &mut Vec<Diagnostic>) -> Resul
         let span = Span::new(0, 0);
         return Err(of_error(Error { kind: ErrorKind::TooLong(MAX_BYTES), span }, text, &[]));
     }
-    let mut builder = Builder { open: Vec::new(), warnings: Vec::new(), more: 0 };
+    let mut builder = Builder { open: Vec::new(), warnings: Collector::new() };
     let mut root = None;
     for item in Reader::new(text, mode) {
         match item {
@@ -93,7 +90,7 @@ pub fn parse(text: &str, mode: Mode, diagnostics: &mut Vec<Diagnostic>) -> Resul
             Err(error) => return Err(of_error(error, text, &builder.open)),
         }
     }
-    builder.finish(diagnostics);
+    diagnostics.append(&mut builder.warnings.into_vec());
     // Why: a reader that ends without an error has yielded exactly one whole value.
     root.ok_or_else(|| warning(Span::default(), String::from("the text holds no value")))
 }
@@ -111,8 +108,7 @@ enum Content {
 
 struct Builder {
     open: Vec<Open>,
-    warnings: Vec<Diagnostic>,
-    more: usize,
+    warnings: Collector,
 }
 
 impl Builder {
@@ -180,7 +176,7 @@ impl Builder {
             .collect();
         if let Some(unit) = lone {
             let message = format!("\\u{unit:04x} is half of a character; U+FFFD stands in its place");
-            self.warn(warning(span, message));
+            self.warnings.push(warning(span, message));
         }
         text
     }
@@ -195,7 +191,7 @@ impl Builder {
             if let [first, .., last] = same {
                 for again in same.iter().skip(1).filter_map(|i| members.get(*i)) {
                     let message = format!("the key {:?} stands here again; this value counts", again.key);
-                    self.warn(warning(again.key_span, message));
+                    self.warnings.push(warning(again.key_span, message));
                 }
                 swaps.push((*first, *last));
                 superseded.extend(same.iter().skip(1).copied());
@@ -211,23 +207,6 @@ impl Builder {
         let mut superseded = superseded.into_iter().peekable();
         let kept = members.into_iter().enumerate();
         kept.filter(|(i, _)| superseded.next_if_eq(i).is_none()).map(|(_, member)| member).collect()
-    }
-
-    fn warn(&mut self, diagnostic: Diagnostic) {
-        if self.warnings.len() < MAX_WARNINGS {
-            self.warnings.push(diagnostic);
-        } else {
-            self.more = self.more.saturating_add(1);
-        }
-    }
-
-    fn finish(mut self, diagnostics: &mut Vec<Diagnostic>) {
-        self.warnings.sort_by_key(|d| d.span.start);
-        if let (1.., Some(last)) = (self.more, self.warnings.last()) {
-            let message = format!("and {} more warnings", self.more);
-            self.warnings.push(warning(last.span, message));
-        }
-        diagnostics.append(&mut self.warnings);
     }
 }
 
@@ -251,6 +230,7 @@ fn of_error(error: Error, text: &str, open: &[Open]) -> Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::diagnostic::MAX_DIAGNOSTICS;
 
     fn tree(text: &str) -> (Node, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
@@ -293,8 +273,8 @@ mod tests {
         let text = format!("{{{}}}", "a:1,".repeat(5000));
         let (node, diagnostics) = tree(&text);
         assert_eq!(node.get("a").map(|n| n.span.start), Some(19_999));
-        assert_eq!(diagnostics.len(), MAX_WARNINGS + 1);
-        assert_eq!(diagnostics.last().map(|d| d.message.as_str()), Some("and 4899 more warnings"));
+        assert_eq!(diagnostics.len(), MAX_DIAGNOSTICS + 1);
+        assert_eq!(diagnostics.last().map(|d| d.message.as_str()), Some("and 4899 more findings"));
     }
 
     #[test]

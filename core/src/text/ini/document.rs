@@ -1,0 +1,200 @@
+//! The whole file, for callers that look things up.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{DEFAULT_SECTION, FALLBACK_SECTION, Item, Reader, parse_bool};
+use crate::text::diagnostic::{Collector, Diagnostic, Severity, Span};
+
+/// A file: sections in the order of their first header, [`DEFAULT_SECTION`] first even when it is empty.
+#[derive(Clone, Debug)]
+pub struct Document {
+    sections: Vec<Section>,
+    fallback: Section,
+}
+
+/// A section and its own keys, in the order of their first appearance.
+#[derive(Clone, Debug)]
+pub struct Section {
+    name: String,
+    properties: Vec<Property>,
+    index: BTreeMap<String, usize>,
+}
+
+/// A key and its last value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// The key in lower case.
+    pub key: String,
+    /// The value: lines joined by newlines.
+    pub value: String,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// Where the value stands.
+    pub value_span: Span,
+    /// Line of the key, from 1.
+    pub line: u32,
+}
+
+impl Section {
+    fn new(name: &str) -> Self {
+        Self { name: name.into(), properties: Vec::new(), index: BTreeMap::new() }
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the section's own keys.
+    #[must_use]
+    pub fn properties(&self) -> &[Property] {
+        &self.properties
+    }
+
+    /// Returns the section's own value of the key, which must be in lower case.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Property> {
+        self.index.get(key).and_then(|at| self.properties.get(*at))
+    }
+
+    /// Puts the property in; answers the one that it replaces.
+    fn put(&mut self, property: Property) -> Option<Property> {
+        match self.index.get(&property.key).and_then(|at| self.properties.get_mut(*at)) {
+            Some(old) => Some(core::mem::replace(old, property)),
+            None => {
+                self.index.insert(property.key.clone(), self.properties.len());
+                self.properties.push(property);
+                None
+            }
+        }
+    }
+}
+
+impl Document {
+    /// Reads a text; findings go to `diagnostics`, and whatever they are about is left out.
+    #[must_use]
+    pub fn parse(text: &str, diagnostics: &mut Collector) -> Self {
+        let mut sections = alloc::vec![Section::new(DEFAULT_SECTION)];
+        let mut fallback = Section::new(FALLBACK_SECTION);
+        let mut index = BTreeMap::from([(DEFAULT_SECTION, 0)]);
+        for item in Reader::new(text) {
+            match item {
+                Item::Section { name: FALLBACK_SECTION, .. } => {}
+                Item::Section { name, .. } => {
+                    index.entry(name).or_insert_with(|| {
+                        sections.push(Section::new(name));
+                        sections.len().saturating_sub(1)
+                    });
+                }
+                Item::Entry(entry) => {
+                    let section = match entry.section {
+                        FALLBACK_SECTION => Some(&mut fallback),
+                        name => index.get(name).and_then(|at| sections.get_mut(*at)),
+                    };
+                    let key = entry.key.to_lowercase();
+                    let mut value = String::with_capacity(entry.value_span.len());
+                    for (i, line) in entry.lines().enumerate() {
+                        if i > 0 {
+                            value.push('\n');
+                        }
+                        value.push_str(line);
+                    }
+                    let (key_span, value_span, line) = (entry.key_span, entry.value_span, entry.line);
+                    let property = Property { key, value, key_span, value_span, line };
+                    if let Some(old) = section.and_then(|section| section.put(property)) {
+                        let message = format!(
+                            "the key '{}' stands on line {} already; this value counts",
+                            old.key, old.line
+                        );
+                        diagnostics.push(finding(key_span, message, None));
+                    }
+                }
+                Item::Finding(found) => {
+                    let hint = "write 'key = value', or put a # before the line";
+                    let hint = (found.kind != super::FindingKind::TooLong).then_some(hint);
+                    diagnostics.push(finding(found.span, found.kind.to_string(), hint));
+                }
+            }
+        }
+        Self { sections, fallback }
+    }
+
+    /// Returns the sections, without [`FALLBACK_SECTION`].
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// Returns the value of a key (in lower case) of a section, its own or the fallback's; `None` also when the
+    /// section does not exist.
+    #[must_use]
+    pub fn get(&self, section: &str, key: &str) -> Option<&Property> {
+        let section = self.sections.iter().find(|s| s.name == section)?;
+        section.get(key).or_else(|| self.fallback.get(key))
+    }
+
+    /// Returns the boolean value of a key; `Some(Err)` is a value that is none.
+    #[must_use]
+    pub fn get_bool(&self, section: &str, key: &str) -> Option<Result<bool, &Property>> {
+        self.get(section, key).map(|property| parse_bool(&property.value).ok_or(property))
+    }
+
+    /// Returns what the section says with the fallbacks: theirs first, then its own that have none.
+    pub fn items<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Property> {
+        let fallbacks = self.fallback.properties.iter();
+        fallbacks
+            .map(|property| section.get(&property.key).unwrap_or(property))
+            .chain(section.properties.iter().filter(|property| self.fallback.get(&property.key).is_none()))
+    }
+}
+
+fn finding(span: Span, message: String, hint: Option<&str>) -> Diagnostic {
+    Diagnostic { span, severity: Severity::Warning, message, hint: hint.map(String::from) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Document, Vec<Diagnostic>) {
+        let mut diagnostics = Collector::new();
+        let document = Document::parse(text, &mut diagnostics);
+        (document, diagnostics.into_vec())
+    }
+
+    #[test]
+    fn last_value_of_a_key_counts_with_a_warning() {
+        let (document, diagnostics) = read("Host=a\n[s]\nhost=x\n[_default]\nHOST = b\n[s]\nk=1\n");
+        assert_eq!(document.get("_default", "host").map(|p| p.value.as_str()), Some("b"));
+        assert_eq!(document.get("s", "k").map(|p| p.value.as_str()), Some("1"));
+        let messages: Vec<_> = diagnostics.iter().map(|d| d.message.as_str()).collect();
+        assert_eq!(messages, ["the key 'host' stands on line 1 already; this value counts"]);
+    }
+
+    #[test]
+    fn fallbacks_stand_in_for_every_section() {
+        let (document, _) = read("a=1\n[DEFAULT]\na=0\nb=yes\n[s]\nb=Off\n[empty]\n");
+        let all: Vec<Vec<(&str, &str)>> = document
+            .sections()
+            .iter()
+            .map(|s| document.items(s).map(|p| (p.key.as_str(), p.value.as_str())).collect())
+            .collect();
+        assert_eq!(all, [[("a", "1"), ("b", "yes")], [("a", "0"), ("b", "Off")], [("a", "0"), ("b", "yes")]]);
+        assert_eq!(document.get_bool("_default", "b"), Some(Ok(true)));
+        assert_eq!(document.get_bool("s", "b"), Some(Ok(false)));
+        assert_eq!(document.get("none", "b"), None);
+        assert!(matches!(document.get_bool("_default", "c"), None));
+    }
+
+    #[test]
+    fn percent_signs_and_empty_values_are_literal() {
+        let (document, diagnostics) = read("key = 100%% of %(x)s %\nempty =\n");
+        assert_eq!(document.get("_default", "key").map(|p| p.value.as_str()), Some("100%% of %(x)s %"));
+        assert_eq!(document.get("_default", "empty").map(|p| p.value.as_str()), Some(""));
+        assert_eq!(diagnostics, []);
+    }
+}
