@@ -1,18 +1,26 @@
 //! Keys of `/run/genpack/boot-status`: `key=value` lines, one per key, written by the init and read by tools.
 
-/// Name of the image file that was booted.
+/// Name of the image file that was booted, or of the device that is the image.
 pub const IMAGE: &str = "image";
+/// Device of the boot partition, empty without one.
+pub const BOOT_DEVICE: &str = "boot_device";
 /// `yes` when the writable layer is on a data file system, `no` when it is a tmpfs.
 pub const PERSISTENT: &str = "persistent";
 /// Device of the data file system, empty without one.
 pub const DATA_DEVICE: &str = "data_device";
-/// Why the boot is not persistent although data was expected; empty otherwise.
+/// Why the boot has less than was configured (not persistent, an older image); empty otherwise.
 pub const DEGRADED: &str = "degraded";
 /// Number of findings in `system.ini`.
 pub const CONFIG_ERRORS: &str = "config_errors";
+/// Milliseconds from kernel start to the start of `/init`; without stage 1 to the start of stage 2.
+pub const START_MS: &str = "start_ms";
 /// Milliseconds from the start of `/init` to the exec of stage 2.
 pub const STAGE1_MS: &str = "stage1_ms";
 /// Milliseconds from the start of stage 2 to the exec of `/sbin/init`.
 pub const STAGE2_MS: &str = "stage2_ms";
 /// Milliseconds from the start of `/init` to the exec of `/sbin/init`.
 pub const INIT_MS: &str = "init_ms";
+/// Largest resident memory of stage 1, KiB.
+pub const STAGE1_PEAK_KIB: &str = "stage1_peak_kib";
+/// Largest resident memory of stage 2, KiB.
+pub const STAGE2_PEAK_KIB: &str = "stage2_peak_kib";

@@ -42,3 +42,13 @@ pub const IMAGE_INITRAMFS: &str = "/boot/initramfs";
 pub const IMAGE_META: &str = "/.genpack";
 /// Loader files inside an image, read by the installer.
 pub const IMAGE_LOADERS: &str = "/usr/lib/genpack-install";
+/// Tmpfs directory of this boot's status and log.
+pub const RUN_GENPACK: &str = "/run/genpack";
+/// Where stage 1 mounts a FAT for a moment to see whether it has an image.
+pub const LOOK: &str = "/run/initramfs/look";
+/// The data partition, read-only, when a transient boot needs the image that lies on it.
+pub const IMAGE_STORE: &str = "/run/initramfs/store";
+/// Tag of the directory that a virtual machine's host shares in place of a data partition.
+pub const VIRTIOFS_TAG: &str = "fs";
+/// What the init has put into files that are not its own, so that it can take it out again.
+pub const MANIFEST: &str = "/var/lib/genpack";

@@ -1,0 +1,238 @@
+//! The operations of the init as data: what a plan is made of.
+//!
+//! A plan can be printed (`--dry-run`, the debug log) and compared in a test; `run` turns it into system calls.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::fault::Fault;
+
+/// User and group of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// A mount flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// `MS_RDONLY`
+    ReadOnly,
+    /// `MS_NOSUID`
+    NoSuid,
+    /// `MS_NODEV`
+    NoDev,
+    /// `MS_NOEXEC`
+    NoExec,
+}
+
+impl Flag {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "ro",
+            Self::NoSuid => "nosuid",
+            Self::NoDev => "nodev",
+            Self::NoExec => "noexec",
+        }
+    }
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Makes a directory; one that exists is left as it is.
+    Mkdir {
+        /// Where.
+        path: String,
+        /// Permission bits.
+        mode: u32,
+        /// Owner of a new directory; none is the caller. With an owner the parent must not be a symbolic link.
+        owner: Option<Owner>,
+    },
+    /// Brings a file to a content: nothing happens when it has it, else the file is replaced in one step.
+    Write {
+        /// Where.
+        path: String,
+        /// Permission bits.
+        mode: u32,
+        /// Owner of the file; none is the caller. With an owner the parent must not be a symbolic link.
+        owner: Option<Owner>,
+        /// The whole content.
+        content: Vec<u8>,
+    },
+    /// Brings a symbolic link to a target, in one step.
+    Symlink {
+        /// What the link says.
+        target: String,
+        /// Where it is.
+        link: String,
+    },
+    /// Renames within one file system.
+    Rename {
+        /// Old path.
+        from: String,
+        /// New path.
+        to: String,
+    },
+    /// Removes a file; a missing one is fine.
+    Remove {
+        /// Where.
+        path: String,
+    },
+    /// Gives a directory the modification time of another one.
+    CopyMtime {
+        /// Whose time.
+        from: String,
+        /// Who gets it.
+        to: String,
+    },
+    /// Writes a value into a file of `/proc/sys`.
+    Sysctl {
+        /// Path below `/proc/sys`.
+        name: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// Sets the running kernel's host name.
+    SetHostname {
+        /// The name.
+        name: String,
+    },
+    /// Loads a kernel module and what it depends on; a missing one may be built in.
+    LoadModule {
+        /// Its name.
+        name: String,
+    },
+    /// Mounts a file system.
+    Mount {
+        /// Device, tag or label.
+        source: String,
+        /// Mount point.
+        target: String,
+        /// File system type.
+        fstype: &'static str,
+        /// Flags.
+        flags: &'static [Flag],
+        /// Options of the file system, comma separated.
+        options: String,
+    },
+    /// Checks that a SquashFS is complete and mounts it, through a loop device when it is a file.
+    MountImage {
+        /// File or block device.
+        image: String,
+        /// Mount point.
+        target: String,
+    },
+    /// Moves a mount.
+    MoveMount {
+        /// Old mount point.
+        from: String,
+        /// New mount point.
+        to: String,
+    },
+    /// Unmounts.
+    Unmount {
+        /// Mount point.
+        target: String,
+    },
+    /// Empties the initramfs and makes this directory the root.
+    SwitchRoot {
+        /// The new root.
+        root: String,
+    },
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = |f: &mut fmt::Formatter<'_>, owner: &Option<Owner>| match owner {
+            Some(Owner { uid, gid }) => write!(f, " owner {uid}:{gid}"),
+            None => Ok(()),
+        };
+        match self {
+            Self::Mkdir { path, mode, owner } => {
+                write!(f, "mkdir {path} mode {mode:04o}")?;
+                by(f, owner)
+            }
+            Self::Write { path, mode, owner, content } => {
+                write!(f, "write {path} mode {mode:04o}")?;
+                by(f, owner)?;
+                write!(f, " ({} bytes)", content.len())
+            }
+            Self::Symlink { target, link } => write!(f, "symlink {link} -> {target}"),
+            Self::Rename { from, to } => write!(f, "rename {from} to {to}"),
+            Self::Remove { path } => write!(f, "remove {path}"),
+            Self::CopyMtime { from, to } => write!(f, "copy modification time of {from} to {to}"),
+            Self::Sysctl { name, value } => write!(f, "set {name} to {value}"),
+            Self::SetHostname { name } => write!(f, "set host name {name}"),
+            Self::LoadModule { name } => write!(f, "load module {name}"),
+            Self::Mount { source, target, fstype, flags, options } => {
+                write!(f, "mount {source} on {target} type {fstype}")?;
+                let mut separator = " (";
+                for word in flags.iter().map(|flag| flag.word()).chain(Some(options.as_str())) {
+                    if !word.is_empty() {
+                        write!(f, "{separator}{word}")?;
+                        separator = ",";
+                    }
+                }
+                if separator == "," { f.write_str(")") } else { Ok(()) }
+            }
+            Self::MountImage { image, target } => write!(f, "mount image {image} on {target}"),
+            Self::MoveMount { from, to } => write!(f, "move mount {from} to {to}"),
+            Self::Unmount { target } => write!(f, "unmount {target}"),
+            Self::SwitchRoot { root } => write!(f, "switch root to {root}"),
+        }
+    }
+}
+
+/// An operation and what its failure means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What to do.
+    pub op: Op,
+    /// What it is for.
+    pub fault: Fault,
+}
+
+impl Step {
+    /// Returns the step.
+    #[must_use]
+    pub const fn new(fault: Fault, op: Op) -> Self {
+        Self { op, fault }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn operation_prints_as_one_line() {
+        let op = |flags, options: &str| Op::Mount {
+            source: "tmpfs".into(),
+            target: "/run".into(),
+            fstype: "tmpfs",
+            flags,
+            options: options.into(),
+        };
+        assert_eq!(
+            op(&[Flag::NoSuid, Flag::NoDev], "mode=0755").to_string(),
+            "mount tmpfs on /run type tmpfs (nosuid,nodev,mode=0755)"
+        );
+        assert_eq!(op(&[], "").to_string(), "mount tmpfs on /run type tmpfs");
+        assert_eq!(
+            Op::Write {
+                path: "/a".into(),
+                mode: 0o600,
+                owner: Some(Owner { uid: 1000, gid: 100 }),
+                content: b"xyz".to_vec()
+            }
+            .to_string(),
+            "write /a mode 0600 owner 1000:100 (3 bytes)"
+        );
+    }
+}

@@ -1,0 +1,253 @@
+//! The dumb loop that turns a plan into system calls.
+//!
+//! It decides nothing: what a failure means stands in `fault`. Every operation is logged at debug level, every failure
+//! with its errno. Not handled: concurrency and timeouts; no operation waits for anything but the disk.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::fault::{Fault, Policy};
+use crate::op::{Flag, Op, Step};
+use crate::report::Log;
+use crate::stage1::modules::Modules;
+use crate::sys::loop_device::LoopDevice;
+use crate::tree::{self, Tree};
+use genpack_core::bytes;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags};
+
+/// Why an operation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpError {
+    /// The kernel's answer.
+    Errno(i32),
+    /// The image begins like no SquashFS version 4.
+    NotSquashfs,
+    /// The image is shorter than its superblock says: both sizes in bytes.
+    Truncated(u64, u64),
+}
+
+impl From<Errno> for OpError {
+    fn from(e: Errno) -> Self {
+        Self::Errno(e.raw_os_error())
+    }
+}
+
+impl fmt::Display for OpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errno(errno) => write!(f, "errno {errno} ({})", errno_words(*errno)),
+            Self::NotSquashfs => f.write_str("not a SquashFS version 4"),
+            Self::Truncated(is, wanted) => write!(f, "truncated: {is} of {wanted} bytes"),
+        }
+    }
+}
+
+/// Words for the errors that a boot meets in practice; the number is printed anyway.
+fn errno_words(errno: i32) -> &'static str {
+    match Errno::from_raw_os_error(errno) {
+        Errno::PERM => "not permitted",
+        Errno::NOENT => "no such file",
+        Errno::IO => "input/output error",
+        Errno::NXIO | Errno::NODEV => "no such device",
+        Errno::NOEXEC => "not executable",
+        Errno::ACCESS => "permission denied",
+        Errno::BUSY => "busy",
+        Errno::EXIST => "exists",
+        Errno::NOTDIR => "not a directory",
+        Errno::INVAL => "invalid, or no such file system there",
+        Errno::FBIG => "too large",
+        Errno::NOSPC => "no space left",
+        Errno::ROFS => "read-only file system",
+        Errno::LOOP => "symbolic link in the way",
+        Errno::NOMEDIUM => "no medium",
+        _ => "see errno(3)",
+    }
+}
+
+/// A step that failed and was not to be ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What the step was for.
+    pub fault: Fault,
+    /// Operation and reason in words, for the log and boot-status.
+    pub reason: String,
+}
+
+impl Failure {
+    /// Returns a failure that no operation caused.
+    #[must_use]
+    pub fn new(fault: Fault, reason: &str) -> Self {
+        Self { fault, reason: reason.into() }
+    }
+
+    /// Returns what follows from it.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        self.fault.policy()
+    }
+}
+
+/// Runs plans on a tree.
+#[derive(Debug)]
+pub struct Executor {
+    /// Root of all file operations; mounts and host name are always the system's own.
+    pub tree: Tree,
+    /// What is said.
+    pub log: Log,
+    /// Module tables, while there are some.
+    pub modules: Option<Modules>,
+}
+
+impl Executor {
+    /// Runs the steps in order.
+    ///
+    /// # Errors
+    /// The first failure whose policy is not [`Policy::Continue`]; the steps after it have not run.
+    pub fn run(&mut self, plan: &[Step]) -> Result<(), Failure> {
+        for Step { op, fault } in plan {
+            match self.op(op) {
+                Ok(true) => self.log.debug(format_args!("{op}")),
+                Ok(false) => self.log.debug(format_args!("{op}: nothing to do")),
+                Err(e) if fault.policy() == Policy::Continue => {
+                    self.log.warning(format_args!("cannot {op}: {e}"));
+                }
+                Err(e) => {
+                    let reason = format!("cannot {op}: {e}");
+                    self.log.error(format_args!("{reason}"));
+                    return Err(Failure { fault: *fault, reason });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one operation; answers whether it changed anything.
+    fn op(&mut self, op: &Op) -> Result<bool, OpError> {
+        let tree = &self.tree;
+        Ok(match op {
+            Op::Mkdir { path, mode, owner } => tree.mkdir(path, *mode, *owner)?,
+            Op::Write { path, mode, owner, content } => tree.write(path, *mode, *owner, content)?,
+            Op::Symlink { target, link } => tree.symlink(target, link)?,
+            Op::Rename { from, to } => {
+                tree.rename(from, to)?;
+                true
+            }
+            Op::Remove { path } => tree.remove(path)?,
+            Op::CopyMtime { from, to } => tree.copy_mtime(from, to)?,
+            Op::Sysctl { name, value } => {
+                let path = format!("/proc/sys/{name}");
+                let file =
+                    rustix::fs::open(path.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+                rustix::io::write(&file, value.as_bytes())?;
+                true
+            }
+            Op::SetHostname { name } => {
+                rustix::system::sethostname(name.as_bytes())?;
+                true
+            }
+            Op::LoadModule { name } => {
+                let names: &[&str] = &[name];
+                self.modules.as_mut().is_some_and(|modules| modules.load(names, &mut self.log) > 0)
+            }
+            Op::Mount { source, target, fstype, flags, options } => {
+                mount(source, target, fstype, flags, options)?
+            }
+            Op::MountImage { image, target } => {
+                mount_image(image, target)?;
+                true
+            }
+            Op::MoveMount { from, to } => {
+                rustix::mount::mount_move(from.as_str(), to.as_str())?;
+                true
+            }
+            Op::Unmount { target } => {
+                rustix::mount::unmount(target.as_str(), UnmountFlags::empty())?;
+                true
+            }
+            Op::SwitchRoot { root } => {
+                switch_root(root)?;
+                true
+            }
+        })
+    }
+}
+
+fn mount_flags(flags: &[Flag]) -> MountFlags {
+    flags.iter().fold(MountFlags::empty(), |all, flag| {
+        all | match flag {
+            Flag::ReadOnly => MountFlags::RDONLY,
+            Flag::NoSuid => MountFlags::NOSUID,
+            Flag::NoDev => MountFlags::NODEV,
+            Flag::NoExec => MountFlags::NOEXEC,
+        }
+    })
+}
+
+fn mount(source: &str, target: &str, fstype: &str, flags: &[Flag], options: &str) -> Result<bool, Errno> {
+    let options = alloc::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
+    match rustix::mount::mount(source, target, fstype, mount_flags(flags), Some(options.as_c_str())) {
+        Ok(()) => Ok(true),
+        // Why: the kernel itself, or a caller's container, may have mounted it there already.
+        Err(Errno::BUSY) if matches!(fstype, "proc" | "sysfs" | "devtmpfs") => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Checks the superblock and returns the open image, and whether it is a file (which needs a loop device).
+fn open_image(image: &str) -> Result<(OwnedFd, bool), OpError> {
+    let fd = rustix::fs::open(image, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let stat = rustix::fs::fstat(&fd)?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let mut superblock = [0; 96];
+    if rustix::io::pread(&fd, &mut superblock[..], 0)? != superblock.len()
+        || !superblock.starts_with(b"hsqs")
+        || bytes::u16_le::<28, 96>(&superblock) != 4
+    {
+        return Err(OpError::NotSquashfs);
+    }
+    let wanted = bytes::u64_le::<40, 96>(&superblock);
+    let size = if is_file {
+        // Why: a loop device shows whole sectors only.
+        u64::try_from(stat.st_size).unwrap_or(0) & !511
+    } else {
+        rustix::fs::seek(&fd, rustix::fs::SeekFrom::End(0))?
+    };
+    if size < wanted { Err(OpError::Truncated(size, wanted)) } else { Ok((fd, is_file)) }
+}
+
+fn mount_image(image: &str, target: &str) -> Result<(), OpError> {
+    let (fd, is_file) = open_image(image)?;
+    let flags = MountFlags::RDONLY | MountFlags::NODEV;
+    if is_file {
+        // Why: the loop device must live until the mount holds it, then autoclear ends it with the mount.
+        let device = LoopDevice::attach(fd.as_fd())?;
+        rustix::mount::mount(device.path(), target, "squashfs", flags, None)?;
+    } else {
+        rustix::mount::mount(image, target, "squashfs", flags, None)?;
+    }
+    Ok(())
+}
+
+/// Makes `root` the root: the initramfs is emptied, the mount moved over it, the process put inside.
+fn switch_root(root: &str) -> Result<(), Errno> {
+    rustix::process::chdir(root)?;
+    if let Err(e) = tree::delete_initramfs() {
+        // Why: without a file system in memory there is nothing to free; the switch itself still works.
+        crate::report::last_words(format_args!("initramfs kept: errno {}", e.raw_os_error()));
+    }
+    rustix::mount::mount_move(".", "/")?;
+    rustix::process::chroot(".")?;
+    rustix::process::chdir("/")
+}
+
+/// Returns the plan as lines, for `--dry-run`.
+#[must_use]
+pub fn show(plan: &[Step]) -> String {
+    let lines: Vec<String> = plan.iter().map(|step| step.op.to_string()).collect();
+    lines.join("\n")
+}

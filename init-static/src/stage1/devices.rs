@@ -1,0 +1,289 @@
+//! The block devices of the machine, and waiting for the right one.
+//!
+//! Events come first: the netlink socket is open before `/sys` is walked, so a device that appears meanwhile is not
+//! missed. Waiting is `poll(2)` with a deadline, never a sleep. Not handled: device mapper, RAID members.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::modules::Modules;
+use super::plan::{Device, Kind};
+use super::uevent::Uevent;
+use crate::report::Log;
+use crate::sys::clock;
+use crate::tree::{self, Tree};
+use genpack_core::fs::probe;
+use genpack_core::source::{ReadAt, ReadError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
+
+/// The kernel's multicast group; udev's own messages are in the second.
+const KERNEL_GROUP: u32 = 1;
+/// Largest event; the kernel's own buffer has 2048 bytes.
+const MAX_EVENT: usize = 8192;
+/// Directories of `/sys/devices` that are walked; a server has some thousand.
+const MAX_WALK: usize = 200_000;
+/// Block devices that are looked at.
+const MAX_DEVICES: usize = 256;
+/// Devices without content of their own, or slow and never ours.
+const IGNORED: [&str; 5] = ["loop", "ram", "zram", "fd", "nbd"];
+/// Silence that ends the wait for a data device, milliseconds.
+const QUIET_MS: u64 = 100;
+/// Longest wait for silence, milliseconds.
+const MAX_SETTLE_MS: u64 = 2000;
+
+struct BlockDevice(OwnedFd);
+
+impl ReadAt for BlockDevice {
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        let (mut offset, mut rest) = (offset, buf);
+        while !rest.is_empty() {
+            match rustix::io::pread(&self.0, &mut *rest, offset) {
+                Ok(0) => return Err(ReadError::EndOfInput),
+                Ok(n) => {
+                    offset += u64::try_from(n).unwrap_or(0);
+                    rest = rest.get_mut(n..).unwrap_or(&mut []);
+                }
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(ReadError::Io(e.raw_os_error())),
+            }
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> Result<u64, ReadError> {
+        rustix::fs::seek(&self.0, rustix::fs::SeekFrom::End(0)).map_err(|e| ReadError::Io(e.raw_os_error()))
+    }
+}
+
+/// The devices seen so far, and the socket that tells of new ones.
+#[derive(Debug)]
+pub struct Devices {
+    events: Option<OwnedFd>,
+    /// In the order of their names.
+    seen: Vec<Device>,
+}
+
+/// What a batch of events was about.
+#[derive(Debug, Default)]
+struct Batch {
+    modaliases: Vec<String>,
+    block: bool,
+    /// Block devices whose content may be another one now.
+    changed: Vec<String>,
+    /// Events were lost, or there is no socket: everything has to be looked at again.
+    lost: bool,
+}
+
+impl Devices {
+    /// Opens the event socket; without one, waiting looks at `/sys` from time to time.
+    #[must_use]
+    pub fn open(log: &mut Log) -> Self {
+        let events = open_events();
+        if let Err(e) = &events {
+            log.warning(format_args!("no device events: errno {}", e.raw_os_error()));
+        }
+        Self { events: events.ok(), seen: Vec::new() }
+    }
+
+    /// Returns the devices seen so far.
+    #[must_use]
+    pub fn seen(&self) -> &[Device] {
+        &self.seen
+    }
+
+    /// Remembers whether a device has an image.
+    pub fn set_has_image(&mut self, name: &str, has_image: bool) {
+        if let Some(device) = self.seen.iter_mut().find(|d| d.name == name) {
+            device.has_image = Some(has_image);
+        }
+    }
+
+    /// Loads modules for all devices the machine has, then looks at the block devices.
+    pub fn coldplug(&mut self, tree: &Tree, modules: &mut Modules, log: &mut Log) {
+        let modaliases = modaliases();
+        let new = modules.load_aliases(&modaliases, log);
+        log.info(format_args!("{} kinds of devices, {new} modules loaded for them", modaliases.len()));
+        self.scan(tree, log);
+    }
+
+    /// Waits for events at most `timeout_ms`, loads modules for them and looks at new block devices.
+    ///
+    /// Answers whether anything happened.
+    pub fn wait(&mut self, timeout_ms: u64, tree: &Tree, modules: &mut Modules, log: &mut Log) -> bool {
+        // Why: without a socket, looking again ten times a second is all that is left.
+        let slice = if self.events.is_some() { timeout_ms } else { timeout_ms.min(100) };
+        let timeout = Timespec {
+            tv_sec: i64::try_from(slice / 1000).unwrap_or(0),
+            tv_nsec: i64::try_from(slice % 1000).unwrap_or(0) * 1_000_000,
+        };
+        let ready = match &self.events {
+            Some(events) => poll(&mut [PollFd::new(events, PollFlags::IN)], Some(&timeout)),
+            None => poll(&mut [], Some(&timeout)),
+        };
+        let batch = self.read_events();
+        if batch.lost {
+            let all = modaliases();
+            modules.load_aliases(&all, log);
+        }
+        if !batch.modaliases.is_empty() {
+            modules.load_aliases(&batch.modaliases, log);
+        }
+        self.seen.retain(|d| !batch.changed.contains(&d.name));
+        if batch.block || batch.lost {
+            self.scan(tree, log);
+        }
+        batch.lost || ready.is_ok_and(|n| n > 0)
+    }
+
+    /// Waits until the devices that are on their way have arrived: a short silence, or until `done` says so.
+    pub fn settle(
+        &mut self,
+        tree: &Tree,
+        modules: &mut Modules,
+        log: &mut Log,
+        done: impl Fn(&[Device]) -> bool,
+    ) {
+        let end = clock::boot_ms() + MAX_SETTLE_MS;
+        while !done(&self.seen) && clock::boot_ms() < end && self.wait(QUIET_MS, tree, modules, log) {}
+    }
+
+    fn read_events(&self) -> Batch {
+        let mut batch = Batch::default();
+        let Some(events) = &self.events else { return Batch { lost: true, ..batch } };
+        let mut datagram = [0; MAX_EVENT];
+        loop {
+            match rustix::net::recv(events, &mut datagram[..], RecvFlags::DONTWAIT) {
+                Ok((n, _)) => {
+                    let Some(event) = Uevent::parse(datagram.get(..n).unwrap_or(&[])) else { continue };
+                    if event.is_block() {
+                        batch.block = true;
+                        batch.changed.push(event.devname.into());
+                    }
+                    let known = batch.modaliases.iter().any(|m| m == event.modalias);
+                    if event.action == "add" && !event.modalias.is_empty() && !known {
+                        batch.modaliases.push(event.modalias.into());
+                    }
+                }
+                Err(Errno::INTR) => {}
+                // Why: ENOBUFS says that the kernel dropped events.
+                Err(Errno::NOBUFS) => batch.lost = true,
+                Err(_) => return batch,
+            }
+        }
+    }
+
+    /// Looks at every block device that is new.
+    fn scan(&mut self, tree: &Tree, log: &mut Log) {
+        let Ok(mut entries) = tree.list("/sys/class/block") else { return };
+        entries.sort_unstable_by(|a, b| (a.name.len(), &a.name).cmp(&(b.name.len(), &b.name)));
+        self.seen.retain(|d| entries.iter().any(|e| e.name == d.name));
+        for entry in entries.iter().take(MAX_DEVICES) {
+            let ignored = IGNORED.iter().any(|prefix| entry.name.starts_with(prefix));
+            if ignored || self.seen.iter().any(|d| d.name == entry.name) {
+                continue;
+            }
+            if let Some(device) = look_at(&entry.name, tree) {
+                log.debug(format_args!(
+                    "device {}: {:?} uuid {} label {}",
+                    device.name,
+                    device.kind,
+                    device.uuid.as_deref().unwrap_or("-"),
+                    device.label.as_deref().unwrap_or("-")
+                ));
+                self.seen.push(device);
+            }
+        }
+    }
+}
+
+fn open_events() -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket =
+        rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
+    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP))?;
+    // Why: some hundred devices may appear while one slow module loads; root may go beyond the system's limit.
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 4 << 20);
+    Ok(socket)
+}
+
+/// Reads name, disk and superblock of a device; `None` when it cannot be read now (no medium, no node yet).
+fn look_at(name: &str, tree: &Tree) -> Option<Device> {
+    let link = format!("/sys/class/block/{name}");
+    let sectors: u64 = tree.read_text(&format!("{link}/size"), 64)?.trim().parse().ok()?;
+    if sectors == 0 {
+        return None;
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    // Why: some names have a `/` in sysfs written as `!`.
+    let node = format!("/dev/{}", name.replace('!', "/"));
+    let source = BlockDevice(rustix::fs::open(node.as_str(), flags, Mode::empty()).ok()?);
+    // Why: an unreadable disk is a disk without a file system; another one may be fine.
+    let found = probe::probe(&source).ok().flatten();
+    let disk = if tree.is_file(&format!("{link}/partition")) {
+        let target = tree.read_link(&link)?;
+        target.rsplit('/').nth(1)?.to_string()
+    } else {
+        name.to_string()
+    };
+    Some(Device {
+        name: name.to_string(),
+        disk,
+        kind: found.as_ref().and_then(|f| kind(f.kind)),
+        uuid: found.as_ref().and_then(|f| f.uuid.as_ref()).map(|u| u.as_str().to_string()),
+        label: found.as_ref().and_then(|f| f.label.as_ref()).map(|l| l.as_str().to_string()),
+        has_image: None,
+    })
+}
+
+fn kind(kind: probe::Kind) -> Option<Kind> {
+    match kind {
+        probe::Kind::Fat(_) => Some(Kind::Fat),
+        probe::Kind::Ext2 | probe::Kind::Ext3 | probe::Kind::Ext4 => Some(Kind::Ext),
+        probe::Kind::Btrfs => Some(Kind::Btrfs),
+        probe::Kind::Xfs => Some(Kind::Xfs),
+        probe::Kind::Squashfs => Some(Kind::Squashfs),
+        probe::Kind::Iso9660 => Some(Kind::Iso9660),
+        probe::Kind::Swap => None,
+    }
+}
+
+/// Collects every modalias below `/sys/devices`, each once; symbolic links are not followed.
+fn modaliases() -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut pending: Vec<String> = Vec::from([String::from("/sys/devices")]);
+    let mut walked = 0;
+    while let Some(directory) = pending.pop() {
+        walked += 1;
+        if walked > MAX_WALK {
+            break;
+        }
+        let Ok(fd) = rustix::fs::open(directory.as_str(), flags, Mode::empty()) else { continue };
+        for entry in tree::list(fd.as_fd()).unwrap_or_default() {
+            if entry.kind == FileType::Directory {
+                pending.push(format!("{directory}/{}", entry.name));
+            } else if entry.name == "modalias"
+                && let Some(modalias) = read_modalias(&fd)
+                && !found.contains(&modalias)
+            {
+                found.push(modalias);
+            }
+        }
+    }
+    found
+}
+
+fn read_modalias(directory: &OwnedFd) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, "modalias", flags, Mode::empty()).ok()?;
+    let mut text = [0; 4096];
+    let n = rustix::io::read(&file, &mut text[..]).ok()?;
+    let modalias = core::str::from_utf8(text.get(..n)?).ok()?.trim();
+    (!modalias.is_empty()).then(|| modalias.into())
+}

@@ -1,0 +1,471 @@
+//! What stage 1 decides: which device to boot from, where data lives, which image, in which order everything happens.
+//!
+//! Pure functions from what was seen to lists of operations; the rules are in `docs/contract.md`. Nothing is guessed:
+//! a partition is ours when its UUID or label says so. Not handled: LVM, LUKS, RAID.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::fault::Fault;
+use crate::op::{Flag, Op, Step};
+use genpack_core::contract::{labels, paths};
+
+/// What kind of file system is on a device; what we cannot mount is not named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// FAT12, FAT16 or FAT32.
+    Fat,
+    /// ISO 9660.
+    Iso9660,
+    /// ext2, ext3 or ext4.
+    Ext,
+    /// btrfs
+    Btrfs,
+    /// XFS
+    Xfs,
+    /// A system image.
+    Squashfs,
+}
+
+impl Kind {
+    /// Returns the type name that mount(2) takes, and the modules that may have to be loaded first.
+    #[must_use]
+    pub const fn mount_type(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Fat => ("vfat", &["vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"]),
+            Self::Iso9660 => ("iso9660", &["isofs"]),
+            Self::Ext => ("ext4", &["ext4"]),
+            Self::Btrfs => ("btrfs", &["btrfs"]),
+            Self::Xfs => ("xfs", &["xfs"]),
+            Self::Squashfs => ("squashfs", &["squashfs"]),
+        }
+    }
+
+    /// Tells whether a writable layer can live on it.
+    #[must_use]
+    pub const fn can_hold_data(self) -> bool {
+        matches!(self, Self::Ext | Self::Btrfs | Self::Xfs)
+    }
+}
+
+/// A block device as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Name below `/dev`.
+    pub name: String,
+    /// Name of the whole disk; the same for a whole disk.
+    pub disk: String,
+    /// File system, when we know it.
+    pub kind: Option<Kind>,
+    /// UUID as blkid spells it.
+    pub uuid: Option<String>,
+    /// Label of the file system.
+    pub label: Option<String>,
+    /// Whether `/system.img` is on it; `None` when nobody looked.
+    pub has_image: Option<bool>,
+}
+
+impl Device {
+    /// Returns the path of the node.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("/dev/{}", self.name)
+    }
+}
+
+/// What `root=` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// The boot partition with this UUID.
+    BootPartition(String),
+    /// Whichever FAT has an image.
+    Auto,
+    /// A block device by its name below `/dev`: an image, or a boot partition.
+    Device(String),
+    /// A block device by the UUID of its file system.
+    DeviceUuid(String),
+    /// A block device by the label of its file system.
+    DeviceLabel(String),
+    /// A tree shared by the host under this tag; used as it is.
+    Virtiofs(String),
+}
+
+/// What the kernel command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Where the root is.
+    pub root: Root,
+    /// Seconds to wait for it.
+    pub timeout_s: u32,
+    /// Leave the data partition alone.
+    pub transient: bool,
+    /// Image file instead of `system.img`; a base name.
+    pub image: Option<String>,
+    /// Program to start instead of stage 2.
+    pub init: Option<String>,
+    /// Offer a shell when nothing boots.
+    pub shell: bool,
+    /// Log every operation.
+    pub debug: bool,
+}
+
+/// What to do about the devices seen so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Nothing fits yet.
+    Wait,
+    /// See whether these have an image, then ask again.
+    Look(Vec<String>),
+    /// This is the boot partition; the flag says that others would fit too.
+    Boot(Device, bool),
+    /// This device is an image.
+    Image(Device),
+    /// This tag is the root.
+    Tree(String),
+}
+
+/// Chooses what to boot from.
+#[must_use]
+pub fn choose(root: &Root, seen: &[Device]) -> Choice {
+    let boot = |found: Option<&Device>| match found {
+        Some(d) if d.kind == Some(Kind::Squashfs) => Choice::Image(d.clone()),
+        Some(d) if d.kind.is_some() => Choice::Boot(d.clone(), false),
+        // Why: a device without a known file system may be a disk whose content is not there yet.
+        _ => Choice::Wait,
+    };
+    match root {
+        Root::BootPartition(uuid) => {
+            let mut found = seen.iter().filter(|d| has_uuid(d, uuid) && d.kind != Some(Kind::Squashfs));
+            match found.next() {
+                Some(first) => Choice::Boot(first.clone(), found.next().is_some()),
+                None => Choice::Wait,
+            }
+        }
+        Root::Auto => choose_auto(seen),
+        Root::Device(name) => boot(seen.iter().find(|d| d.name == *name)),
+        Root::DeviceUuid(uuid) => boot(seen.iter().find(|d| has_uuid(d, uuid))),
+        Root::DeviceLabel(label) => boot(seen.iter().find(|d| d.label.as_deref() == Some(label))),
+        Root::Virtiofs(tag) => Choice::Tree(tag.clone()),
+    }
+}
+
+fn choose_auto(seen: &[Device]) -> Choice {
+    let fats = || seen.iter().filter(|d| d.kind == Some(Kind::Fat));
+    let unknown: Vec<String> = fats().filter(|d| d.has_image.is_none()).map(|d| d.name.clone()).collect();
+    if !unknown.is_empty() {
+        return Choice::Look(unknown);
+    }
+    let mut with_image = fats().filter(|d| d.has_image == Some(true));
+    if let Some(first) = with_image.next() {
+        return Choice::Boot(first.clone(), with_image.next().is_some());
+    }
+    // Why: an image of 4 GiB and more lives on the data partition, so the FAT is known by its partner only.
+    match fats().find(|d| data_device(d, seen).is_some()) {
+        Some(d) => Choice::Boot(d.clone(), false),
+        None => Choice::Wait,
+    }
+}
+
+fn has_uuid(device: &Device, uuid: &str) -> bool {
+    device.uuid.as_ref().is_some_and(|u| u.eq_ignore_ascii_case(uuid))
+}
+
+/// Returns the data device of a boot partition: labelled with its UUID, on the same disk rather than on another.
+#[must_use]
+pub fn data_device<'a>(boot: &Device, seen: &'a [Device]) -> Option<&'a Device> {
+    let uuid = boot.uuid.as_ref()?;
+    labels::DATA_LABEL_PREFIXES.iter().find_map(|prefix| {
+        let label = format!("{prefix}{uuid}");
+        let fits = |d: &&Device| {
+            d.label.as_deref() == Some(label.as_str()) && d.kind.is_some_and(Kind::can_hold_data)
+        };
+        seen.iter().filter(fits).find(|d| d.disk == boot.disk).or_else(|| seen.iter().find(fits))
+    })
+}
+
+/// Returns the data device of a bare image: the virtual machine's second disk, when it has a file system.
+#[must_use]
+pub fn data_device_of_image<'a>(image: &Device, seen: &'a [Device]) -> Option<&'a Device> {
+    (image.name == "vda").then(|| {
+        seen.iter().find(|d| d.name == "vdb" && d.kind.is_some_and(Kind::can_hold_data))
+    })?
+}
+
+/// An image that may be booted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// File name, or device name.
+    pub name: String,
+    /// Directory it is in, or `/dev`.
+    pub directory: String,
+}
+
+impl Candidate {
+    fn new(directory: &str, name: &str) -> Self {
+        Self { name: name.into(), directory: directory.into() }
+    }
+
+    /// Returns the path of the image.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.directory, self.name)
+    }
+}
+
+/// Name of the image that an update replaced, until the new one has booted.
+const SYSTEM_CUR: &str = "system.cur";
+/// Name of the image before the current one.
+const SYSTEM_OLD: &str = "system.old";
+
+/// Lists the images to try, best first, among the files that are there.
+///
+/// `boot` and `data` are directories with the names in them; a place that is not mounted is `None`.
+#[must_use]
+pub fn candidates(
+    wanted: Option<&str>,
+    boot: Option<(&str, &[String])>,
+    data: Option<(&str, &[String])>,
+) -> Vec<Candidate> {
+    let mut list: Vec<Candidate> = Vec::new();
+    let mut add = |place: Option<(&str, &[String])>, name: &str| {
+        if let Some((directory, files)) = place {
+            let candidate = Candidate::new(directory, name);
+            if files.iter().any(|f| f.eq_ignore_ascii_case(name)) && !list.contains(&candidate) {
+                list.push(candidate);
+            }
+        }
+    };
+    if let Some(name) = wanted {
+        add(boot, name);
+        add(data, name);
+    }
+    add(boot, paths::SYSTEM_IMG);
+    add(data, paths::SYSTEM_ON_DATA);
+    for older in [SYSTEM_CUR, SYSTEM_OLD] {
+        add(boot, older);
+        add(data, older);
+    }
+    list
+}
+
+/// Plans the rename that an update left for its first boot: the replaced image becomes the old one.
+///
+/// Only when the new image is mounted: an image that cannot be mounted must not cost the one before it.
+#[must_use]
+pub fn promote(booted: &Candidate, files: &[String]) -> Vec<Step> {
+    let is_current = booted.name == paths::SYSTEM_IMG || booted.name == paths::SYSTEM_ON_DATA;
+    if !is_current || !files.iter().any(|f| f == SYSTEM_CUR) {
+        return Vec::new();
+    }
+    let rename = Op::Rename {
+        from: format!("{}/{SYSTEM_CUR}", booted.directory),
+        to: format!("{}/{SYSTEM_OLD}", booted.directory),
+    };
+    [Step::new(Fault::Housekeeping, rename)].into()
+}
+
+fn mkdir(fault: Fault, path: &str, mode: u32) -> Step {
+    Step::new(fault, Op::Mkdir { path: path.into(), mode, owner: None })
+}
+
+fn mount(
+    fault: Fault,
+    source: &str,
+    target: &str,
+    fstype: &'static str,
+    flags: &'static [Flag],
+    options: &str,
+) -> Step {
+    let (source, target, options) = (source.into(), target.into(), options.into());
+    Step::new(fault, Op::Mount { source, target, fstype, flags, options })
+}
+
+fn load(modules: &[&str]) -> impl Iterator<Item = Step> {
+    modules.iter().map(|name| Step::new(Fault::Housekeeping, Op::LoadModule { name: (*name).to_string() }))
+}
+
+/// Plans the file systems that every process expects, before anything else can be known.
+#[must_use]
+pub fn early() -> Vec<Step> {
+    use Fault::Housekeeping as H;
+    use Flag::{NoDev, NoExec, NoSuid};
+    let mut plan = Vec::new();
+    for directory in ["/proc", "/sys", "/dev", "/run", paths::SYSROOT] {
+        plan.push(mkdir(H, directory, 0o755));
+    }
+    plan.push(mount(H, "proc", "/proc", "proc", &[NoSuid, NoDev, NoExec], ""));
+    plan.push(mount(H, "sysfs", "/sys", "sysfs", &[NoSuid, NoDev, NoExec], ""));
+    plan.push(mount(H, "devtmpfs", "/dev", "devtmpfs", &[NoSuid], "mode=0755"));
+    plan.push(mkdir(H, "/dev/pts", 0o755));
+    plan.push(mount(H, "devpts", "/dev/pts", "devpts", &[NoSuid, NoExec], "gid=5,mode=620,ptmxmode=000"));
+    plan.push(mkdir(H, "/dev/shm", 0o755));
+    plan.push(mount(H, "tmpfs", "/dev/shm", "tmpfs", &[NoSuid, NoDev], "mode=1777"));
+    plan.push(mount(H, "tmpfs", "/run", "tmpfs", &[NoSuid, NoDev, NoExec], "mode=0755"));
+    for directory in ["/run/lock", "/run/log", paths::RUN_INITRAMFS, paths::RUN_GENPACK] {
+        plan.push(mkdir(H, directory, 0o755));
+    }
+    for (target, link) in [
+        ("/proc/self/fd", "/dev/fd"),
+        ("/proc/self/fd/0", "/dev/stdin"),
+        ("/proc/self/fd/1", "/dev/stdout"),
+        ("/proc/self/fd/2", "/dev/stderr"),
+    ] {
+        plan.push(Step::new(H, Op::Symlink { target: target.into(), link: link.into() }));
+    }
+    // Why: the kernel drops all but ten lines per five seconds otherwise; systemd sets the same.
+    plan.push(Step::new(H, Op::Sysctl { name: "kernel/printk_devkmsg", value: "on".into() }));
+    plan
+}
+
+/// Plans the mount of a boot partition: a FAT is writable and hides its secrets, anything else is read-only.
+#[must_use]
+pub fn mount_boot(device: &Device) -> Vec<Step> {
+    let mut plan = Vec::new();
+    let Some(kind) = device.kind else { return plan };
+    let (fstype, modules) = kind.mount_type();
+    plan.push(mkdir(Fault::BootFs, paths::BOOT, 0o755));
+    plan.extend(load(modules));
+    let (flags, options): (&'static [Flag], _) = match kind {
+        Kind::Fat => (&[Flag::NoSuid, Flag::NoDev, Flag::NoExec], "fmask=0177,dmask=0077,flush"),
+        _ => (&[Flag::ReadOnly, Flag::NoSuid, Flag::NoDev, Flag::NoExec], ""),
+    };
+    plan.push(mount(Fault::BootFs, &device.path(), paths::BOOT, fstype, flags, options));
+    plan
+}
+
+/// Plans the look at a FAT that may or may not have an image.
+#[must_use]
+pub fn look(device: &Device) -> Vec<Step> {
+    let mut plan = Vec::new();
+    let (fstype, modules) = Kind::Fat.mount_type();
+    plan.push(mkdir(Fault::BootFs, paths::LOOK, 0o755));
+    plan.extend(load(modules));
+    plan.push(mount(Fault::BootFs, &device.path(), paths::LOOK, fstype, &[Flag::ReadOnly], ""));
+    plan
+}
+
+/// Plans the mount of the data file system, or of what only lends its image (`transient`).
+#[must_use]
+pub fn mount_data(device: &Device, transient: bool) -> Vec<Step> {
+    let mut plan = Vec::new();
+    let Some(kind) = device.kind else { return plan };
+    let (fstype, modules) = kind.mount_type();
+    let (target, flags): (_, &'static [Flag]) =
+        if transient { (paths::IMAGE_STORE, &[Flag::ReadOnly]) } else { (paths::RW, &[]) };
+    plan.push(mkdir(Fault::DataFs, target, 0o755));
+    plan.extend(load(modules));
+    plan.push(mount(Fault::DataFs, &device.path(), target, fstype, flags, ""));
+    plan
+}
+
+/// Plans the mount of a directory that the host shares as the writable layer of a virtual machine.
+#[must_use]
+pub fn mount_shared_data() -> Vec<Step> {
+    let mut plan: Vec<Step> = load(&["virtiofs"]).collect();
+    plan.push(mkdir(Fault::DataFs, paths::RW, 0o755));
+    plan.push(mount(Fault::DataFs, paths::VIRTIOFS_TAG, paths::RW, "virtiofs", &[], ""));
+    plan
+}
+
+/// Plans a writable layer in memory.
+#[must_use]
+pub fn mount_memory() -> Vec<Step> {
+    [
+        mkdir(Fault::MemoryOverlay, paths::RW, 0o755),
+        mount(Fault::MemoryOverlay, "tmpfs", paths::RW, "tmpfs", &[], "mode=0755"),
+    ]
+    .into()
+}
+
+/// Plans the way from a data file system that cannot be used to a layer in memory.
+#[must_use]
+pub fn give_up_data() -> Vec<Step> {
+    // Why: the image may lie on it and keep it busy; then the memory is mounted over it.
+    let mut plan = Vec::new();
+    plan.push(Step::new(Fault::Housekeeping, Op::Unmount { target: paths::RW.into() }));
+    plan.extend(mount_memory());
+    plan
+}
+
+/// Plans the mount of an image.
+#[must_use]
+pub fn mount_image(image: &Candidate) -> Vec<Step> {
+    let mut plan: Vec<Step> = load(&["loop", "squashfs"]).collect();
+    plan.push(mkdir(Fault::Image, paths::RO, 0o755));
+    plan.push(Step::new(Fault::Image, Op::MountImage { image: image.path(), target: paths::RO.into() }));
+    plan
+}
+
+/// Where the writable layer lies: the layout of an older product is still honoured.
+#[must_use]
+pub fn overlay_base(legacy_layout: bool) -> String {
+    if legacy_layout { format!("{}/rw", paths::RW) } else { paths::RW.into() }
+}
+
+/// Plans the overlay: image below, writable layer above, at the place of the new root.
+///
+/// `usr_in_upper` says that the upper layer has a copy of `/usr`: systemd takes that directory's time for the version
+/// of the system, so it must be the image's.
+#[must_use]
+pub fn overlay(fault: Fault, legacy_layout: bool, usr_in_upper: bool) -> Vec<Step> {
+    let base = overlay_base(legacy_layout);
+    let (upper, work) = (format!("{base}/{}", paths::UPPER), format!("{base}/{}", paths::WORK));
+    let mut plan: Vec<Step> = load(&["overlay"]).collect();
+    plan.push(mkdir(fault, &upper, 0o755));
+    plan.push(mkdir(fault, &work, 0o755));
+    if usr_in_upper {
+        let (from, to) = (format!("{}/usr", paths::RO), format!("{upper}/usr"));
+        plan.push(Step::new(Fault::Housekeeping, Op::CopyMtime { from, to }));
+    }
+    // Why: the kernel's defaults differ between distributions, and an upper layer must survive a change of image:
+    // no index and no redirects into the old lower layer. xino keeps inode numbers stable where it can.
+    let options = format!(
+        "lowerdir={},upperdir={upper},workdir={work},index=off,metacopy=off,redirect_dir=off,xino=auto",
+        paths::RO
+    );
+    plan.push(mkdir(fault, paths::SYSROOT, 0o755));
+    plan.push(mount(fault, "overlay", paths::SYSROOT, "overlay", &[], &options));
+    plan
+}
+
+/// Plans the mount of a tree that the host shares as the root.
+#[must_use]
+pub fn mount_tree(tag: &str) -> Vec<Step> {
+    let mut plan: Vec<Step> = load(&["virtiofs"]).collect();
+    plan.push(mkdir(Fault::Switch, paths::SYSROOT, 0o755));
+    plan.push(mount(Fault::Switch, tag, paths::SYSROOT, "virtiofs", &[], ""));
+    plan
+}
+
+/// Plans the step into the new root; `modprobe` is the kernel's own setting, given back.
+#[must_use]
+pub fn switch(modprobe: &str) -> Vec<Step> {
+    let mut plan = Vec::new();
+    if !modprobe.is_empty() {
+        let value = modprobe.to_string();
+        plan.push(Step::new(Fault::Housekeeping, Op::Sysctl { name: "kernel/modprobe", value }));
+    }
+    for name in ["dev", "proc", "sys", "run"] {
+        let to = format!("{}/{name}", paths::SYSROOT);
+        plan.push(mkdir(Fault::Switch, &to, 0o755));
+        plan.push(Step::new(Fault::Switch, Op::MoveMount { from: format!("/{name}"), to }));
+    }
+    plan.push(Step::new(Fault::Switch, Op::SwitchRoot { root: paths::SYSROOT.into() }));
+    plan
+}
+
+/// Lists the programs to try as PID 1 of the new root, best first.
+#[must_use]
+pub fn programs(requested: Option<&str>) -> Vec<String> {
+    let mut list: Vec<String> = Vec::new();
+    for path in requested.into_iter().chain([paths::STAGE2, paths::INIT]) {
+        if !list.iter().any(|p| p == path) {
+            list.push(path.into());
+        }
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,16 @@
+//! The unsafe room: entry point, allocator, memory functions, and the few system calls rustix does not offer safely.
+//!
+//! Everything above this module is safe Rust. Not handled: threads; the whole program is one thread and never forks.
+#![allow(unsafe_code, reason = "this is the crate's one room for unsafe code")]
+
+pub mod alloc;
+pub mod clock;
+pub mod exec;
+pub mod loop_device;
+pub mod stdio;
+mod syscall;
+
+#[cfg(freestanding)]
+mod memory;
+#[cfg(freestanding)]
+mod start;

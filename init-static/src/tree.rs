@@ -1,0 +1,413 @@
+//! Files below a root directory that no symbolic link can leave (`openat2(2)` with `RESOLVE_IN_ROOT`).
+//!
+//! The same code serves the running system (root `/`) and a tree that is being prepared. Writes happen aside, are
+//! synced and renamed, so a power cut leaves the old file or the new one. Not handled: kernels before 5.6.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem::MaybeUninit;
+
+use crate::op::Owner;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
+};
+use rustix::io::Errno;
+
+/// How often a path is resolved again when the tree changes meanwhile (`EAGAIN`).
+const MAX_RESOLVE_ATTEMPTS: usize = 16;
+/// Entries of one directory that are looked at.
+const MAX_ENTRIES: usize = 65_536;
+const DIRENT_BUFFER: usize = 8192;
+const RAMFS_MAGIC: u32 = 0x8584_58F6;
+const TMPFS_MAGIC: u32 = 0x0102_1994;
+
+/// A directory below which paths are resolved.
+#[derive(Debug)]
+pub struct Tree {
+    root: OwnedFd,
+}
+
+/// One directory entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Name, never `.` or `..`; one that is not UTF-8 is left out.
+    pub name: String,
+    /// Kind, as the file system tells.
+    pub kind: FileType,
+}
+
+/// Splits a path into its directory and its last component.
+fn split(path: &str) -> Result<(&str, &str), Errno> {
+    let path = path.trim_end_matches('/');
+    let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
+    match name {
+        "" | "." | ".." => Err(Errno::INVAL),
+        _ => Ok((if parent.is_empty() { "/" } else { parent }, name)),
+    }
+}
+
+impl Tree {
+    /// Opens the root.
+    ///
+    /// # Errors
+    /// The errno of opening the directory.
+    pub fn open(root: &str) -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { root: rustix::fs::open(root, flags, Mode::empty())? })
+    }
+
+    fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let path = if path.is_empty() { "." } else { path };
+        for _ in 0..MAX_RESOLVE_ATTEMPTS {
+            let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+            match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                other => return other,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// Opens the directory that holds `path`; with `strict` its own name must not be a symbolic link.
+    fn parent(&self, path: &str, strict: bool) -> Result<(OwnedFd, String), Errno> {
+        let (parent, name) = split(path)?;
+        let strict = if strict { OFlags::NOFOLLOW } else { OFlags::empty() };
+        Ok((self.resolve(parent, OFlags::PATH | OFlags::DIRECTORY | strict)?, name.into()))
+    }
+
+    /// Reads a regular file of at most `max` bytes.
+    ///
+    /// # Errors
+    /// `EFBIG` beyond the limit, `EINVAL` for anything but a regular file, else the errno of open or read.
+    pub fn read(&self, path: &str, max: usize) -> Result<Vec<u8>, Errno> {
+        // Why: O_NONBLOCK keeps a planted FIFO from stopping the boot.
+        read_file(self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)?.as_fd(), max)
+    }
+
+    /// Reads a regular file whose name and whose directory's name are no symbolic links.
+    ///
+    /// # Errors
+    /// As [`Tree::read`], and `ELOOP` or `ENOTDIR` for a link.
+    pub fn read_strict(&self, path: &str, max: usize) -> Result<Vec<u8>, Errno> {
+        let (parent, name) = self.parent(path, true)?;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        read_file(rustix::fs::openat(&parent, name.as_str(), flags, Mode::empty())?.as_fd(), max)
+    }
+
+    /// Reads a file as text; what is missing, too long or not UTF-8 is `None`.
+    #[must_use]
+    pub fn read_text(&self, path: &str, max: usize) -> Option<String> {
+        String::from_utf8(self.read(path, max).ok()?).ok()
+    }
+
+    /// Returns what `path` is, links followed; `None` when it cannot be looked at.
+    #[must_use]
+    pub fn stat(&self, path: &str) -> Option<Stat> {
+        rustix::fs::fstat(self.resolve(path, OFlags::PATH).ok()?).ok()
+    }
+
+    /// Tells whether `path` is a directory.
+    #[must_use]
+    pub fn is_dir(&self, path: &str) -> bool {
+        self.kind(path) == Some(FileType::Directory)
+    }
+
+    /// Tells whether `path` is a regular file.
+    #[must_use]
+    pub fn is_file(&self, path: &str) -> bool {
+        self.kind(path) == Some(FileType::RegularFile)
+    }
+
+    /// Tells whether `path` is a regular file that root may execute.
+    #[must_use]
+    pub fn is_executable(&self, path: &str) -> bool {
+        self.stat(path).is_some_and(|s| {
+            FileType::from_raw_mode(s.st_mode) == FileType::RegularFile && s.st_mode & 0o111 != 0
+        })
+    }
+
+    fn kind(&self, path: &str) -> Option<FileType> {
+        self.stat(path).map(|s| FileType::from_raw_mode(s.st_mode))
+    }
+
+    /// Returns the target of a symbolic link.
+    #[must_use]
+    pub fn read_link(&self, path: &str) -> Option<String> {
+        let (parent, name) = self.parent(path, false).ok()?;
+        rustix::fs::readlinkat(parent, name.as_str(), Vec::new()).ok()?.into_string().ok()
+    }
+
+    /// Lists a directory, in the file system's order.
+    ///
+    /// # Errors
+    /// The errno of opening or reading it.
+    pub fn list(&self, path: &str) -> Result<Vec<Entry>, Errno> {
+        list(self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY)?.as_fd())
+    }
+
+    /// Makes a directory; answers whether it is new.
+    ///
+    /// # Errors
+    /// `ENOTDIR` when something else has the name, else the errno of `mkdirat` or `fchown`.
+    pub fn mkdir(&self, path: &str, mode: u32, owner: Option<Owner>) -> Result<bool, Errno> {
+        let (parent, name) = self.parent(path, owner.is_some())?;
+        match rustix::fs::mkdirat(&parent, name.as_str(), Mode::from_raw_mode(mode)) {
+            Ok(()) => {}
+            Err(Errno::EXIST) if self.is_dir(path) => return Ok(false),
+            Err(Errno::EXIST) => return Err(Errno::NOTDIR),
+            Err(e) => return Err(e),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(&parent, name.as_str(), flags, Mode::empty())?;
+        rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode))?;
+        change_owner(dir.as_fd(), owner)?;
+        Ok(true)
+    }
+
+    /// Brings a file to a content; answers whether anything had to be written.
+    ///
+    /// # Errors
+    /// The errno of the step that failed; the old file is then untouched.
+    pub fn write(&self, path: &str, mode: u32, owner: Option<Owner>, content: &[u8]) -> Result<bool, Errno> {
+        let (parent, name) = self.parent(path, owner.is_some())?;
+        if same_file(parent.as_fd(), &name, mode, owner, content) {
+            return Ok(false);
+        }
+        let aside = format!(".{name}.genpack");
+        remove_at(parent.as_fd(), &aside)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, aside.as_str(), flags, Mode::from_raw_mode(mode & 0o600))?;
+        let written = write_all(file.as_fd(), content)
+            .and_then(|()| change_owner(file.as_fd(), owner))
+            // Why: FAT knows no modes beyond its mount options and refuses others.
+            .and_then(|()| tolerate_perm(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))))
+            .and_then(|()| rustix::fs::fsync(&file))
+            .and_then(|()| rustix::fs::renameat(&parent, aside.as_str(), &parent, name.as_str()));
+        if let Err(e) = written {
+            // Why: the first error is the one to report.
+            let _ = remove_at(parent.as_fd(), &aside);
+            return Err(e);
+        }
+        sync_dir(parent.as_fd());
+        Ok(true)
+    }
+
+    /// Appends to a file, or creates it.
+    ///
+    /// # Errors
+    /// The errno of open or write.
+    pub fn append(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), Errno> {
+        let (parent, name) = self.parent(path, false)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name.as_str(), flags, Mode::from_raw_mode(mode))?;
+        write_all(file.as_fd(), content)
+    }
+
+    /// Brings a symbolic link to a target; answers whether anything had to be written.
+    ///
+    /// # Errors
+    /// The errno of the step that failed; the old link is then untouched.
+    pub fn symlink(&self, target: &str, link: &str) -> Result<bool, Errno> {
+        if self.read_link(link).as_deref() == Some(target) {
+            return Ok(false);
+        }
+        let (parent, name) = self.parent(link, false)?;
+        let aside = format!(".{name}.genpack");
+        remove_at(parent.as_fd(), &aside)?;
+        rustix::fs::symlinkat(target, &parent, aside.as_str())?;
+        if let Err(e) = rustix::fs::renameat(&parent, aside.as_str(), &parent, name.as_str()) {
+            let _ = remove_at(parent.as_fd(), &aside);
+            return Err(e);
+        }
+        sync_dir(parent.as_fd());
+        Ok(true)
+    }
+
+    /// Renames a file, replacing the one that has the new name.
+    ///
+    /// # Errors
+    /// The errno of `renameat2`.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
+        let (from_parent, from_name) = self.parent(from, false)?;
+        let (to_parent, to_name) = self.parent(to, false)?;
+        let none = RenameFlags::empty();
+        rustix::fs::renameat_with(&from_parent, from_name.as_str(), &to_parent, to_name.as_str(), none)?;
+        sync_dir(to_parent.as_fd());
+        Ok(())
+    }
+
+    /// Removes a file; answers whether there was one.
+    ///
+    /// # Errors
+    /// The errno of `unlinkat`, except that a missing file is fine.
+    pub fn remove(&self, path: &str) -> Result<bool, Errno> {
+        match self.parent(path, false) {
+            Ok((parent, name)) => remove_at(parent.as_fd(), &name),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Gives `to` the modification time of `from`; answers whether it was different.
+    ///
+    /// # Errors
+    /// The errno of `utimensat`, `ENOENT` when one of the two is missing.
+    pub fn copy_mtime(&self, from: &str, to: &str) -> Result<bool, Errno> {
+        let (a, b) = (self.stat(from).ok_or(Errno::NOENT)?, self.stat(to).ok_or(Errno::NOENT)?);
+        if (a.st_mtime, a.st_mtime_nsec) == (b.st_mtime, b.st_mtime_nsec) {
+            return Ok(false);
+        }
+        let (parent, name) = self.parent(to, false)?;
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+            last_modification: Timespec {
+                tv_sec: i64::try_from(a.st_mtime).map_err(|_| Errno::OVERFLOW)?,
+                tv_nsec: i64::try_from(a.st_mtime_nsec).map_err(|_| Errno::OVERFLOW)?,
+            },
+        };
+        rustix::fs::utimensat(&parent, name.as_str(), &times, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(true)
+    }
+}
+
+fn same_file(parent: BorrowedFd<'_>, name: &str, mode: u32, owner: Option<Owner>, content: &[u8]) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::openat(parent, name, flags, Mode::empty()) else { return false };
+    let Ok(stat) = rustix::fs::fstat(&file) else { return false };
+    let same_owner = owner.is_none_or(|o| (o.uid, o.gid) == (stat.st_uid, stat.st_gid));
+    // Why: without an owner the place may be a FAT, whose modes are mount options; the content decides there.
+    let same_mode = owner.is_none() || stat.st_mode & 0o7777 == mode;
+    same_owner && same_mode && read_file(file.as_fd(), content.len()).is_ok_and(|old| old == content)
+}
+
+fn tolerate_perm(result: Result<(), Errno>) -> Result<(), Errno> {
+    match result {
+        Err(Errno::PERM) => Ok(()),
+        other => other,
+    }
+}
+
+fn change_owner(file: BorrowedFd<'_>, owner: Option<Owner>) -> Result<(), Errno> {
+    let Some(Owner { uid, gid }) = owner else { return Ok(()) };
+    let stat = rustix::fs::fstat(file)?;
+    if (stat.st_uid, stat.st_gid) == (uid, gid) {
+        return Ok(());
+    }
+    rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+}
+
+fn sync_dir(parent: BorrowedFd<'_>) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Ok(dir) = rustix::fs::openat(parent, ".", flags, Mode::empty()) {
+        // Why: the rename already happened; a file system that cannot sync directories loses nothing more.
+        let _ = rustix::fs::fsync(dir);
+    }
+}
+
+fn remove_at(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(file, bytes) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(n) => bytes = bytes.get(n..).unwrap_or(&[]),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Reads an open regular file of at most `max` bytes from its beginning.
+fn read_file(file: BorrowedFd<'_>, max: usize) -> Result<Vec<u8>, Errno> {
+    if FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    let mut content = Vec::new();
+    // Why: files in /proc and /sys say size 0, so the size is no guide.
+    let mut chunk = [0; 4096];
+    loop {
+        match rustix::io::read(file, &mut chunk) {
+            Ok(0) => return Ok(content),
+            Ok(n) if content.len() + n > max => return Err(Errno::FBIG),
+            Ok(n) => content.extend_from_slice(chunk.get(..n).unwrap_or(&[])),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Lists an open directory.
+///
+/// # Errors
+/// The errno of `getdents64`.
+pub fn list(dir: BorrowedFd<'_>) -> Result<Vec<Entry>, Errno> {
+    let mut buffer = [MaybeUninit::uninit(); DIRENT_BUFFER];
+    let mut entries = Vec::new();
+    let mut raw = RawDir::new(dir, &mut buffer);
+    while let Some(entry) = raw.next() {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        if name != "." && name != ".." && entries.len() < MAX_ENTRIES {
+            entries.push(Entry { name: name.into(), kind: entry.file_type() });
+        }
+    }
+    Ok(entries)
+}
+
+/// Tells whether `/` is the initramfs: a file system in memory.
+#[must_use]
+pub fn root_is_initramfs() -> bool {
+    rustix::fs::statfs("/").is_ok_and(|s| {
+        u32::try_from(s.f_type).is_ok_and(|magic| magic == RAMFS_MAGIC || magic == TMPFS_MAGIC)
+    })
+}
+
+/// Deletes everything below `/` that lies on the initramfs itself; other file systems are not entered.
+///
+/// # Errors
+/// `EINVAL` when `/` is not a file system in memory, else the errno of opening `/`.
+pub fn delete_initramfs() -> Result<(), Errno> {
+    if !root_is_initramfs() {
+        return Err(Errno::INVAL);
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty())?;
+    let device = rustix::fs::fstat(&root)?.st_dev;
+    delete_content(root.as_fd(), device, 0);
+    Ok(())
+}
+
+/// Depth of the initramfs that is deleted; deeper content only costs memory.
+const MAX_DELETE_DEPTH: u32 = 32;
+
+fn delete_content(dir: BorrowedFd<'_>, device: u64, depth: u32) {
+    let Ok(entries) = list(dir) else { return };
+    for entry in entries {
+        let name = entry.name.as_str();
+        let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        if stat.st_dev != device {
+            continue;
+        }
+        // Why: what cannot be deleted costs memory, nothing else.
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            if depth < MAX_DELETE_DEPTH
+                && let Ok(child) = rustix::fs::openat(dir, name, flags, Mode::empty())
+            {
+                delete_content(child.as_fd(), device, depth + 1);
+            }
+            let _ = rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR);
+        } else {
+            let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
+        }
+    }
+}
