@@ -94,6 +94,17 @@ pub struct Diagnostic {
     pub hint: Option<alloc::string::String>,
 }
 
+/// Returns the beginning of a foreign text as it may stand in a message: at most 40 characters, none of them a
+/// control character.
+#[cfg(feature = "alloc")]
+#[must_use]
+pub fn excerpt(text: &str) -> alloc::string::String {
+    const MAX_CHARS: usize = 40;
+    let shown = text.chars().take(MAX_CHARS).map(|c| if c.is_control() { '\u{FFFD}' } else { c });
+    let more = text.chars().nth(MAX_CHARS).map(|_| '…');
+    shown.chain(more).collect()
+}
+
 /// Most findings about one text; one more says how many others there were.
 pub const MAX_DIAGNOSTICS: usize = 100;
 

@@ -38,13 +38,10 @@ fn has_lone_carriage_return(text: &str) -> bool {
 }
 
 fn decode_lines<'a>(bytes: &'a [u8], diagnostics: &mut Vec<Diagnostic>) -> Cow<'a, str> {
-    let utf16: Option<(&[u8], fn([u8; 2]) -> u16)> = match bytes {
-        [0xFF, 0xFE, rest @ ..] => Some((rest, u16::from_le_bytes)),
-        [0xFE, 0xFF, rest @ ..] => Some((rest, u16::from_be_bytes)),
-        _ => None,
-    };
-    if let Some((bytes, unit)) = utf16 {
-        return Cow::Owned(decode_utf16(bytes, unit, diagnostics));
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => return Cow::Owned(decode_utf16(rest, u16::from_le_bytes, diagnostics)),
+        [0xFE, 0xFF, rest @ ..] => return Cow::Owned(decode_utf16(rest, u16::from_be_bytes, diagnostics)),
+        _ => {}
     }
     match core::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{DEFAULT_SECTION, FALLBACK_SECTION, Item, Reader, parse_bool};
-use crate::text::diagnostic::{Collector, Diagnostic, Severity, Span};
+use crate::text::diagnostic::{Collector, Diagnostic, Severity, Span, excerpt};
 
 /// A file: sections in the order of their first header, [`DEFAULT_SECTION`] first even when it is empty.
 #[derive(Clone, Debug)]
@@ -108,7 +108,8 @@ impl Document {
                     if let Some(old) = section.and_then(|section| section.put(property)) {
                         let message = format!(
                             "the key '{}' stands on line {} already; this value counts",
-                            old.key, old.line
+                            excerpt(&old.key),
+                            old.line
                         );
                         diagnostics.push(finding(key_span, message, None));
                     }
@@ -187,7 +188,7 @@ mod tests {
         assert_eq!(document.get_bool("_default", "b"), Some(Ok(true)));
         assert_eq!(document.get_bool("s", "b"), Some(Ok(false)));
         assert_eq!(document.get("none", "b"), None);
-        assert!(matches!(document.get_bool("_default", "c"), None));
+        assert!(document.get_bool("_default", "c").is_none());
     }
 
     #[test]

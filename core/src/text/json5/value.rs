@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Error, ErrorKind, Event, Mode, RawString, Reader};
 use crate::error::Class;
-use crate::text::diagnostic::{Collector, Diagnostic, Position, Severity, Span};
+use crate::text::diagnostic::{Collector, Diagnostic, Position, Severity, Span, excerpt};
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -190,7 +190,8 @@ impl Builder {
         for same in order.chunk_by(|a, b| key(a) == key(b)) {
             if let [first, .., last] = same {
                 for again in same.iter().skip(1).filter_map(|i| members.get(*i)) {
-                    let message = format!("the key {:?} stands here again; this value counts", again.key);
+                    let message =
+                        format!("the key \"{}\" stands here again; this value counts", excerpt(&again.key));
                     self.warnings.push(warning(again.key_span, message));
                 }
                 swaps.push((*first, *last));
