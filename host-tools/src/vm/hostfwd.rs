@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::str::FromStr;
 
-use crate::command_error::{CommandError, Context, Result};
+use crate::command_error::{Context, Result};
 
 /// Protocol of a forwarded port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,13 +60,10 @@ impl HostForward {
 }
 
 impl FromStr for HostForward {
-    type Err = CommandError;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self> {
-        parse(text).ok_or_else(|| {
-            CommandError::usage(format!("{text:?} is no port forwarding"))
-                .hint("tcp:[ADDRESS]:PORT-[GUEST]:PORT, as tcp:127.0.0.1:8080-:80")
-        })
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text).ok_or("write tcp:[ADDRESS]:PORT-[GUEST]:PORT, as tcp:127.0.0.1:8080-:80")
     }
 }
 
@@ -121,7 +118,7 @@ mod tests {
         for rule in ["tcp::8080-:80", "udp:127.0.0.1:53-10.0.2.15:53", "tcp:127.0.0.1:0-:22"] {
             assert_eq!(rule.parse::<HostForward>().unwrap().to_string(), rule);
         }
-        assert_eq!(":8080-:80".parse::<HostForward>().unwrap().to_string(), "tcp::8080-:80");
+        assert_eq!("::8080-:80".parse::<HostForward>().unwrap().to_string(), "tcp::8080-:80");
     }
 
     #[test]
@@ -130,6 +127,7 @@ mod tests {
             "",
             "8080:80",
             "tcp::8080",
+            ":8080-:80",
             "tcp::8080-80",
             "tcp::8080-:0",
             "tcp::8080-:+80",

@@ -38,13 +38,15 @@ pub fn candidates(boot: &[String], modules: &[String]) -> Vec<Candidate> {
         })
         .collect();
     versioned.sort_by(|(a, _), (b, _)| compare_versions(b, a));
-    let mut with_modules: Vec<(&str, String)> =
-        modules.iter().map(|version| (version.as_str(), format!("/usr/lib/modules/{version}/vmlinuz"))).collect();
+    let mut with_modules: Vec<(&str, String)> = modules
+        .iter()
+        .map(|version| (version.as_str(), format!("/usr/lib/modules/{version}/vmlinuz")))
+        .collect();
     with_modules.sort_by(|(a, _), (b, _)| compare_versions(b, a));
-    let versioned = versioned.into_iter().chain(with_modules).map(|(version, kernel)| Candidate {
-        kernel,
-        initramfs: versioned_initramfs(version),
-    });
+    let versioned = versioned
+        .into_iter()
+        .chain(with_modules)
+        .map(|(version, kernel)| Candidate { kernel, initramfs: versioned_initramfs(version) });
     fixed.chain(versioned).collect()
 }
 
@@ -93,7 +95,14 @@ mod tests {
 
     #[test]
     fn fixed_names_come_before_versions_and_new_before_old() {
-        let boot = ["config-6.1", "kernel", "vmlinuz", "vmlinuz-6.1.0-9-amd64", "vmlinuz-6.1.0-44-amd64", "kernel-6.12"];
+        let boot = [
+            "config-6.1",
+            "kernel",
+            "vmlinuz",
+            "vmlinuz-6.1.0-9-amd64",
+            "vmlinuz-6.1.0-44-amd64",
+            "kernel-6.12",
+        ];
         assert_eq!(
             kernels(&boot, &["6.1.0-44-amd64"]),
             [

@@ -74,8 +74,10 @@ pub struct Options {
 /// When the image cannot be booted, a file is missing or QEMU does not start.
 pub fn run(ctx: &Ctx, options: Options) -> Result<ExitCode> {
     if ctx.ui.is_json() && !ctx.dry_run {
-        return Err(CommandError::usage("a running machine owns standard output, which leaves no room for JSON")
-            .hint("--json works together with --dry-run"));
+        return Err(CommandError::usage(
+            "a running machine owns standard output, which leaves no room for JSON",
+        )
+        .hint("--json works together with --dry-run"));
     }
     let terminal = std::io::stdin().is_terminal();
     let parts = parts(ctx, options, terminal)?;
@@ -118,9 +120,14 @@ fn parts(ctx: &Ctx, options: Options, terminal: bool) -> Result<Parts> {
     let given_name = options.name.as_deref().map(Name::parse).transpose()?;
     let medium = medium(&path)?;
     let (arch, artifact, start) = match kind(&path)? {
+        Kind::SystemImage if options.bios => {
+            return Err(CommandError::usage("--bios is for disks; a system image boots by its own kernel"));
+        }
         Kind::SystemImage => system_image(&path, medium, options.append)?,
         Kind::Disk if options.append.is_some() => {
-            return Err(CommandError::usage("--append is for system images; a disk's boot loader has its own words"));
+            return Err(CommandError::usage(
+                "--append is for system images; a disk's boot loader has its own words",
+            ));
         }
         Kind::Disk => {
             let firmware = firmware_of(ctx, options.bios)?;
@@ -128,8 +135,7 @@ fn parts(ctx: &Ctx, options: Options, terminal: bool) -> Result<Parts> {
         }
     };
     let data = options.data_file.map(|data| self::medium(&ctx.path(&data))).transpose()?;
-    let hostfwd =
-        options.hostfwd.into_iter().map(HostForward::with_free_port).collect::<Result<Vec<_>>>()?;
+    let hostfwd = options.hostfwd.into_iter().map(HostForward::with_free_port).collect::<Result<Vec<_>>>()?;
     Ok(Parts {
         name: given_name.unwrap_or_else(|| Name::of_image(artifact.as_deref(), &path)),
         arch,
@@ -184,8 +190,9 @@ fn firmware_of(ctx: &Ctx, bios: bool) -> Result<Boot> {
         };
     }
     let Some(firmware) = firmware::find(ctx.arch) else {
-        return Err(CommandError::failed(format!("no UEFI firmware for {} is installed", ctx.arch))
-            .hint("apt-get install ovmf (x86_64), qemu-efi-aarch64 or qemu-efi-riscv64; or boot with --bios"));
+        return Err(CommandError::failed(format!("no UEFI firmware for {} is installed", ctx.arch)).hint(
+            "apt-get install ovmf (x86_64), qemu-efi-aarch64 or qemu-efi-riscv64; or boot with --bios",
+        ));
     };
     let template = &firmware.vars_template;
     let mut vars = kernel::memory("firmware-vars")?;
@@ -214,8 +221,11 @@ fn kind(path: &Path) -> Result<Kind> {
     let mut head = Vec::new();
     file.take(512).read_to_end(&mut head).with_context(|| format!("reading {}", path.display()))?;
     kind_of(&head).ok_or_else(|| {
-        CommandError::failed(format!("{} is neither a SquashFS nor a disk with a boot sector", path.display()))
-            .hint("make an image with `genpack-host build`, a disk with `genpack-host flash`")
+        CommandError::failed(format!(
+            "{} is neither a SquashFS nor a disk with a boot sector",
+            path.display()
+        ))
+        .hint("make an image with `genpack-host build`, a disk with `genpack-host flash`")
     })
 }
 
@@ -271,7 +281,9 @@ fn supervise(ctx: &Ctx, process: &mut Process, mut qmp: Qmp, mut signals: UnixSt
         }
         let [ended, signalled] = fds.map(|fd| !fd.revents().is_empty());
         if ended {
-            return process.wait(Deadline::seconds(QMP_SECONDS)).map_err(|e| CommandError::failed(e.to_string()));
+            return process
+                .wait(Deadline::seconds(QMP_SECONDS))
+                .map_err(|e| CommandError::failed(e.to_string()));
         }
         if signalled {
             signals.read_exact(&mut [0]).context("reading signals")?;
