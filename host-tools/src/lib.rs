@@ -9,6 +9,7 @@
 //! | [`model`] | `genpack.json5` → artifact → effective configuration |
 //! | [`container`] | namespaces, overlayfs, systemd-nspawn |
 //! | [`lower`], [`upper`], [`initramfs`], [`pack`] | the phases of a build |
+//! | [`mod@build`] | the phases in order, status, clean, shells |
 //! | [`disk`], [`flash`] | layouts and how they are written |
 //! | [`look`] | verbs that only read: `json5`, `ini`, `probe`, `ls`, `cat` |
 //! | [`vm`] | machines: names, kernels out of images, the command line |
@@ -16,6 +17,7 @@
 //!
 //! Rooms decide in `plan.rs` (pure) and act in `run.rs` (dumb). Lower rooms never print and never parse flags.
 
+pub mod build;
 pub mod cli;
 pub mod command_error;
 pub mod container;

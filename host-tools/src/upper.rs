@@ -1,1 +1,3 @@
-//! (room upper)
+//! The upper tree.
+pub mod closure;
+pub mod file_list;

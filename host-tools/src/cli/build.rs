@@ -1,20 +1,68 @@
-//! The verb group `build`.
+//! Verbs that turn a definition into an image.
 
 use std::process::ExitCode;
 
-use crate::command_error::{CommandError, Result};
+use crate::command_error::Result;
 use crate::ctx::Ctx;
+use crate::{build, model};
 
-/// Verbs of the group.
+/// Verbs that turn a definition into an image.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Not written yet
+    /// Prints the effective configuration: arch and variant merged
     Config,
+    /// Builds the image: lower, upper, pack; what is unchanged is reused
+    Build,
+    /// Makes the lower image: the packages
+    Lower,
+    /// Makes the upper tree: the artifact's own changes
+    Upper,
+    /// Packs the image file
+    Pack,
+    /// Runs a command, or a shell, on the lower image; what it writes is thrown away
+    Bash {
+        /// The command; its exit status is passed through
+        #[arg(last = true, value_name = "CMD")]
+        command: Vec<String>,
+    },
+    /// Runs a command, or a shell, on the built tree; what it writes is thrown away
+    UpperBash {
+        /// The command; its exit status is passed through
+        #[arg(last = true, value_name = "CMD")]
+        command: Vec<String>,
+    },
+    /// Tells what is built, what is stale and why, and how large it is
+    Status,
+    /// Removes what the build made from, but not the image
+    Clean {
+        /// The whole work directory, all architectures and variants
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 impl Verb {
     /// Does what the verb says.
-    pub(super) fn run(self, _ctx: &Ctx) -> Result<ExitCode> {
-        Err(CommandError::failed("not written yet"))
+    pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
+        match self {
+            Self::Config => {
+                let model = model::load(ctx)?;
+                if ctx.ui.is_json() {
+                    ctx.ui.document(&model.effective.to_json());
+                } else {
+                    ctx.ui.answer(&model.effective);
+                }
+                Ok(())
+            }
+            Self::Build => build::run(ctx, build::Until::Pack, build::Force::Nothing),
+            Self::Lower => build::run(ctx, build::Until::Lower, build::Force::Nothing),
+            Self::Upper => build::run(ctx, build::Until::Upper, build::Force::Upper),
+            Self::Pack => build::run(ctx, build::Until::Pack, build::Force::Pack),
+            Self::Bash { command } => return build::shell::run(ctx, build::shell::On::Lower, command),
+            Self::UpperBash { command } => return build::shell::run(ctx, build::shell::On::Upper, command),
+            Self::Status => build::status::run(ctx),
+            Self::Clean { all } => build::clean::run(ctx, all),
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }

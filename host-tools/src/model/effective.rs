@@ -177,6 +177,13 @@ impl Effective {
         })
     }
 
+    /// Returns the configuration as one JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        // Why: a struct of strings and numbers with text keys cannot fail to serialise.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     /// Returns `-<variant>`, or nothing without one: the tail of names under `work/`.
     #[must_use]
     pub fn suffix(&self) -> String {

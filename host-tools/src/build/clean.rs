@@ -1,0 +1,7 @@
+//! x
+use crate::command_error::Result;
+use crate::ctx::Ctx;
+/// x
+pub fn run(_ctx: &Ctx, _all: bool) -> Result<()> {
+    Ok(())
+}

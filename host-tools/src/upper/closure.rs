@@ -1,0 +1,278 @@
+//! The runtime package set of an image of Debian packages: what the artifact asked for and what that depends on.
+//!
+//! Read from dpkg's database (`/var/lib/dpkg/status`, deb-control(5), Debian Policy 7). Followed are Depends and
+//! Pre-Depends; of alternatives the first installed one. Essential packages belong to every image but for dpkg,
+//! which an immutable image has no use for. Not followed: Recommends, Suggests, and tools that make an initramfs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Packages that only serve to make an initramfs; ours is made without them.
+const INITRAMFS_TOOLS: [&str; 4] = ["initramfs-tools", "linux-initramfs-tool", "tiny-initramfs", "dracut"];
+
+/// The package that belongs only to images that change themselves.
+const DPKG: &str = "dpkg";
+
+/// An installed package.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Package {
+    /// Version.
+    pub version: String,
+    /// Debian's name of the architecture, or `all`.
+    pub architecture: String,
+    /// First line of the description.
+    pub description: String,
+    /// Where the project lives.
+    pub homepage: String,
+    essential: bool,
+    /// Conjunction of alternatives.
+    depends: Vec<Vec<String>>,
+    provides: Vec<String>,
+}
+
+/// dpkg's database: installed packages by name.
+#[derive(Clone, Debug, Default)]
+pub struct Database {
+    /// The packages.
+    pub packages: BTreeMap<String, Package>,
+}
+
+/// The runtime set: each package with those that asked for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closure {
+    /// Members and who needs them; roots and essential packages may be needed by nobody.
+    pub members: BTreeMap<String, BTreeSet<String>>,
+    /// Roots that are not installed.
+    pub missing: Vec<String>,
+}
+
+impl Database {
+    /// Reads dpkg's status file; paragraphs of packages that are not installed are left out.
+    #[must_use]
+    pub fn parse(status: &str) -> Self {
+        let mut packages = BTreeMap::new();
+        for paragraph in status.split("\n\n") {
+            let mut name = String::new();
+            let mut package = Package::default();
+            let mut installed = false;
+            for line in paragraph.lines() {
+                // Continuation lines begin with a blank; of folded fields we need the first line only.
+                let Some((field, value)) = line.split_once(':').filter(|_| !line.starts_with([' ', '\t']))
+                else {
+                    continue;
+                };
+                let value = value.trim();
+                match field {
+                    "Package" => name = value.to_owned(),
+                    "Status" => installed = value.ends_with(" installed"),
+                    "Version" => package.version = value.to_owned(),
+                    "Architecture" => package.architecture = value.to_owned(),
+                    "Description" => package.description = value.to_owned(),
+                    "Homepage" => package.homepage = value.to_owned(),
+                    "Essential" => package.essential = value == "yes",
+                    "Depends" | "Pre-Depends" => package.depends.extend(relations(value)),
+                    "Provides" => package.provides.extend(relations(value).into_iter().flatten()),
+                    _ => {}
+                }
+            }
+            if installed && !name.is_empty() {
+                packages.entry(name).or_insert(package);
+            }
+        }
+        Self { packages }
+    }
+
+    /// Returns the set for these roots (package names, as they are called in dpkg's database).
+    #[must_use]
+    pub fn closure<'a>(&self, roots: impl IntoIterator<Item = &'a str>) -> Closure {
+        let roots: Vec<&str> = roots.into_iter().collect();
+        // Why: a package that was asked for by name is never dropped; apt without dpkg would be a ruin.
+        let asked = |name: &str| roots.contains(&name) || (name == DPKG && roots.contains(&"apt"));
+        let dropped = |name: &str| (name == DPKG || INITRAMFS_TOOLS.contains(&name)) && !asked(name);
+        let mut closure = Closure::default();
+        let mut queue: Vec<(String, Option<String>)> = Vec::new();
+        for root in &roots {
+            match self.resolve(root) {
+                Some(name) => queue.push((name.to_owned(), None)),
+                None => closure.missing.push((*root).to_owned()),
+            }
+        }
+        let essential = self.packages.iter().filter(|(n, p)| p.essential && !dropped(n));
+        queue.extend(essential.map(|(n, _)| (n.clone(), None)));
+        while let Some((name, needed_by)) = queue.pop() {
+            let seen = closure.members.contains_key(&name);
+            closure.members.entry(name.clone()).or_default().extend(needed_by);
+            let Some(package) = self.packages.get(&name).filter(|_| !seen) else { continue };
+            for alternatives in &package.depends {
+                if alternatives.iter().any(|a| dropped(a)) {
+                    continue;
+                }
+                if let Some(next) = alternatives.iter().find_map(|a| self.resolve(a)).filter(|n| !dropped(n))
+                {
+                    queue.push((next.to_owned(), Some(name.clone())));
+                }
+            }
+        }
+        closure
+    }
+
+    /// Returns the installed package of this name, or the first that provides it.
+    fn resolve(&self, name: &str) -> Option<&str> {
+        if let Some((name, _)) = self.packages.get_key_value(name) {
+            return Some(name);
+        }
+        self.packages.iter().find(|(_, p)| p.provides.iter().any(|v| v == name)).map(|(n, _)| n.as_str())
+    }
+}
+
+impl Closure {
+    /// Returns the text of `/.genpack/packages`: one paragraph per package, sorted by name.
+    #[must_use]
+    pub fn describe(&self, database: &Database) -> String {
+        let mut text = String::new();
+        for (name, needed_by) in &self.members {
+            let Some(package) = database.packages.get(name) else { continue };
+            text.push_str(&format!("{name}-{}[{}]\n", package.version, package.architecture));
+            let needed_by: Vec<&str> = needed_by.iter().map(String::as_str).collect();
+            for (field, value) in [
+                ("NEEDED_BY", needed_by.join(" ")),
+                ("DESCRIPTION", package.description.clone()),
+                ("HOMEPAGE", package.homepage.clone()),
+            ] {
+                if !value.is_empty() {
+                    text.push_str(&format!("# {field}: {value}\n"));
+                }
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Splits a relation field into alternatives of bare names: `a (>= 1) | b:any, c [amd64]`.
+fn relations(field: &str) -> Vec<Vec<String>> {
+    let bare = |word: &str| {
+        let end = word.find(|c: char| c.is_whitespace() || "([<:".contains(c)).unwrap_or(word.len());
+        word.get(..end).unwrap_or(word).to_owned()
+    };
+    field
+        .split(',')
+        .map(|or| or.split('|').map(|w| bare(w.trim())).filter(|w| !w.is_empty()).collect::<Vec<_>>())
+        .filter(|or| !or.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &str = "\
+Package: base-files
+Status: install ok installed
+Essential: yes
+Architecture: amd64
+Version: 12.4
+Pre-Depends: awk
+Description: Debian base
+ with a long text: not a field
+
+Package: mawk
+Status: install ok installed
+Provides: awk
+Version: 1.3
+
+Package: dpkg
+Essential: yes
+Status: install ok installed
+Version: 1.21
+Depends: tar (>= 1.28)
+
+Package: tar
+Status: install ok installed
+Version: 1.34
+
+Package: ssh
+Status: install ok installed
+Version: 9
+Depends: libc6 (>= 2.36), sysvinit | init, dpkg (>= 1.9), gone | cdebconf:any | debconf (>= 0.5) | debconf-2.0
+Homepage: https://example.org/
+Description: secure shell
+
+Package: libc6
+Status: install ok installed
+Version: 2.36
+
+Package: systemd
+Status: hold ok installed
+Version: 252
+Provides: init (= 1)
+
+Package: debconf
+Status: install ok installed
+Version: 1.5
+
+Package: linux-image
+Status: install ok installed
+Version: 6.1
+Depends: kmod, initramfs-tools (>= 0.120) | linux-initramfs-tool
+
+Package: kmod
+Status: install ok installed
+Version: 30
+
+Package: initramfs-tools
+Status: install ok installed
+Version: 0.142
+Depends: cpio
+
+Package: cpio
+Status: install ok installed
+Version: 2.13
+
+Package: removed
+Status: deinstall ok config-files
+Version: 1
+";
+
+    fn names(closure: &Closure) -> Vec<&str> {
+        closure.members.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn closure_follows_depends_and_keeps_essential_ones_without_dpkg() {
+        let database = Database::parse(STATUS);
+        assert_eq!(names(&database.closure([])), ["base-files", "mawk"]);
+        let closure = database.closure(["ssh"]);
+        assert_eq!(names(&closure), ["base-files", "debconf", "libc6", "mawk", "ssh", "systemd"]);
+        assert_eq!(closure.members["systemd"], BTreeSet::from(["ssh".to_owned()]));
+    }
+
+    #[test]
+    fn closure_drops_initramfs_tools_unless_they_were_asked_for() {
+        let database = Database::parse(STATUS);
+        assert_eq!(names(&database.closure(["linux-image"])), ["base-files", "kmod", "linux-image", "mawk"]);
+        let asked = database.closure(["linux-image", "initramfs-tools"]);
+        assert!(asked.members.contains_key("cpio"));
+    }
+
+    #[test]
+    fn closure_with_dpkg_as_root_takes_what_it_needs() {
+        let database = Database::parse(STATUS);
+        assert!(database.closure(["dpkg"]).members.contains_key("tar"));
+    }
+
+    #[test]
+    fn closure_reports_roots_that_are_not_installed() {
+        let closure = Database::parse(STATUS).closure(["removed", "awk"]);
+        assert_eq!(closure.missing, ["removed"]);
+        assert!(closure.members.contains_key("mawk"));
+    }
+
+    #[test]
+    fn describe_writes_one_paragraph_per_package() {
+        let database = Database::parse(STATUS);
+        let text = database.closure(["ssh"]).describe(&database);
+        assert!(text.starts_with("base-files-12.4[amd64]\n# DESCRIPTION: Debian base\n\n"), "{text}");
+        assert!(text.contains("\nmawk-1.3[]\n# NEEDED_BY: base-files\n\n"), "{text}");
+        assert!(text.contains("# HOMEPAGE: https://example.org/\n"), "{text}");
+    }
+}
