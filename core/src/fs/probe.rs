@@ -130,7 +130,7 @@ pub fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadE
     // - ext before btrfs: mke2fs writes nothing at 64 KiB, mkfs.btrfs clears the first 2 MiB.
     // - FAT after them: they leave the first sector to a boot loader, whose code may have a parameter block.
     // - ISO 9660 last: it leaves the first 32 KiB to a boot loader, and a small FAT leaves an old ISO descriptor.
-    let table: [fn(&R) -> Result<Option<Filesystem>, ReadError>; 7] =
+    let table: [Probe<R>; 7] =
         [squashfs_magic::probe, xfs::probe, swap::probe, ext::probe, btrfs::probe, fat, iso9660::probe];
     for probe in table {
         if let Some(found) = probe(source)? {
