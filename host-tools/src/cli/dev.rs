@@ -1,11 +1,12 @@
 //! The verb group `dev`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::command_error::Result;
 use crate::ctx::Ctx;
 use crate::dev::loaders;
+use crate::initramfs;
 
 /// Verbs of the group.
 #[derive(Debug, clap::Subcommand)]
@@ -19,32 +20,69 @@ pub(super) enum Verb {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Makes the initramfs of a kernel in a tree, as a build does
+    Initramfs {
+        /// Tree with usr/lib/modules/VERSION and boot/config-VERSION
+        #[arg(value_name = "ROOT")]
+        root: PathBuf,
+        /// The kernel's version
+        #[arg(value_name = "VERSION")]
+        kernel_version: String,
+        /// The file to write
+        #[arg(value_name = "OUT")]
+        out: PathBuf,
+        /// The program that becomes /init
+        #[arg(long, value_name = "FILE")]
+        init: PathBuf,
+    },
 }
 
 impl Verb {
     /// Does what the verb says.
     pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
         match self {
-            Self::Loaders { directory } => {
-                let directory = ctx.path(&directory);
-                if ctx.dry_run {
-                    ctx.ui.answer(format!(
-                        "would make the loaders for {} in {}",
-                        ctx.arch,
-                        directory.display()
-                    ));
-                    return Ok(ExitCode::SUCCESS);
-                }
-                let made = loaders::build(ctx, ctx.arch, &directory)?;
-                if ctx.ui.is_json() {
-                    let files = made.iter().map(|l| serde_json::json!({"name": l.name, "bytes": l.bytes}));
-                    ctx.ui.document(&serde_json::json!({"loaders": files.collect::<Vec<_>>()}));
-                }
-                for loader in made {
-                    ctx.ui.answer(format!("{:>9} {}", loader.bytes, loader.name));
-                }
-                Ok(ExitCode::SUCCESS)
+            Self::Loaders { directory } => make_loaders(ctx, &ctx.path(&directory)),
+            Self::Initramfs { root, kernel_version, out, init } => {
+                let (root, out, init) = (ctx.path(&root), ctx.path(&out), ctx.path(&init));
+                let inputs = initramfs::Inputs {
+                    root: &root,
+                    init: &init,
+                    out: &out,
+                    kernel_version: &kernel_version,
+                };
+                make_initramfs(ctx, inputs)
             }
         }
     }
+}
+
+fn make_loaders(ctx: &Ctx, directory: &Path) -> Result<ExitCode> {
+    if ctx.dry_run {
+        ctx.ui.answer(format!("would make the loaders for {} in {}", ctx.arch, directory.display()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let made = loaders::build(ctx, ctx.arch, directory)?;
+    if ctx.ui.is_json() {
+        let files = made.iter().map(|l| serde_json::json!({"name": l.name, "bytes": l.bytes}));
+        ctx.ui.document(&serde_json::json!({"loaders": files.collect::<Vec<_>>()}));
+    }
+    for loader in made {
+        ctx.ui.answer(format!("{:>9} {}", loader.bytes, loader.name));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make_initramfs(ctx: &Ctx, inputs: initramfs::Inputs<'_>) -> Result<ExitCode> {
+    if ctx.dry_run {
+        ctx.ui.answer(format!("would make {}", inputs.out.display()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let made = initramfs::make(ctx, inputs)?;
+    if ctx.ui.is_json() {
+        ctx.ui.document(&serde_json::json!({
+            "bytes": made.bytes, "modules": made.modules, "compression": made.compression.to_string(),
+        }));
+    }
+    ctx.ui.answer(format!("{} bytes, {} modules, {}", made.bytes, made.modules, made.compression));
+    Ok(ExitCode::SUCCESS)
 }
