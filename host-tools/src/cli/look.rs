@@ -20,6 +20,9 @@ pub(super) enum Verb {
         file: Option<PathBuf>,
     },
     /// Tells what is on a file or device: partition table, file system, kernel
+    ///
+    /// Prints JSON, also without --json; what is not there has no key. Starts and sizes are bytes. Partition types
+    /// are spelled as sfdisk spells them, UUIDs and labels as blkid does.
     Probe {
         /// The file or device
         path: PathBuf,
