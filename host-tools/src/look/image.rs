@@ -73,8 +73,9 @@ impl Write for Stdout<'_> {
     }
 }
 
-/// Returns one line per entry: mode, owner, size or device number, time, name.
-fn long_lines(entries: &[Entry]) -> Vec<String> {
+/// Returns the lines of `ls -l`: mode, owner, size or device number, time, name, target.
+#[must_use]
+pub fn long_lines(entries: &[Entry]) -> Vec<String> {
     let owner = |e: &Entry| format!("{}/{}", e.uid, e.gid);
     let size =
         |e: &Entry| e.device.map_or_else(|| e.size.to_string(), |d| format!("{},{}", d.major, d.minor));

@@ -164,7 +164,7 @@ impl Directory {
 pub struct RegularFile {
     /// `file_size` in bytes.
     pub size: u64,
-    /// `sparse`: bytes that are holes.
+    /// `sparse`: bytes that are holes, as the writer counted them; mksquashfs does not always.
     pub sparse: u64,
     /// Where the tail is, when it is not a block of its own.
     pub fragment: Option<Fragment>,

@@ -1,0 +1,106 @@
+//! The SquashFS reader on an image of every inode type, sound and damaged.
+#![cfg(feature = "_fuzz")]
+
+use genpack_core::fs::squashfs::{
+    BlockBuffers, Device, Error, FileSystem, FileType, Fragment, MetadataBlock, Node, OpenFile,
+};
+use genpack_core::replay::mutate;
+use genpack_core::replay::squashfs::{Stored, read_everything};
+
+/// Made by `fixtures/squashfs-all-types.sh`.
+const SEED: &[u8] = include_bytes!("fixtures/squashfs-all-types.squashfs");
+
+#[test]
+fn image_of_every_inode_type_is_read_without_a_decompressor() {
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let Node::Directory(root) = fs.root().unwrap().node else { panic!("the root is no directory") };
+    let mut entries = root.entries();
+    let mut found = Vec::new();
+    while let Some(entry) = entries.next(&mut fs).unwrap() {
+        let inode = fs.inode(entry.inode).unwrap();
+        assert_eq!(inode.number, entry.inode_number);
+        assert_eq!(inode.node.file_type(), entry.file_type);
+        assert_eq!(inode.mtime, 1_700_000_000);
+        assert_eq!(fs.owner(&inode), Ok((0, 0)));
+        assert_eq!(fs.export(inode.number), Ok(Some(entry.inode)));
+        let name = String::from_utf8(entry.name.to_vec()).unwrap();
+        found.push((name, entry.file_type, inode.nlink, inode.xattr.is_some()));
+    }
+    let expected = [
+        ("a", FileType::Directory, 2, false),
+        ("block", FileType::BlockDevice, 1, false),
+        ("char", FileType::CharDevice, 1, false),
+        ("empty", FileType::Directory, 2, false),
+        ("fifo", FileType::Fifo, 1, false),
+        ("hard", FileType::RegularFile, 2, false),
+        ("holes", FileType::RegularFile, 2, false),
+        ("link", FileType::Symlink, 1, false),
+        ("loop", FileType::Symlink, 1, false),
+        ("socket", FileType::Socket, 1, true),
+        ("x-block", FileType::BlockDevice, 1, true),
+        ("x-char", FileType::CharDevice, 1, true),
+        ("x-dir", FileType::Directory, 2, true),
+        ("x-fifo", FileType::Fifo, 1, true),
+        ("x-file", FileType::RegularFile, 1, true),
+        ("x-link", FileType::Symlink, 1, true),
+    ];
+    assert_eq!(found, expected.map(|(name, t, nlink, xattr)| (name.to_owned(), t, nlink, xattr)));
+}
+
+#[test]
+fn paths_of_the_image_lead_where_they_should() {
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let a_file = fs.lookup(b"/a/file").unwrap().unwrap();
+    for path in ["a/file", "link/file", "x-link", "../a/./file", "/link/../a//file"] {
+        assert_eq!(fs.lookup(path.as_bytes()), Ok(Some(a_file)), "{path}");
+    }
+    for path in ["nothing", "a/file/", "a/nothing", "char/x"] {
+        assert_eq!(fs.lookup(path.as_bytes()), Ok(None), "{path}");
+    }
+    assert_eq!(fs.lookup(b"loop"), Err(Error::TooManyLinks));
+    let Some(Node::CharDevice(device)) = fs.lookup(b"x-char").unwrap().map(|i| i.node) else { panic!() };
+    assert_eq!(device, Device { major: 1, minor: 5 });
+}
+
+#[test]
+fn file_with_a_hole_and_file_in_a_fragment_are_read() {
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let Some(Node::RegularFile(file)) = fs.lookup(b"hard").unwrap().map(|i| i.node) else { panic!() };
+    assert_eq!((file.size, file.fragment), (4115, None));
+    let mut buffers = BlockBuffers::new([0; 4096], [0; 4096]);
+    let mut out = [1; 8192];
+    let n = OpenFile::new(file).read_at(&mut fs, &mut buffers, 0, &mut out).unwrap();
+    assert_eq!(out[..n], [&[0; 4096][..], b"tail behind a hole\n"].concat());
+
+    let Some(Node::RegularFile(file)) = fs.lookup(b"a/file").unwrap().map(|i| i.node) else { panic!() };
+    assert_eq!((file.size, file.fragment), (8, Some(Fragment { index: 0, offset: 0 })));
+    let n = OpenFile::new(file).read_at(&mut fs, &mut buffers, 3, &mut out).unwrap();
+    assert_eq!(out[..n], *b"tent\n");
+
+    let mut small = BlockBuffers::new([0; 4095], [0; 4095]);
+    let error = OpenFile::new(file).read_at(&mut fs, &mut small, 0, &mut out);
+    assert_eq!(error, Err(Error::Buffer { needs: 4096 }));
+}
+
+#[test]
+fn image_with_damage_neither_panics_nor_reads_without_end() {
+    mutate(SEED, 10_000, |image| read_everything(image, Stored));
+}
+
+#[test]
+fn image_cut_anywhere_is_an_error() {
+    for len in 0..SEED.len() {
+        assert!(FileSystem::open(&SEED[..len], Stored, [MetadataBlock::EMPTY]).is_err(), "{len}");
+    }
+}
+
+#[test]
+fn every_byte_of_the_image_may_be_any_extreme() {
+    for at in 0..SEED.len() {
+        for value in [0, 1, 0x7F, 0x80, 0xFF] {
+            let mut image = SEED.to_vec();
+            image[at] = value;
+            read_everything(&image, Stored);
+        }
+    }
+}
