@@ -126,6 +126,22 @@ impl Executor {
         Ok(())
     }
 
+    /// Runs the steps in order, past every failure; answers how many failed.
+    pub fn run_all(&mut self, plan: &[Step]) -> usize {
+        let mut failed = 0;
+        for Step { op, .. } in plan {
+            match self.op(op) {
+                Ok(true) => self.log.debug(format_args!("{op}")),
+                Ok(false) => self.log.debug(format_args!("{op}: nothing to do")),
+                Err(e) => {
+                    failed += 1;
+                    self.log.error(format_args!("cannot {op}: {e}"));
+                }
+            }
+        }
+        failed
+    }
+
     /// Runs one operation; answers whether it changed anything.
     fn op(&mut self, op: &Op) -> Result<bool, OpError> {
         let tree = &self.tree;

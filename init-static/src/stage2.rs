@@ -1,0 +1,172 @@
+//! Stage 2: PID 1 of the image applies `system.ini` and becomes the system's init.
+//!
+//! Whatever happens in configuration, `/sbin/init` runs: every failure here is logged, reported beside `system.ini`
+//! and skipped. Order and decisions are in [`plan`]. Not handled yet: the other keys of `system.ini`, add-ons.
+
+pub mod inputs;
+pub mod plan;
+pub mod provision;
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use self::inputs::Configuration;
+use crate::fault::{self, Fault};
+use crate::op::{Op, Step};
+use crate::report::{BootStatus, Level, Log};
+use crate::run::Executor;
+use crate::sys::clock;
+use crate::tree::Tree;
+use genpack_core::contract::{boot_status, cmdline_keys, paths, system_ini};
+use genpack_core::text::diagnostic::{Position, Severity};
+use rustix::io::Errno;
+use rustix::rand::GetRandomFlags;
+
+/// Size at which the log of earlier boots is put aside, bytes.
+const MAX_LOG: u64 = 256 * 1024;
+/// Longest file of our own that is read back, bytes.
+const MAX_OWN_FILE: usize = 256 * 1024;
+
+/// Configures the system and becomes its init.
+pub fn run() -> ! {
+    let start_ms = clock::boot_ms();
+    fault::entered_stage2();
+    let mut log = Log::new();
+    log.open_kmsg();
+    match Tree::open("/") {
+        Ok(tree) => boot(Executor { tree, log, modules: None }, start_ms),
+        Err(e) => log.error(format_args!("cannot open the root: errno {}", e.raw_os_error())),
+    }
+    fault::exec_init();
+    fault::reboot_after_delay()
+}
+
+fn boot(mut exec: Executor, start_ms: u64) {
+    let cmdline = exec.tree.read_text("/proc/cmdline", MAX_OWN_FILE).unwrap_or_default();
+    exec.log.set_debug(crate::stage1::inputs::request(cmdline.trim_end()).debug);
+    exec.log.debug(format_args!("stage 2, version {}, {}", env!("CARGO_PKG_VERSION"), cmdline_keys::DEBUG));
+    let directory = if exec.tree.is_dir(paths::BOOT) { paths::BOOT } else { paths::RW };
+    let ini = format!("{directory}/{}", paths::SYSTEM_INI);
+    let mut configuration = match inputs::read_configuration(&exec.tree, &ini) {
+        Ok(configuration) => configuration,
+        Err(e) => unreadable(e),
+    };
+    if configuration.settings.debug == Some(true) {
+        exec.log.set_debug(true);
+    }
+    configure(&mut exec, &mut configuration);
+    say_findings(&mut exec.log, &configuration);
+    write_report(&mut exec, directory, &configuration);
+    finish(&mut exec, &configuration, start_ms);
+}
+
+/// Stands for a file that exists but cannot be read: nothing is configured, and that is a finding.
+fn unreadable(e: Errno) -> Configuration {
+    let mut configuration = Configuration::default();
+    let message = match e {
+        Errno::FBIG => String::from("the file is longer than 1 MiB and is ignored"),
+        _ => format!("the file cannot be read: errno {}", e.raw_os_error()),
+    };
+    configuration.find_fault("", message);
+    configuration
+}
+
+/// Brings the tree to the settings; adds findings that only a look at the system can make.
+pub fn configure(exec: &mut Executor, configuration: &mut Configuration) {
+    let plan = plan_for(&exec.tree, configuration);
+    // Why: every step is a provision, whose failures are logged and end nothing.
+    let _ = exec.run(&plan);
+}
+
+/// Plans the settings for a tree.
+pub fn plan_for(tree: &Tree, configuration: &mut Configuration) -> alloc::vec::Vec<Step> {
+    let now = inputs::look(tree, &configuration.settings);
+    if let Some(zone) = configuration.settings.timezone.as_ref().filter(|_| !now.zone_exists) {
+        let message = format!("'timezone' is not set: this system has no zone '{zone}'");
+        configuration.find_fault("timezone", message);
+    }
+    let mut random = [0; 16];
+    let mut plan = plan::provision(&configuration.settings, &now, random);
+    // Why: before the kernel has gathered randomness it says so; systemd makes the id a moment later then.
+    match rustix::rand::getrandom(&mut random[..], GetRandomFlags::NONBLOCK) {
+        Ok(n) if n == random.len() => plan = plan::provision(&configuration.settings, &now, random),
+        _ => plan.retain(|step| !matches!(&step.op, Op::Write { path, .. } if path == "/etc/machine-id")),
+    }
+    plan
+}
+
+/// Returns a finding as one line, with its place.
+#[must_use]
+pub fn finding_line(configuration: &Configuration, index: usize) -> String {
+    let Some(finding) = configuration.findings.get(index) else { return String::new() };
+    let place = Position::of(configuration.text.as_bytes(), finding.span.start);
+    let hint = finding.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("{}:{}: {}: {}{hint}", place.line, place.column, finding.severity.word(), finding.message)
+}
+
+fn say_findings(log: &mut Log, configuration: &Configuration) {
+    for (i, finding) in configuration.findings.iter().enumerate() {
+        let level = if finding.severity == Severity::Note { Level::Info } else { Level::Warning };
+        log.say(level, format_args!("{}:{}", paths::SYSTEM_INI, finding_line(configuration, i)));
+    }
+}
+
+fn write_report(exec: &mut Executor, directory: &str, configuration: &Configuration) {
+    let path = format!("{directory}/{}", paths::SYSTEM_INI_REPORT);
+    let report = system_ini::report(&configuration.text, &configuration.findings);
+    let exists = exec.tree.is_file(&path);
+    // Why: a report is housekeeping; on a read-only medium there is simply none.
+    let _ = exec.run(&plan::report(&path, report, exists));
+}
+
+/// Returns the largest resident memory of this process, KiB; 0 when the kernel does not tell.
+#[must_use]
+pub fn peak_kib(tree: &Tree) -> u64 {
+    let status = tree.read_text("/proc/self/status", MAX_OWN_FILE).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Writes status and logs; the last thing before the system's init.
+fn finish(exec: &mut Executor, configuration: &Configuration, start_ms: u64) {
+    let file = |path: &str, content: &str| {
+        let content = content.as_bytes().to_vec();
+        Step::new(Fault::Report, Op::Write { path: path.into(), mode: 0o644, owner: None, content })
+    };
+    let old_log = exec.tree.read_text(paths::INIT_LOG_RUN, MAX_OWN_FILE).unwrap_or_default();
+    let mut status =
+        BootStatus::parse(&exec.tree.read_text(paths::BOOT_STATUS, MAX_OWN_FILE).unwrap_or_default());
+    let errors = u64::try_from(configuration.errors()).unwrap_or(u64::MAX);
+    status.set_number(boot_status::CONFIG_ERRORS, errors);
+    let init_start_ms = status.number(boot_status::START_MS).unwrap_or(start_ms);
+    status.set_number(boot_status::START_MS, init_start_ms);
+    status.set_number(boot_status::STAGE2_PEAK_KIB, peak_kib(&exec.tree));
+    if let Err(e) = append_log(&exec.tree, &old_log, exec.log.text()) {
+        exec.log.warning(format_args!("no {}: errno {}", paths::INIT_LOG, e.raw_os_error()));
+    }
+    let now_ms = clock::boot_ms();
+    let (stage2_ms, init_ms) = (now_ms.saturating_sub(start_ms), now_ms.saturating_sub(init_start_ms));
+    status.set_number(boot_status::STAGE2_MS, stage2_ms);
+    status.set_number(boot_status::INIT_MS, init_ms);
+    exec.log.info(format_args!("stage 2 done in {stage2_ms} ms, {init_ms} ms since /init started"));
+    let log = format!("{old_log}{}", exec.log.text());
+    let run = Op::Mkdir { path: paths::RUN_GENPACK.into(), mode: 0o755, owner: None };
+    // Why: reports are housekeeping.
+    let _ = exec.run(&[
+        Step::new(Fault::Report, run),
+        file(paths::INIT_LOG_RUN, &log),
+        file(paths::BOOT_STATUS, &status.emit()),
+    ]);
+}
+
+/// Appends this boot to the log on the persistent layer; a long log is put aside first.
+fn append_log(tree: &Tree, stage1: &str, stage2: &str) -> Result<(), Errno> {
+    let size = tree.stat(paths::INIT_LOG).and_then(|s| u64::try_from(s.st_size).ok()).unwrap_or(0);
+    if size > MAX_LOG {
+        tree.rename(paths::INIT_LOG, &format!("{}.1", paths::INIT_LOG))?;
+    }
+    let mut text = format!("--- boot at {} (seconds since 1970)\n", clock::unix_seconds().to_string());
+    text.push_str(stage1);
+    text.push_str(stage2);
+    tree.append(paths::INIT_LOG, 0o640, text.as_bytes())
+}

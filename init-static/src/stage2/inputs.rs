@@ -1,0 +1,190 @@
+//! What stage 2 looks at before it decides: the configuration and the files that the settings touch.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::op::Owner;
+use crate::tree::Tree;
+use genpack_core::contract::paths;
+use genpack_core::contract::system_ini::{self, Settings};
+use genpack_core::text::diagnostic::{Diagnostic, Severity, Span};
+use genpack_core::text::ini;
+use rustix::io::Errno;
+
+/// Longest `system.ini` that is read, bytes; the parser itself looks at less.
+const MAX_INI: usize = 1024 * 1024;
+/// Longest file that is read to be changed, bytes.
+const MAX_FILE: usize = 1024 * 1024;
+/// Users that get keys; a machine with more is no appliance.
+const MAX_USERS: usize = 1024;
+
+/// The configuration with everything there is to say about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configuration {
+    /// What can be used.
+    pub settings: Settings,
+    /// Findings, in the order of the lines.
+    pub findings: Vec<Diagnostic>,
+    /// The text that the findings' places refer to.
+    pub text: String,
+}
+
+impl Configuration {
+    /// Reads the bytes of a `system.ini`; any bytes are a configuration.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        let mut findings = Vec::new();
+        let text = ini::decode(bytes, &mut findings).into_owned();
+        let (settings, more) = system_ini::parse(&text);
+        findings.extend(more);
+        Self { settings, findings, text }
+    }
+
+    /// Returns how many findings ask for a repair; notes do not.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.findings.iter().filter(|f| f.severity > Severity::Note).count()
+    }
+
+    /// Adds a finding about a key, at its value.
+    pub fn find_fault(&mut self, key: &str, message: String) {
+        let mut ignored = genpack_core::text::diagnostic::Collector::new();
+        let document = ini::Document::parse(&self.text, &mut ignored);
+        let span = document.get(ini::DEFAULT_SECTION, key).map_or(Span::default(), |p| p.value_span);
+        self.findings.push(Diagnostic { span, severity: Severity::Warning, message, hint: None });
+        self.findings.sort_by_key(|f| f.span.start);
+    }
+}
+
+/// Reads the configuration file; a missing one is an empty configuration.
+///
+/// # Errors
+/// The errno of reading, `EFBIG` for a file of more than 1 MiB.
+pub fn read_configuration(tree: &Tree, path: &str) -> Result<Configuration, Errno> {
+    match tree.read(path, MAX_INI) {
+        Ok(bytes) => Ok(Configuration::parse(&bytes)),
+        Err(Errno::NOENT) => Ok(Configuration::default()),
+        Err(e) => Err(e),
+    }
+}
+
+/// A user who gets SSH keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// User and group id.
+    pub owner: Owner,
+    /// Home directory, which exists.
+    pub home: String,
+    /// Content of `~/.ssh/authorized_keys`; empty when there is none.
+    pub authorized_keys: Vec<u8>,
+}
+
+/// The files that the settings touch, as they are now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// `/etc/locale.conf`
+    pub locale_conf: Option<String>,
+    /// `/etc/default/locale`, where it is a file of its own.
+    pub default_locale: Option<String>,
+    /// Whether the configured zone exists.
+    pub zone_exists: bool,
+    /// `/etc/machine-id`
+    pub machine_id: Option<String>,
+    /// Users that get keys.
+    pub users: Vec<User>,
+    /// The keys that we put there at earlier boots.
+    pub key_manifest: String,
+}
+
+/// Looks at the files.
+#[must_use]
+pub fn look(tree: &Tree, settings: &Settings) -> Snapshot {
+    let text = |path: &str| tree.read_text(path, MAX_FILE);
+    let zone = settings.timezone.as_ref().map(|zone| format!("/usr/share/zoneinfo/{zone}"));
+    let own_default = tree.read_link("/etc/default/locale").is_none();
+    Snapshot {
+        locale_conf: text("/etc/locale.conf"),
+        default_locale: own_default.then(|| text("/etc/default/locale")).flatten(),
+        zone_exists: zone.is_some_and(|path| tree.is_file(&path)),
+        machine_id: text("/etc/machine-id"),
+        users: users(tree, &text("/etc/passwd").unwrap_or_default()),
+        key_manifest: text(&format!("{}/ssh-keys", paths::MANIFEST)).unwrap_or_default(),
+    }
+}
+
+fn users(tree: &Tree, passwd: &str) -> Vec<User> {
+    let mut users = Vec::new();
+    for line in passwd.lines() {
+        let Some((name, owner, home)) = login(line) else { continue };
+        if users.len() < MAX_USERS && tree.is_dir(home) {
+            let path = format!("{home}/.ssh/authorized_keys");
+            let authorized_keys = tree.read_strict(&path, MAX_FILE).unwrap_or_default();
+            users.push(User { name: name.into(), owner, home: home.into(), authorized_keys });
+        }
+    }
+    users
+}
+
+/// Returns name, ids and home of a passwd line whose owner may log in: root, and ordinary users with a shell.
+fn login(line: &str) -> Option<(&str, Owner, &str)> {
+    let mut fields = line.split(':');
+    let (name, _) = (fields.next()?, fields.next()?);
+    let owner = Owner { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? };
+    let (home, shell) = (fields.nth(1)?, fields.next()?);
+    let may_log_in = match shell.rsplit('/').next()? {
+        "false" | "nologin" => owner.uid == 0,
+        _ => owner.uid == 0 || (1000..65_000).contains(&owner.uid),
+    };
+    let is_login = may_log_in && (owner.uid != 0 || name == "root") && home.starts_with('/');
+    is_login.then_some((name, owner, home))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn login_is_root_or_an_ordinary_user_with_a_shell() {
+        for (line, expected) in [
+            ("root:x:0:0:root:/root:/bin/bash", Some(("root", 0, 0, "/root"))),
+            ("toor:x:0:0::/root:/bin/sh", None),
+            ("alice:x:1000:100:A,,,:/home/alice:/bin/bash", Some(("alice", 1000, 100, "/home/alice"))),
+            ("bob:x:64999:1:::/bin/sh", None),
+            ("max:x:64999:1::/m:/bin/sh", Some(("max", 64999, 1, "/m"))),
+            ("nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin", None),
+            ("svc:x:1001:1001::/srv:/usr/sbin/nologin", None),
+            ("svc:x:1001:1001::/srv:/bin/false", None),
+            ("daemon:x:999:999::/:/bin/sh", None),
+            ("broken:x:abc:1::/:/bin/sh", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|(n, uid, gid, h)| (n, Owner { uid, gid }, h));
+            assert_eq!(login(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_configuration() {
+        let mut noise = Vec::new();
+        let mut state: u32 = 1;
+        for _ in 0..4096 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            noise.push(state.to_be_bytes()[0]);
+        }
+        assert_eq!(Configuration::parse(&noise).settings, Settings::default());
+        assert_eq!(Configuration::parse(b"").errors(), 0);
+        assert_eq!(Configuration::parse(b"hostname = a b\nswapfile = no\n").errors(), 1);
+    }
+
+    #[test]
+    fn added_finding_points_at_the_value() {
+        let mut configuration = Configuration::parse(b"hostname = x\ntimezone = Mars/Base\n");
+        configuration.find_fault("timezone", "no such zone".into());
+        let spans: Vec<_> = configuration.findings.iter().map(|f| (f.span.start, f.span.end)).collect();
+        assert_eq!(spans, [(24, 33)]);
+        assert_eq!(configuration.errors(), 1);
+    }
+}

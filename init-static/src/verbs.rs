@@ -1,0 +1,174 @@
+//! What the program does for a person or a script, when it is not PID 1.
+//!
+//! Exit status: 0 done, 1 failed, 2 usage, 3 findings. Not handled here: `mark-good`, `rollback`, `reset`.
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::op::Op;
+use crate::report::{Log, print};
+use crate::run::{Executor, show};
+use crate::stage2::inputs::{Configuration, read_configuration};
+use crate::stage2::{finding_line, plan_for};
+use crate::tree::Tree;
+use genpack_core::contract::paths;
+use rustix::io::Errno;
+
+/// Longest boot-status that is printed, bytes.
+const MAX_STATUS: usize = 256 * 1024;
+
+const USAGE: &str = "usage: genpack-init check FILE
+       genpack-init apply --root DIR --ini FILE [--dry-run]
+       genpack-init status
+       genpack-init --version
+
+check   prints what a boot would find in a system.ini; exit status 3 when something needs a repair
+apply   does to a tree what a boot would do to the system, or prints it
+status  prints how this machine booted
+
+As PID 1 it is the initramfs stage, or the stage that configures the image and becomes /sbin/init.
+";
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Call<'a> {
+    Check(&'a str),
+    Apply { root: &'a str, ini: &'a str, dry_run: bool },
+    Status,
+    Version,
+    Help,
+}
+
+/// Runs a verb; the result is the exit status.
+#[must_use]
+pub fn run(args: &[&[u8]]) -> i32 {
+    let words = args.iter().skip(1).map(|arg| core::str::from_utf8(arg).ok());
+    let call = words.collect::<Option<alloc::vec::Vec<&str>>>().and_then(|words| parse(&words));
+    let Some(call) = call else {
+        Log::stderr().error(format_args!("the call is not understood\n{}", USAGE.trim_end()));
+        return 2;
+    };
+    match call {
+        Call::Help => print(USAGE),
+        Call::Version => print(concat!("genpack-init ", env!("CARGO_PKG_VERSION"), "\n")),
+        Call::Check(file) => return check(file),
+        Call::Status => return status(),
+        Call::Apply { root, ini, dry_run } => return apply(root, ini, dry_run),
+    }
+    0
+}
+
+fn parse<'a>(words: &[&'a str]) -> Option<Call<'a>> {
+    match words {
+        ["check", file] => Some(Call::Check(file)),
+        ["status"] => Some(Call::Status),
+        ["--version" | "-V"] => Some(Call::Version),
+        ["--help" | "-h" | "help"] => Some(Call::Help),
+        ["apply", rest @ ..] => {
+            let (mut root, mut ini, mut dry_run) = (None, None, false);
+            let mut rest = rest.iter();
+            while let Some(word) = rest.next() {
+                match *word {
+                    "--dry-run" => dry_run = true,
+                    "--root" => root = Some(*rest.next()?),
+                    "--ini" => ini = Some(*rest.next()?),
+                    _ => return None,
+                }
+            }
+            Some(Call::Apply { root: root?, ini: ini?, dry_run })
+        }
+        _ => None,
+    }
+}
+
+/// Reads a `system.ini` that must exist, wherever the caller's working directory is.
+fn read(file: &str) -> Result<Configuration, Errno> {
+    let (directory, name) = match file.rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some((directory, name)) => (directory, name),
+        None => (".", file),
+    };
+    let tree = Tree::open(directory)?;
+    if tree.stat(name).is_none() && tree.read_link(name).is_none() {
+        return Err(Errno::NOENT);
+    }
+    read_configuration(&tree, name)
+}
+
+fn cannot(what: &str, file: &str, e: Errno) -> i32 {
+    Log::stderr().error(format_args!("cannot {what} {file}: errno {}", e.raw_os_error()));
+    1
+}
+
+fn print_findings(file: &str, configuration: &Configuration) {
+    for i in 0..configuration.findings.len() {
+        print(&format!("{file}:{}\n", finding_line(configuration, i)));
+    }
+}
+
+fn check(file: &str) -> i32 {
+    match read(file) {
+        Ok(configuration) => {
+            print_findings(file, &configuration);
+            if configuration.errors() > 0 { 3 } else { 0 }
+        }
+        Err(e) => cannot("read", file, e),
+    }
+}
+
+fn status() -> i32 {
+    match Tree::open("/").and_then(|tree| tree.read(paths::BOOT_STATUS, MAX_STATUS)) {
+        Ok(bytes) => {
+            print(&String::from_utf8_lossy(&bytes));
+            0
+        }
+        Err(e) => cannot("read", paths::BOOT_STATUS, e),
+    }
+}
+
+fn apply(root: &str, ini: &str, dry_run: bool) -> i32 {
+    let mut configuration = match read(ini) {
+        Ok(configuration) => configuration,
+        Err(e) => return cannot("read", ini, e),
+    };
+    let tree = match Tree::open(root) {
+        Ok(tree) => tree,
+        Err(e) => return cannot("open", root, e),
+    };
+    let mut plan = plan_for(&tree, &mut configuration);
+    // Why: the tree's host name is not this machine's.
+    plan.retain(|step| !matches!(step.op, Op::SetHostname { .. }));
+    print_findings(ini, &configuration);
+    if dry_run {
+        let lines = show(&plan);
+        print(&if lines.is_empty() { lines } else { lines + "\n" });
+        return 0;
+    }
+    let mut exec = Executor { tree, log: Log::stderr(), modules: None };
+    exec.log.set_debug(true);
+    i32::from(exec.run_all(&plan) > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_is_understood_or_refused() {
+        let apply = |dry_run| Some(Call::Apply { root: "/t", ini: "f", dry_run });
+        for (words, expected) in [
+            (&["check", "f"][..], Some(Call::Check("f"))),
+            (&["check"], None),
+            (&["apply", "--root", "/t", "--ini", "f"], apply(false)),
+            (&["apply", "--dry-run", "--ini", "f", "--root", "/t"], apply(true)),
+            (&["apply", "--root"], None),
+            (&["apply", "--ini", "f"], None),
+            (&["status"], Some(Call::Status)),
+            (&["--version"], Some(Call::Version)),
+            (&["shutdown"], None),
+            (&[], None),
+        ] {
+            assert_eq!(parse(words), expected, "{words:?}");
+        }
+    }
+}
