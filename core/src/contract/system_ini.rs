@@ -47,7 +47,8 @@ pub fn parse(text: &str) -> (Settings, Vec<Diagnostic>) {
     }
     let own = document.sections().iter().filter(|s| s.name() == DEFAULT_SECTION);
     for property in own.flat_map(|s| s.properties()).filter(|p| find(&p.key).is_none()) {
-        let hint = keys::nearest(&property.key).map(|key| format!("did you mean '{}'?", key.name));
+        let near = if diagnostics.is_full() { None } else { keys::nearest(&property.key) };
+        let hint = near.map(|key| format!("did you mean '{}'?", key.name));
         let message = format!("the key '{}' is not known, so it is ignored", excerpt(&property.key));
         let (span, severity) = (property.key_span, Severity::Warning);
         diagnostics.push(Diagnostic { span, severity, message, hint });

@@ -1,1 +1,163 @@
-//! Bodies for JSON5, INI and the kernel command line.
+//! Bodies for JSON5, INI, `system.ini` and the kernel command line.
+
+use std::string::String;
+use std::vec::Vec;
+
+use crate::contract::system_ini;
+use crate::text::diagnostic::{Collector, MAX_DIAGNOSTICS, Span};
+use crate::text::ini::{self, Document, Item};
+use crate::text::json5::{Event, Mode, Reader, emit, number, value};
+use crate::text::kernel_cmdline;
+use crate::units::usize_from_u32;
+
+/// Events of an arbitrary text: spans in order and on character boundaries, brackets matched, strings decodable; and
+/// what becomes a tree is written as strict JSON that reads back as the same tree.
+pub fn json5(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let ok = events(text, Mode::Json5);
+    let tree = value::parse(text, Mode::Json5, &mut Vec::new());
+    assert_eq!(ok, tree.is_ok(), "events and tree agree");
+    if let Ok(node) = tree {
+        round_trip(&node);
+    }
+}
+
+/// As [`json5()`] for strict JSON, which is a part of JSON5 with the same meaning.
+pub fn json(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let ok = events(text, Mode::Json);
+    let strict = value::parse(text, Mode::Json, &mut Vec::new());
+    assert_eq!(ok, strict.is_ok(), "events and tree agree");
+    if let Ok(node) = strict {
+        let wide = value::parse(text, Mode::Json5, &mut Vec::new());
+        assert_eq!(wide.as_ref(), Ok(&node), "JSON is JSON5");
+        round_trip(&node);
+    }
+}
+
+fn events(text: &str, mode: Mode) -> bool {
+    let mut depth = 0_u32;
+    let mut end = 0;
+    for item in Reader::new(text, mode) {
+        let (span, event) = match item {
+            Ok(item) => item,
+            Err(error) => {
+                assert!(slice(text, error.span).is_some(), "an error is about a piece of the text");
+                return false;
+            }
+        };
+        assert!(span.start >= end && !span.is_empty(), "spans go forward");
+        assert!(slice(text, span).is_some(), "a span is a piece of the text");
+        end = span.end;
+        match event {
+            Event::BeginObject | Event::BeginArray => depth = depth.saturating_add(1),
+            Event::EndObject | Event::EndArray => {
+                assert!(depth > 0, "an end has a beginning");
+                depth = depth.saturating_sub(1);
+            }
+            Event::Key(raw) | Event::String(raw) => {
+                let decoded: Option<String> = raw.chars().map(Result::ok).collect();
+                assert!(decoded.is_none_or(|s| raw.is(&s)), "a string is what it decodes to");
+            }
+            Event::Number(text) => {
+                assert!(number::to_f64(text).is_some(), "a number has a value");
+                if let (Some(a), Some(b)) = (number::to_i64(text), number::to_u64(text)) {
+                    assert_eq!(u64::try_from(a), Ok(b), "integers agree");
+                }
+            }
+            Event::Bool(_) | Event::Null => {}
+        }
+    }
+    assert_eq!(depth, 0, "all brackets are closed");
+    true
+}
+
+fn round_trip(node: &value::Node) {
+    for layout in [emit::Layout::Compact, emit::Layout::Pretty] {
+        let mut json = String::new();
+        assert!(emit::write_node(node, layout, &mut json, &mut |_| ()).is_ok());
+        let again = value::parse(&json, Mode::Json, &mut Vec::new());
+        let mut second = String::new();
+        match again {
+            Ok(again) => assert!(emit::write_node(&again, layout, &mut second, &mut |_| ()).is_ok()),
+            Err(error) => panic!("what is emitted is JSON: {error:?} in {json:?}"),
+        }
+        assert_eq!(json, second, "emitted JSON is emitted again as it is");
+    }
+}
+
+/// Items of arbitrary bytes: in order, inside the text, bounded; the document keeps every key.
+pub fn ini(bytes: &[u8]) {
+    let mut findings = Vec::new();
+    let text = ini::decode(bytes, &mut findings);
+    assert!(findings.len() <= 1, "one finding about an encoding");
+    let mut end = 0;
+    for item in ini::Reader::new(&text) {
+        let span = match item {
+            Item::Section { span, name } => {
+                assert!(!name.is_empty());
+                span
+            }
+            Item::Finding(finding) => finding.span,
+            Item::Entry(entry) => {
+                assert!(slice(&text, entry.key_span) == Some(entry.key) && !entry.key.is_empty());
+                assert!(slice(&text, entry.value_span).is_some());
+                assert!(entry.lines().count() >= 1, "a value has a line");
+                assert!(entry.value_span.start >= entry.key_span.end);
+                Span::new(entry.key_span.start, entry.value_span.end)
+            }
+        };
+        assert!(span.start >= end && slice(&text, span).is_some(), "items go forward");
+        end = span.end;
+    }
+    let mut collector = Collector::new();
+    let document = Document::parse(&text, &mut collector);
+    assert!(collector.into_vec().len() <= MAX_DIAGNOSTICS.saturating_add(1));
+    for section in document.sections() {
+        for property in section.properties() {
+            assert_eq!(section.get(&property.key), Some(property), "every key is found");
+            assert!(!property.value.ends_with(char::is_whitespace), "values end with what they say");
+        }
+    }
+}
+
+/// Settings of arbitrary bytes: only legal values, bounded findings, a report that a terminal can bear.
+pub fn system_ini(bytes: &[u8]) {
+    let text = ini::decode(bytes, &mut Vec::new());
+    let (settings, diagnostics) = system_ini::parse(&text);
+    assert!(diagnostics.len() <= MAX_DIAGNOSTICS.saturating_add(1));
+    assert!(diagnostics.iter().all(|d| slice(&text, d.span).is_some()));
+    if let Some(hostname) = settings.hostname {
+        assert!((1..=64).contains(&hostname.len()) && !hostname.contains(char::is_whitespace));
+    }
+    if let Some(timezone) = settings.timezone {
+        assert!(!timezone.starts_with('/') && !timezone.contains('.') && !timezone.contains("//"));
+    }
+    if let Some(locale) = settings.locale {
+        assert!(!locale.contains(['\n', '/', '"', '\'', '$', ' ']));
+    }
+    for key in settings.ssh_pubkey.unwrap_or_default() {
+        assert!(!key.contains('\n') && key.split_whitespace().count() >= 2);
+    }
+    if let Some(report) = system_ini::report(&text, &diagnostics) {
+        assert!(report.chars().all(|c| !c.is_control() || c == '\r' || c == '\n'));
+    }
+}
+
+/// Parameters of an arbitrary command line: pieces of it, in order; the last of a name is found.
+pub fn cmdline(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let parameters: Vec<_> = kernel_cmdline::parameters(&text).collect();
+    for parameter in &parameters {
+        let last = parameters.iter().rev().find(|p| p.is(parameter.name));
+        assert_eq!(kernel_cmdline::last(&text, parameter.name).as_ref(), last);
+        // Why: quadratic in the words, so long lines are only sampled.
+        if parameters.len() > 200 {
+            break;
+        }
+    }
+}
+
+fn slice(text: &str, span: Span) -> Option<&str> {
+    text.get(usize_from_u32(span.start)..usize_from_u32(span.end))
+}

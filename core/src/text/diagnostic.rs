@@ -126,13 +126,19 @@ impl Collector {
         Self::default()
     }
 
+    /// Tells whether further findings are only counted, so that their words need no effort.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.kept.len() >= MAX_DIAGNOSTICS
+    }
+
     /// Keeps the finding, or counts it when there are enough.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if self.kept.len() < MAX_DIAGNOSTICS {
-            self.kept.push(diagnostic);
-        } else {
+        if self.is_full() {
             self.left_out = self.left_out.saturating_add(1);
             self.left_out_severity = self.left_out_severity.max(Some(diagnostic.severity));
+        } else {
+            self.kept.push(diagnostic);
         }
     }
 

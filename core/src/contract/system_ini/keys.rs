@@ -96,6 +96,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static Key> {
     }
     let near = chars.len().checked_div(3).unwrap_or(0).clamp(1, 3);
     KEYS.iter()
+        .filter(|key| key.name.len().abs_diff(chars.len()) <= near)
         .map(|key| (edit_distance(&chars, key.name), key))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= near)
