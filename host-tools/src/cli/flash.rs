@@ -1,20 +1,112 @@
-//! The verb group `flash`.
+//! `flash`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::command_error::{CommandError, Result};
+use crate::command_error::Result;
 use crate::ctx::Ctx;
+use crate::disk::layout::Table;
+use crate::disk::size::Size;
+use crate::flash::{self, Request, config, inputs};
 
-/// Verbs of the group.
+/// Verbs that write disks.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Not written yet
-    Flash,
+    /// Writes a system image to a disk or a disk file, ready to boot
+    ///
+    /// The disk gets a boot partition (FAT: the image, the boot loaders, system.ini) and a data partition (btrfs).
+    /// A file is made sparse and appears only when it is complete; neither root nor a loop device is needed for it.
+    /// Everything is checked before the first byte is written and read back afterwards.
+    Flash(Args),
+}
+
+/// Arguments of `flash`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The system image (SquashFS)
+    image: PathBuf,
+    /// The disk (/dev/sdX) or file to write
+    target: PathBuf,
+    /// Size of a disk file, with K, M, G or T; default: what the image needs and 1 GiB for data
+    #[arg(long, value_name = "SIZE")]
+    size: Option<Size>,
+    /// Use a GUID partition table, which only UEFI boots
+    #[arg(long, conflicts_with = "superfloppy")]
+    gpt: bool,
+    /// Use no partition table: the whole disk is the boot file system
+    #[arg(long)]
+    superfloppy: bool,
+    /// Volume label of the boot partition: up to 11 of A-Z, 0-9, _, - and blank
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
+    /// Mark the boot partition as plain FAT32 instead of EFI system partition
+    #[arg(long)]
+    no_esp: bool,
+    /// Make no data partition: the system forgets everything when it is switched off
+    #[arg(long)]
+    no_data: bool,
+    /// Settings of the machine to put onto the boot partition
+    #[arg(long, value_name = "FILE")]
+    system_ini: Option<PathBuf>,
+    /// GRUB script to put onto the boot partition
+    #[arg(long, value_name = "FILE")]
+    system_cfg: Option<PathBuf>,
+    /// Put a setting into system.ini, for example hostname=web-1
+    #[arg(long, value_name = "KEY=VALUE", value_parser = config::parse_setting)]
+    set: Vec<(String, String)>,
+    /// Put the public keys of this file into system.ini
+    #[arg(long, value_name = "FILE")]
+    ssh_key: Vec<PathBuf>,
+    /// Put a file onto the boot partition
+    #[arg(long, value_name = "DEST=SRC", value_parser = inputs::parse_addition)]
+    add: Vec<(String, PathBuf)>,
+    /// Read everything back and compare
+    #[arg(long, value_name = "HOW", default_value = "full")]
+    verify: Verify,
+    /// Overwrite what exists without asking
+    #[arg(long, short = 'y')]
+    yes: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Verify {
+    /// All of it
+    Full,
+    /// Nothing
+    Off,
 }
 
 impl Verb {
     /// Does what the verb says.
-    pub(super) fn run(self, _ctx: &Ctx) -> Result<ExitCode> {
-        Err(CommandError::failed("not written yet"))
+    pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
+        let Self::Flash(args) = self;
+        flash::flash(ctx, &args.into_request())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Args {
+    fn into_request(self) -> Request {
+        let table = match (self.gpt, self.superfloppy) {
+            (true, _) => Some(Table::Gpt),
+            (_, true) => Some(Table::Superfloppy),
+            _ => None,
+        };
+        Request {
+            image: self.image,
+            target: self.target,
+            size: self.size,
+            table,
+            label: self.label,
+            esp: !self.no_esp,
+            data: !self.no_data,
+            system_ini: self.system_ini,
+            system_cfg: self.system_cfg,
+            settings: self.set,
+            ssh_keys: self.ssh_key,
+            additions: self.add,
+            verify: self.verify == Verify::Full,
+            yes: self.yes,
+        }
     }
 }

@@ -1,0 +1,325 @@
+//! Looks at everything that a flash needs, before anything is written.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use genpack_core::contract::paths::{IMAGE_INITRAMFS, IMAGE_KERNEL, SYSTEM_INI};
+use genpack_core::contract::system_ini;
+use genpack_core::fs::fat::emit::Label;
+use genpack_core::text::diagnostic::Severity;
+use genpack_core::text::ini;
+
+use super::plan::{BootFile, Identity, Inputs, Plan};
+use super::{Request, config, loaders, run};
+use crate::command_error::{CommandError, Context, Result, Snippet};
+use crate::ctx::Ctx;
+use crate::disk::size::Size;
+use crate::disk::target::{self, Facts, Kind};
+use crate::disk::write::Source;
+use crate::io::hash::Hasher;
+use crate::io::system_image::SystemImage;
+
+/// GRUB script of the owner, on the boot partition.
+const SYSTEM_CFG: &str = "system.cfg";
+/// SquashFS images are padded to this, and loop devices count whole sectors.
+const IMAGE_PADDING: u64 = 4096;
+/// Longest text file that is taken from the user.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+/// What mkfs.btrfs writes into an empty file system, with room to spare.
+const EMPTY_BTRFS_BYTES: u64 = 16 << 20;
+
+/// Collects what the plan is made from.
+///
+/// # Errors
+/// When something is missing, wrong or unsafe; nothing was written then.
+pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
+    let label = request.label.as_deref().map(parse_label).transpose()?;
+    if request.table == Some(crate::disk::layout::Table::Gpt) && !request.esp {
+        return Err(CommandError::usage("--no-esp has no meaning with --gpt"));
+    }
+    let target = target::gather(&ctx.path(&request.target))?;
+    target::check(&target)?;
+    if target.kind == Kind::Device && request.size.is_some() {
+        return Err(CommandError::usage("--size is for disk files; a disk has its size"));
+    }
+    let image_path = ctx.path(&request.image);
+    let image = SystemImage::open(&image_path)?;
+    let meta = check_image(&image, &image_path)?;
+    let image_source = image_source(&image, &image_path)?;
+    not_the_target(&target, &image_path)?;
+    let loaders = loaders::read(&image)?;
+    let mut config = vec![system_ini_file(ctx, request)?];
+    if let Some(path) = &request.system_cfg {
+        let bytes = read_text(&ctx.path(path))?;
+        config.push(BootFile { path: SYSTEM_CFG.to_owned(), source: Source::Bytes(bytes.into()) });
+    }
+    let mut warnings = Vec::new();
+    let additions = additions(ctx, request, &target, &mut warnings)?;
+    Ok(Inputs {
+        size: request.size.map(|size| size.0),
+        table: request.table,
+        esp: request.esp,
+        data: request.data,
+        label,
+        identity: identity(&image, &image_path)?,
+        arch: meta.arch,
+        image: image_source,
+        loaders,
+        config,
+        additions,
+        target,
+        warnings,
+    })
+}
+
+/// Checks what the plan needs of this machine: the programs, and room for a disk file.
+///
+/// # Errors
+/// When a program is missing or the file system is too full.
+pub fn check_tools_and_room(plan: &Plan) -> Result<()> {
+    if plan.data.is_some() && run::find_program(run::MKFS_BTRFS).is_none() {
+        return Err(run::missing_mkfs());
+    }
+    if plan.target.kind == Kind::Device {
+        return Ok(());
+    }
+    let parent = match plan.target.path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let stat = rustix::fs::statvfs(parent).with_context(|| format!("looking at {}", parent.display()))?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let data = if plan.data.is_some() { 2 * EMPTY_BTRFS_BYTES } else { 0 };
+    let needed = plan.written_bytes().saturating_add(data);
+    if free < needed {
+        return Err(CommandError::refused(format!(
+            "the file system of {} has {} free and {} will be written",
+            plan.target.path.display(),
+            Size(free),
+            Size(needed)
+        ))
+        .hint("make room, or write the file somewhere else"));
+    }
+    Ok(())
+}
+
+fn parse_label(text: &str) -> Result<Label> {
+    Label::new(text).ok_or_else(|| {
+        CommandError::usage(format!("{text:?} is no label for a FAT"))
+            .hint("1 to 11 characters of A-Z, 0-9, _, - and blank")
+    })
+}
+
+fn check_image(image: &SystemImage, path: &Path) -> Result<crate::io::system_image::Meta> {
+    let meta = image.meta()?;
+    for needed in [IMAGE_KERNEL, IMAGE_INITRAMFS] {
+        if !image.exists(needed)? {
+            return Err(CommandError::failed(format!("{} has no {needed}", path.display()))
+                .hint("only images with a kernel (profile baremetal) can be flashed"));
+        }
+    }
+    if matches!(image.compression(), "zstd" | "lz4") {
+        return Err(CommandError::refused(format!(
+            "{} is compressed with {}, which GRUB cannot read",
+            path.display(),
+            image.compression()
+        ))
+        .hint("pack the image with gzip or xz"));
+    }
+    Ok(meta)
+}
+
+fn image_source(image: &SystemImage, path: &Path) -> Result<Source> {
+    let (file, len) = open_regular(path)?;
+    let used = image.bytes_used();
+    let len = len.min(used.checked_next_multiple_of(IMAGE_PADDING).unwrap_or(used));
+    Ok(Source::File { file, offset: 0, len })
+}
+
+fn open_regular(path: &Path) -> Result<(Arc<File>, u64)> {
+    let what = || format!("reading {}", path.display());
+    let file = File::open(path).with_context(what)?;
+    let metadata = file.metadata().with_context(what)?;
+    if !metadata.is_file() {
+        return Err(CommandError::failed(format!("{} is not a regular file", path.display())));
+    }
+    Ok((Arc::new(file), metadata.len()))
+}
+
+/// Writing over what is being read would destroy both.
+fn not_the_target(target: &Facts, source: &Path) -> Result<()> {
+    let identity = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+    let same = identity(&target.path).is_some_and(|target| identity(source) == Some(target));
+    if same {
+        return Err(CommandError::refused(format!("{} is read for it", source.display()))
+            .context(format!("writing {}", target.path.display()))
+            .hint("name another target"));
+    }
+    Ok(())
+}
+
+fn read_text(path: &Path) -> Result<Vec<u8>> {
+    let (_, len) = open_regular(path)?;
+    if len > MAX_TEXT_BYTES {
+        return Err(CommandError::failed(format!(
+            "{} has {} and should be a text",
+            path.display(),
+            Size(len)
+        )));
+    }
+    std::fs::read(path).with_context(|| format!("reading {}", path.display()))
+}
+
+fn system_ini_file(ctx: &Ctx, request: &Request) -> Result<BootFile> {
+    let mut keys = Vec::new();
+    for path in &request.ssh_keys {
+        let path = ctx.path(path);
+        let text = read_text(&path)?;
+        let found = config::public_keys(&String::from_utf8_lossy(&text));
+        keys.extend(found.with_context(|| format!("reading the public key {}", path.display()))?);
+    }
+    let given = request.system_ini.as_ref().map(|path| ctx.path(path));
+    let bytes = given.as_ref().map(|path| read_text(path)).transpose()?;
+    let mut findings = Vec::new();
+    let text = match &bytes {
+        Some(bytes) => ini::decode(bytes, &mut findings).into_owned(),
+        None => config::template(),
+    };
+    if let Some(path) = &given {
+        let (_, more) = system_ini::parse(&text);
+        findings.extend(more);
+        for finding in &findings {
+            if finding.severity == Severity::Note {
+                ctx.ui.detail(format!("{}: {}", path.display(), finding.message));
+            } else {
+                let snippet = Snippet::of(path, &text, finding);
+                ctx.ui.warning_at(&finding.message, &snippet, finding.hint.as_deref());
+            }
+        }
+    }
+    let bytes = match bytes {
+        // What the owner wrote and nobody changes stays as it is, byte for byte.
+        Some(bytes) if request.settings.is_empty() && keys.is_empty() => bytes,
+        _ => config::merge(&text, &request.settings, &keys)?.into_bytes(),
+    };
+    Ok(BootFile { path: SYSTEM_INI.to_owned(), source: Source::Bytes(bytes.into()) })
+}
+
+fn additions(
+    ctx: &Ctx,
+    request: &Request,
+    target: &Facts,
+    warnings: &mut Vec<(String, Option<String>)>,
+) -> Result<Vec<BootFile>> {
+    let mut files: Vec<BootFile> = Vec::new();
+    for (destination, source) in &request.additions {
+        let path = ctx.path(source);
+        let (file, len) = open_regular(&path).with_context(|| format!("adding {destination}"))?;
+        not_the_target(target, &path)?;
+        let added = BootFile { path: destination.clone(), source: Source::File { file, offset: 0, len } };
+        match files.iter_mut().find(|file| file.path.eq_ignore_ascii_case(destination)) {
+            Some(earlier) => {
+                warnings.push((format!("--add names {destination} twice; the last one counts"), None));
+                *earlier = added;
+            }
+            None => files.push(added),
+        }
+    }
+    Ok(files)
+}
+
+/// Splits `DEST=SRC` of an `--add` and brings DEST into the form that FAT has: no leading `/`, no `.` and `..`.
+///
+/// # Errors
+/// A usage error when a side is missing or DEST leaves the partition.
+pub fn parse_addition(text: &str) -> Result<(String, std::path::PathBuf)> {
+    let wrong = |why: &str| {
+        Err(CommandError::usage(format!("--add {text}: {why}")).hint("write --add path/on/the/disk=file"))
+    };
+    let Some((destination, source)) = text.split_once('=') else { return wrong("there is no '='") };
+    if destination.is_empty() || source.is_empty() {
+        return wrong("a side of the '=' is empty");
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    let absolute = destination.starts_with('/');
+    for part in destination.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        match part {
+            ".." if parts.pop().is_none() && !absolute => return wrong("the path leaves the boot partition"),
+            ".." => {}
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() {
+        return wrong("the path names no file");
+    }
+    Ok((parts.join("/"), source.into()))
+}
+
+/// Returns numbers of this disk: random, so that two cards never look alike; with `SOURCE_DATE_EPOCH` they follow from
+/// it and the image, so that the same build gives the same disk.
+fn identity(image: &SystemImage, path: &Path) -> Result<Identity> {
+    let mut seed = [0; 24];
+    let now;
+    if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
+        let epoch = epoch.to_string_lossy().into_owned();
+        now = epoch.parse().map_err(|_| {
+            CommandError::usage(format!("SOURCE_DATE_EPOCH is {epoch:?} and should be seconds since 1970"))
+        })?;
+        let mut superblock = [0; 96];
+        let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut superblock, 0)
+            .with_context(|| format!("reading {}", path.display()))?;
+        let mut hasher = Hasher::default();
+        hasher.field(epoch);
+        hasher.field(superblock);
+        hasher.field(image.bytes_used().to_le_bytes());
+        for (byte, pair) in seed.iter_mut().zip(hasher.hex().as_bytes().chunks_exact(2)) {
+            let digits = String::from_utf8_lossy(pair);
+            *byte = u8::from_str_radix(&digits, 16).unwrap_or(0);
+        }
+    } else {
+        now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
+            .context("asking the kernel for random numbers")?;
+    }
+    let [a, b, c, d, e, f, g, h, uuid @ ..] = seed;
+    // Zero stands for "none" in both places.
+    Ok(Identity {
+        serial: u32::from_le_bytes([a, b, c, d]).max(1),
+        disk_signature: u32::from_le_bytes([e, f, g, h]).max(1),
+        data_uuid: uuid,
+        now,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command_error::Kind as ErrorKind;
+
+    #[test]
+    fn destinations_are_brought_into_one_form() {
+        let cases = [
+            ("/a/./b/=x", "a/b"),
+            ("a/b/../c=x", "a/c"),
+            ("/../x=x", "x"),
+            ("memtest.efi=y=z", "memtest.efi"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_addition(text).unwrap().0, expected, "{text}");
+        }
+        assert_eq!(parse_addition("a=y=z").unwrap().1, Path::new("y=z"));
+        for bad in ["a", "=x", "a=", ".=x", "../x=x", "a/../..=x", "/=x"] {
+            assert_eq!(parse_addition(bad).unwrap_err().kind, ErrorKind::Usage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn labels_are_checked_before_anything_else() {
+        assert_eq!(parse_label("lower").unwrap_err().kind, ErrorKind::Usage);
+        assert_eq!(parse_label("GENPACK").unwrap().to_string(), "GENPACK");
+    }
+}

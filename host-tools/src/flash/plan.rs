@@ -1,0 +1,358 @@
+//! Decides what a flashed disk looks like, byte for byte; pure.
+
+use std::sync::Arc;
+
+use genpack_boot::{bios_embed, esp, grub_cfg};
+use genpack_core::contract::paths::SYSTEM_IMG;
+use genpack_core::fs::fat::emit::{self, DosTime, Entry, EntryKind, Label, Volume};
+use genpack_core::kernel::arch::Arch;
+
+use super::loaders::Loaders;
+use crate::command_error::{CommandError, Result};
+use crate::disk::layout::{self, Layout, MIB, Partition, Problem, Table};
+use crate::disk::size::Size;
+use crate::disk::table::{self, LBA0_BYTES};
+use crate::disk::target::{Facts, Kind};
+use crate::disk::write::{Source, Write};
+
+/// Rounding of file sizes when the boot partition is sized: the largest cluster that we choose.
+const CLUSTER_BYTES: u64 = 16 << 10;
+
+/// A file for the boot partition.
+#[derive(Clone, Debug)]
+pub struct BootFile {
+    /// Path on the partition, `/` between names, none in front.
+    pub path: String,
+    /// Its bytes.
+    pub source: Source,
+}
+
+/// Numbers that tell one disk from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Serial number of the boot file system: its UUID.
+    pub serial: u32,
+    /// Signature of the MBR.
+    pub disk_signature: u32,
+    /// UUID of the data file system.
+    pub data_uuid: [u8; 16],
+    /// Time stamp of the files, seconds since 1970.
+    pub now: u64,
+}
+
+/// Everything that a plan is made from.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// The target.
+    pub target: Facts,
+    /// Size of a disk file.
+    pub size: Option<u64>,
+    /// The partition table that was asked for.
+    pub table: Option<Table>,
+    /// Marks the boot partition as EFI system partition.
+    pub esp: bool,
+    /// Makes a data partition.
+    pub data: bool,
+    /// Volume label of the boot partition.
+    pub label: Option<Label>,
+    /// The system image.
+    pub image: Source,
+    /// Architecture of the image.
+    pub arch: Option<Arch>,
+    /// The loaders.
+    pub loaders: Loaders,
+    /// `system.ini`, `system.cfg`.
+    pub config: Vec<BootFile>,
+    /// Files that the user adds; they win over ours.
+    pub additions: Vec<BootFile>,
+    /// Numbers of this disk.
+    pub identity: Identity,
+    /// Warnings that were found on the way, with hints.
+    pub warnings: Vec<(String, Option<String>)>,
+}
+
+/// A file and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedFile {
+    /// Path on the boot partition.
+    pub path: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Byte offset on the disk; `None` for an empty file.
+    pub offset: Option<u64>,
+}
+
+/// The data file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataFileSystem {
+    /// Its partition.
+    pub partition: Partition,
+    /// Its label: by it the boot finds the data that belongs to a boot partition.
+    pub label: String,
+    /// Its UUID.
+    pub uuid: String,
+}
+
+/// What will be written. One object for `--dry-run`, tests and the run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The target.
+    pub target: Facts,
+    /// Where the partitions lie.
+    pub layout: Layout,
+    /// Volume label of the boot partition.
+    pub label: Option<Label>,
+    /// The boot file system.
+    pub volume: Volume,
+    /// UUID of the boot file system, as blkid prints it.
+    pub boot_uuid: String,
+    /// Files on the boot partition, in the order of their places.
+    pub files: Vec<PlacedFile>,
+    /// The data file system; made by mkfs.btrfs while the plan runs.
+    pub data: Option<DataFileSystem>,
+    /// A BIOS can boot the disk.
+    pub bios: bool,
+    /// Where the loaders come from.
+    pub loaders_from: String,
+    /// What must read as zeros where a device held something before.
+    pub wipe: Vec<Write>,
+    /// File systems and loader.
+    pub body: Vec<Write>,
+    /// What makes the disk bootable: written last, in this order.
+    pub enable: Vec<Write>,
+    /// Things that the user should know, with hints.
+    pub warnings: Vec<(String, Option<String>)>,
+}
+
+impl Plan {
+    /// Returns how many bytes will be written, without the data file system.
+    #[must_use]
+    pub fn written_bytes(&self) -> u64 {
+        self.body.iter().chain(&self.enable).map(|write| write.source.len()).sum()
+    }
+}
+
+/// Decides everything.
+///
+/// # Errors
+/// When the target is too small, files do not fit or clash, or the loaders do not suit the image.
+pub fn plan(inputs: &Inputs) -> Result<Plan> {
+    let mut warnings = inputs.warnings.clone();
+    let layout = plan_layout(inputs)?;
+    let loaders = esp::plan(inputs.loaders.files.keys().map(String::as_str), layout.table == Table::Mbr);
+    check_loaders(inputs, &loaders, &layout)?;
+    let files = boot_files(inputs, &loaders, &mut warnings);
+    let volume = plan_volume(inputs, &layout, &files)?;
+    let embedding = loaders.bios.then(|| embed(inputs, &layout)).transpose()?;
+
+    let boot_uuid = format!("{:04X}-{:04X}", inputs.identity.serial >> 16, inputs.identity.serial & 0xFFFF);
+    let data = layout.data.map(|partition| DataFileSystem {
+        partition,
+        label: format!("data-{boot_uuid}"),
+        uuid: uuid(inputs.identity.data_uuid),
+    });
+    let at = |offset: u64| layout.boot.start.saturating_add(offset);
+    let mut metadata: Vec<Write> = volume
+        .metadata()
+        .into_iter()
+        .map(|extent| Write::bytes("the boot file system", at(extent.offset), extent.bytes))
+        .collect();
+    let mut body = Vec::new();
+    let mut placed = Vec::new();
+    for (index, file) in files.iter().enumerate() {
+        let offset = volume.file_offset(index).map(at);
+        placed.push(PlacedFile { path: file.path.clone(), bytes: file.source.len(), offset });
+        body.extend(offset.map(|offset| Write {
+            what: file.path.clone(),
+            offset,
+            source: file.source.clone(),
+        }));
+    }
+    let mut lba0 = [0; LBA0_BYTES];
+    if let Some(embedding) = &embedding {
+        body.push(Write::bytes("the BIOS loader", LBA0_BYTES as u64, embedding.core));
+        embedding.merge_into(&mut lba0);
+    }
+    let enable = match layout.table {
+        // Without a table the boot sector of the file system is what firmware looks for.
+        Table::Superfloppy => metadata.drain(..1).collect(),
+        Table::Mbr => {
+            table::emit_mbr(&layout, inputs.identity.disk_signature, &mut lba0);
+            vec![Write::bytes("the partition table", 0, lba0)]
+        }
+        Table::Gpt => return Err(CommandError::usage("a GPT is not supported yet").hint("leave --gpt out")),
+    };
+    // The small pieces first: a directory and a table that fail are found before minutes of image are written.
+    metadata.append(&mut body);
+    Ok(Plan {
+        wipe: wipe(inputs, &layout, &volume),
+        target: inputs.target.clone(),
+        layout,
+        label: inputs.label,
+        volume,
+        boot_uuid,
+        files: placed,
+        data,
+        bios: embedding.is_some(),
+        loaders_from: inputs.loaders.from.clone(),
+        body: metadata,
+        enable,
+        warnings,
+    })
+}
+
+fn plan_layout(inputs: &Inputs) -> Result<Layout> {
+    let rounded = |len: u64| len.checked_next_multiple_of(CLUSTER_BYTES).unwrap_or(len);
+    let given = inputs.config.iter().chain(&inputs.additions).map(|file| rounded(file.source.len()));
+    let loaders = inputs.loaders.files.values().map(|bytes| rounded(bytes.len() as u64));
+    let existing = Some(inputs.target.bytes).filter(|bytes| *bytes > 0);
+    let disk_bytes = match inputs.target.kind {
+        Kind::Device => existing,
+        _ => inputs.size.or(existing),
+    };
+    let request = layout::Request {
+        table: inputs.table,
+        esp: inputs.esp,
+        data: inputs.data,
+        image_bytes: inputs.image.len(),
+        boot_file_bytes: given.chain(loaders).fold(0, u64::saturating_add),
+        disk_bytes,
+        sector_bytes: inputs.target.sector_bytes,
+    };
+    layout::plan(&request).map_err(|problem| {
+        let path = inputs.target.path.display();
+        let hint = match problem {
+            Problem::TooSmall { needed, .. } if inputs.target.kind == Kind::Device => {
+                format!(
+                    "use a disk of at least {}, or --no-data for a disk without data partition",
+                    Size(needed)
+                )
+            }
+            Problem::TooSmall { needed, .. } => {
+                format!("give --size {}M or more", needed.div_ceil(MIB))
+            }
+            Problem::MbrSector(_) | Problem::MbrSize(_) => "use --gpt".to_owned(),
+            Problem::ImageNeedsData(_) => "leave --no-data and --superfloppy out".to_owned(),
+        };
+        let what =
+            if matches!(problem, Problem::TooSmall { .. }) { "is too small" } else { "cannot be used" };
+        CommandError::refused(format!("{path} {what}: {problem}")).hint(hint)
+    })
+}
+
+/// A disk that its own machine cannot start is not worth writing.
+fn check_loaders(inputs: &Inputs, loaders: &esp::Plan, layout: &Layout) -> Result<()> {
+    let Some(arch) = inputs.arch else { return Ok(()) };
+    let program = esp::efi_name(arch);
+    let bios = loaders.bios && matches!(arch, Arch::X86_64 | Arch::I686);
+    if bios || inputs.loaders.files.contains_key(program) {
+        return Ok(());
+    }
+    Err(CommandError::failed(format!(
+        "no boot loader for {}: {} has neither {program} nor{} the files for a BIOS",
+        arch.name(),
+        inputs.loaders.from,
+        if layout.table == Table::Mbr { "" } else { ", without an MBR," },
+    ))
+    .hint("build the image with genpack-host build, which puts GRUB into it"))
+}
+
+/// Returns the files of the boot partition; the image comes last, where it can grow.
+fn boot_files(
+    inputs: &Inputs,
+    loaders: &esp::Plan,
+    warnings: &mut Vec<(String, Option<String>)>,
+) -> Vec<BootFile> {
+    let ours = loaders.placements.iter().filter_map(|placement| {
+        let bytes: Arc<[u8]> = match &placement.content {
+            esp::Content::Loader(name) => inputs.loaders.files.get(name)?.as_slice().into(),
+            esp::Content::EnvironmentBlock => grub_cfg::environment_block().as_slice().into(),
+        };
+        Some(BootFile { path: placement.path.clone(), source: Source::Bytes(bytes) })
+    });
+    let image = BootFile { path: SYSTEM_IMG.to_owned(), source: inputs.image.clone() };
+    let mut files: Vec<BootFile> = ours.chain(inputs.config.iter().cloned()).chain([image]).collect();
+    for addition in &inputs.additions {
+        let same = |file: &BootFile| file.path.eq_ignore_ascii_case(&addition.path);
+        match files.iter_mut().find(|file| same(file)) {
+            Some(file) => {
+                warnings.push((format!("--add replaces {}", file.path), None));
+                *file = addition.clone();
+            }
+            None => files.insert(files.len().saturating_sub(1), addition.clone()),
+        }
+    }
+    files
+}
+
+fn plan_volume(inputs: &Inputs, layout: &Layout, files: &[BootFile]) -> Result<Volume> {
+    let modified = DosTime::from_unix(inputs.identity.now);
+    let options = emit::Options {
+        sector_bytes: layout.sector_bytes,
+        cluster_bytes: None,
+        label: inputs.label,
+        serial: inputs.identity.serial,
+        hidden_sectors: u32::try_from(layout.boot.start / u64::from(layout.sector_bytes.max(1))).unwrap_or(0),
+        modified,
+    };
+    let entries: Vec<Entry<'_>> = files
+        .iter()
+        .map(|file| Entry { path: &file.path, kind: EntryKind::File(file.source.len()), modified })
+        .collect();
+    emit::plan(layout.boot.len, &options, &entries).map_err(|e| {
+        let error = CommandError::failed(e.to_string());
+        match e.entry().and_then(|index| files.get(index)) {
+            Some(file) => error.context(format!("placing {} on the boot partition", file.path)),
+            None => error.context("planning the boot partition"),
+        }
+    })
+}
+
+fn embed<'a>(inputs: &'a Inputs, layout: &Layout) -> Result<bios_embed::Embedding<'a>> {
+    let file = |name: &str| inputs.loaders.files.get(name).map(Vec::as_slice).unwrap_or_default();
+    let first_lba = u32::try_from(layout.boot.start / LBA0_BYTES as u64).unwrap_or(0);
+    bios_embed::embed(file(esp::BOOT_IMG), file(esp::CORE_IMG), first_lba).map_err(|e| {
+        CommandError::failed(e.to_string())
+            .context(format!("placing the BIOS loader of {}", inputs.loaders.from))
+            .hint("build the image again, or leave boot.img and core.img out of it")
+    })
+}
+
+/// Returns what must be zeroed on a device: old tables and signatures, and what the boot file system takes for granted.
+/// A new file is all zeros.
+fn wipe(inputs: &Inputs, layout: &Layout, volume: &Volume) -> Vec<Write> {
+    if inputs.target.kind != Kind::Device {
+        return Vec::new();
+    }
+    let range = |what: &str, start: u64, len: u64| {
+        let end = start.saturating_add(len).min(layout.disk_bytes);
+        Write { what: what.to_owned(), offset: start, source: Source::Zeros(end.saturating_sub(start)) }
+    };
+    let mut wipe = vec![
+        range("the old partition table", 0, MIB),
+        range("the old end of the disk", layout.disk_bytes.saturating_sub(MIB), MIB),
+    ];
+    for partition in [Some(layout.boot), layout.data].into_iter().flatten() {
+        let end = partition.start.saturating_add(partition.len);
+        wipe.push(range("an old file system", partition.start, MIB));
+        wipe.push(range("an old file system", end.saturating_sub(MIB), MIB));
+    }
+    let zeros = volume.zeros().into_iter();
+    wipe.extend(
+        zeros.map(|(offset, len)| {
+            range("the boot file system", layout.boot.start.saturating_add(offset), len)
+        }),
+    );
+    wipe
+}
+
+/// Returns the usual spelling of a random UUID (version 4).
+fn uuid(mut bytes: [u8; 16]) -> String {
+    bytes[6] = bytes[6] & 0x0F | 0x40;
+    bytes[8] = bytes[8] & 0x3F | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+#[cfg(test)]
+mod tests;

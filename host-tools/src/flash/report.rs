@@ -1,0 +1,152 @@
+//! A plan and its outcome in words and in JSON.
+
+use serde_json::{Value, json};
+
+use super::plan::Plan;
+use super::run::Outcome;
+use crate::ctx::Ctx;
+use crate::disk::layout::{Partition, Table};
+use crate::disk::size::Size;
+use crate::disk::target::Kind;
+
+/// Prints the plan: what `--dry-run` answers.
+pub fn show(ctx: &Ctx, plan: &Plan) {
+    if ctx.ui.is_json() {
+        ctx.ui.document(&json(plan));
+        return;
+    }
+    for line in lines(plan) {
+        ctx.ui.answer(line);
+    }
+}
+
+fn lines(plan: &Plan) -> Vec<String> {
+    let sector = u64::from(plan.layout.sector_bytes.max(1));
+    let mut lines = vec![format!(
+        "{}: {}, {}{}",
+        plan.target.path.display(),
+        Size(plan.layout.disk_bytes),
+        plan.layout.table.name(),
+        if plan.bios { ", boots by UEFI and BIOS" } else { ", boots by UEFI" },
+    )];
+    let partition = |number: u32, part: Partition, what: String| {
+        let (start, end) = (part.start / sector, part.start.saturating_add(part.len) / sector);
+        format!(
+            "  {number}  {start:>10} - {:>10}  {:>9}  {what}",
+            end.saturating_sub(1),
+            Size(part.len).to_string()
+        )
+    };
+    let label = plan.label.map_or_else(String::new, |label| format!(", label {label}"));
+    let geometry = plan.volume.geometry();
+    lines.push(partition(
+        1,
+        plan.layout.boot,
+        format!(
+            "{} {}{label}, clusters of {}",
+            fat_name(plan),
+            plan.boot_uuid,
+            Size(geometry.cluster_bytes().into())
+        ),
+    ));
+    if let Some(data) = &plan.data {
+        lines.push(partition(2, data.partition, format!("btrfs {}, label {}", data.uuid, data.label)));
+    }
+    lines.push(format!("  loaders from {}", plan.loaders_from));
+    lines.extend(plan.files.iter().map(|file| format!("  {:>12}  {}", file.bytes, file.path)));
+    lines
+}
+
+fn fat_name(plan: &Plan) -> String {
+    format!("FAT{}", plan.volume.geometry().fat_type().bits())
+}
+
+/// Returns the plan as JSON.
+#[must_use]
+pub fn json(plan: &Plan) -> Value {
+    let boot_type = match plan.layout.table {
+        Table::Mbr if plan.layout.esp => json!("ef"),
+        Table::Mbr => json!("c"),
+        Table::Gpt => json!("C12A7328-F81F-11D2-BA4B-00A0C93EC93B"),
+        Table::Superfloppy => Value::Null,
+    };
+    let geometry = plan.volume.geometry();
+    let mut partitions = vec![json!({
+        "number": 1,
+        "start": plan.layout.boot.start,
+        "size": plan.layout.boot.len,
+        "type": boot_type,
+        "active": plan.layout.table == Table::Mbr,
+        "filesystem": {
+            "kind": "vfat",
+            "version": fat_name(plan),
+            "uuid": plan.boot_uuid,
+            "label": plan.label.map(|label| label.to_string()),
+            "cluster_size": geometry.cluster_bytes(),
+            "free": plan.volume.free_bytes(),
+        },
+    })];
+    if let Some(data) = &plan.data {
+        partitions.push(json!({
+            "number": 2,
+            "start": data.partition.start,
+            "size": data.partition.len,
+            "type": if plan.layout.table == Table::Mbr { "83" } else { "0FC63DAF-8483-4772-8E79-3D69D8477DE4" },
+            "active": false,
+            "filesystem": {"kind": "btrfs", "uuid": data.uuid, "label": data.label},
+        }));
+    }
+    let files: Vec<Value> = plan
+        .files
+        .iter()
+        .map(|file| json!({"path": file.path, "size": file.bytes, "offset": file.offset}))
+        .collect();
+    json!({
+        "target": plan.target.path,
+        "device": plan.target.kind == Kind::Device,
+        "size": plan.layout.disk_bytes,
+        "sector_size": plan.layout.sector_bytes,
+        "table": plan.layout.table.name(),
+        "bios": plan.bios,
+        "loaders": plan.loaders_from,
+        "partitions": partitions,
+        "files": files,
+    })
+}
+
+/// Returns what the user is asked before something that exists is overwritten.
+#[must_use]
+pub fn question(plan: &Plan) -> String {
+    let model = plan.target.model.as_ref().map_or_else(String::new, |model| format!("{model}, "));
+    format!(
+        "{} ({model}{}) will be overwritten and what is on it is lost. Go on?",
+        plan.target.path.display(),
+        Size(plan.target.bytes)
+    )
+}
+
+/// Tells what was written.
+pub fn done(ctx: &Ctx, plan: &Plan, outcome: &Outcome) {
+    let seconds = outcome.writing.as_secs_f64();
+    let rate = outcome.written as f64 / 1e6 / seconds.max(0.001);
+    if ctx.ui.is_json() {
+        let fields = json!({
+            "target": plan.target.path,
+            "written": outcome.written,
+            "write_seconds": seconds,
+            "verify_seconds": outcome.verifying.map(|time| time.as_secs_f64()),
+            "boot_uuid": plan.boot_uuid,
+        });
+        ctx.ui.event("done", fields);
+        return;
+    }
+    for line in lines(plan) {
+        ctx.ui.answer(line);
+    }
+    let verified = outcome.verifying.map_or_else(
+        || "not read back".to_owned(),
+        |time| format!("read back and compared in {:.1} s", time.as_secs_f64()),
+    );
+    ctx.ui
+        .answer(format!("{} written in {seconds:.1} s ({rate:.0} MB/s), {verified}", Size(outcome.written)));
+}

@@ -1,0 +1,186 @@
+//! Carries a plan out: a dumb loop that decides nothing.
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::fs::SeekFrom;
+use tempfile::NamedTempFile;
+
+use super::plan::{DataFileSystem, Plan};
+use crate::command_error::{CommandError, Context, Result};
+use crate::ctx::Ctx;
+use crate::disk::target::Kind;
+use crate::disk::write::{self, Source, Write, Written};
+use crate::io::atomic_file::AtomicFile;
+use crate::runner::Run;
+
+/// Permissions of a new disk file.
+const DISK_FILE_MODE: u32 = 0o644;
+
+/// What a finished run can tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Bytes that were written, without zeros.
+    pub written: u64,
+    /// How long writing took, with the sync.
+    pub writing: Duration,
+    /// How long reading back took; `None` when it was off.
+    pub verifying: Option<Duration>,
+}
+
+/// Writes the disk, reads it back when `verify` says so, and makes it bootable last.
+///
+/// # Errors
+/// When the target cannot be written or does not read back the same. A file target is then as it was before; a
+/// device has no partition table.
+pub fn run(ctx: &Ctx, plan: &Plan, verify: bool) -> Result<Outcome> {
+    let mut body = plan.body.clone();
+    if let Some(data) = &plan.data {
+        ctx.ui.step(format!("making the data file system {}", data.label));
+        body.extend(make_data(ctx, plan, data)?);
+    }
+    let what = || format!("writing {}", plan.target.path.display());
+    if plan.target.kind == Kind::Device {
+        let disk = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            // Exclusive: the kernel refuses a disk that anything uses, also what we did not think of.
+            .custom_flags(rustix::fs::OFlags::EXCL.bits().cast_signed())
+            .open(&plan.target.path)
+            .with_context(|| format!("opening {} for us alone", plan.target.path.display()))?;
+        let outcome = fill(ctx, plan, &disk, &body, verify).with_context(what)?;
+        drop(disk);
+        reread_table(ctx, &plan.target.path);
+        return Ok(outcome);
+    }
+    let file = AtomicFile::create(&plan.target.path)?;
+    file.file().set_len(plan.layout.disk_bytes).with_context(what)?;
+    let disk = std::fs::OpenOptions::new().read(true).write(true).open(file.path()).with_context(what)?;
+    let outcome = fill(ctx, plan, &disk, &body, verify).with_context(what)?;
+    file.commit(DISK_FILE_MODE)?;
+    Ok(outcome)
+}
+
+fn fill(ctx: &Ctx, plan: &Plan, disk: &File, body: &[Write], verify: bool) -> Result<Outcome> {
+    let bytes = |writes: &[Write]| writes.iter().map(|write| write.source.len()).sum::<u64>();
+    let written = bytes(body).saturating_add(bytes(&plan.enable));
+    ctx.ui.step(format!("writing {}", plan.target.path.display()));
+    let started = Instant::now();
+    let mut progress = ctx.ui.progress("writing", written.saturating_add(bytes(&plan.wipe)));
+    write::run(disk, &plan.wipe, &mut progress)?;
+    let hashes = write::run(disk, body, &mut progress)?;
+    disk.sync_data().context("waiting for the disk")?;
+    drop(progress);
+    let mut writing = started.elapsed();
+    let mut verifying = None;
+    if verify {
+        ctx.ui.step("reading it back");
+        verifying = Some(timed_verify(ctx, disk, body, &hashes, written)?);
+    }
+    let started = Instant::now();
+    let mut progress = ctx.ui.progress("enabling", bytes(&plan.enable));
+    for last in &plan.enable {
+        let last = std::slice::from_ref(last);
+        let hashes = write::run(disk, last, &mut progress)?;
+        disk.sync_all().context("waiting for the disk")?;
+        if verify {
+            write::verify(disk, last, &hashes, &mut progress)?;
+        }
+    }
+    writing = writing.saturating_add(started.elapsed());
+    Ok(Outcome { written, writing, verifying })
+}
+
+fn timed_verify(
+    ctx: &Ctx,
+    disk: &File,
+    writes: &[Write],
+    hashes: &[Written],
+    total: u64,
+) -> Result<Duration> {
+    let started = Instant::now();
+    let mut progress = ctx.ui.progress("reading back", total);
+    write::verify(disk, writes, hashes, &mut progress)?;
+    Ok(started.elapsed())
+}
+
+/// Makes the data file system in a sparse file and returns its data as writes.
+fn make_data(ctx: &Ctx, plan: &Plan, data: &DataFileSystem) -> Result<Vec<Write>> {
+    let directory = match plan.target.kind {
+        Kind::Device => std::env::temp_dir(),
+        _ => match plan.target.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        },
+    };
+    let what = || format!("making the data file system in {}", directory.display());
+    let file = tempfile::Builder::new().prefix(".genpack-").suffix(".data").tempfile_in(&directory);
+    let file = file.with_context(what)?;
+    file.as_file().set_len(data.partition.len).with_context(what)?;
+    ctx.runner.run(&mkfs(data, file.path())).with_context(what)?;
+    data_extents(file, data).with_context(what)
+}
+
+fn mkfs(data: &DataFileSystem, file: &Path) -> Run {
+    Run::new(find_program(MKFS_BTRFS).unwrap_or_else(|| MKFS_BTRFS.into()))
+        .args(["-q", "-L", &data.label, "-U", &data.uuid])
+        .arg(file)
+        .package(MKFS_BTRFS_PACKAGE)
+}
+
+/// The program that makes the data file system.
+pub const MKFS_BTRFS: &str = "mkfs.btrfs";
+/// Debian package of the program.
+pub const MKFS_BTRFS_PACKAGE: &str = "btrfs-progs";
+
+/// Returns where a program is; the directories of the superuser count too, for they are not in everybody's `PATH`.
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let more = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(more).map(|directory| directory.join(name)).find(|file| file.is_file())
+}
+
+/// Returns the parts of the file that are not holes.
+fn data_extents(file: NamedTempFile, data: &DataFileSystem) -> Result<Vec<Write>, std::io::Error> {
+    // The name can go: the open file is all that the writes need.
+    let file = Arc::new(file.into_file());
+    let mut writes = Vec::new();
+    let mut position = 0;
+    loop {
+        let start = match rustix::fs::seek(&*file, SeekFrom::Data(position)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => return Ok(writes),
+            Err(e) => return Err(e.into()),
+        };
+        position = rustix::fs::seek(&*file, SeekFrom::Hole(start))?;
+        writes.push(Write {
+            what: "the data file system".to_owned(),
+            offset: data.partition.start.saturating_add(start),
+            source: Source::File {
+                file: Arc::clone(&file),
+                offset: start,
+                len: position.saturating_sub(start),
+            },
+        });
+    }
+}
+
+/// Lets the kernel look at the new table; the disk is complete also when it does not.
+fn reread_table(ctx: &Ctx, disk: &Path) {
+    let Some(program) = find_program("blockdev") else { return };
+    let outcome = ctx.runner.try_run(&Run::new(program).arg("--rereadpt").arg(disk));
+    if !outcome.is_ok_and(|output| output.status.success()) {
+        ctx.ui.detail("the kernel did not read the new partition table; plug the disk in again to see it");
+    }
+}
+
+/// Returns the error for a missing mkfs.btrfs.
+#[must_use]
+pub fn missing_mkfs() -> CommandError {
+    CommandError::failed(format!("the program {MKFS_BTRFS} is not installed"))
+        .hint(format!("apt-get install {MKFS_BTRFS_PACKAGE}, or --no-data for a disk without data partition"))
+}
