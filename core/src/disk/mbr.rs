@@ -242,6 +242,11 @@ impl Mbr {
         if raw.signature() != MAGIC {
             return Err(Error::Signature(raw.signature()));
         }
+        // Why not by the entries: they are boot code in a FAT, which rarely passes for entries, but `mkfs.vfat --mbr`
+        // makes one up.
+        if bpb::is_boot_sector(raw.0) {
+            return Err(Error::BootSector);
+        }
         let mut partitions = [None; 4];
         for (i, (slot, entry)) in partitions.iter_mut().zip(raw.entries()).enumerate() {
             if !matches!(entry.boot_indicator(), 0 | ACTIVE) {
@@ -261,11 +266,6 @@ impl Mbr {
             });
         }
         let table = Self { disk_signature: raw.disk_signature(), partitions };
-        // Why the order: the boot code of a FAT lies where the entries are and rarely passes for entries, but
-        // `mkfs.vfat --mbr` writes a boot sector with a made-up entry. The parameter block decides then.
-        if bpb::is_boot_sector(raw.0) {
-            return Err(Error::BootSector);
-        }
         if partitions == [None; 4] && table.disk_signature == 0 {
             return Err(Error::Empty);
         }

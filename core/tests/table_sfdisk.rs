@@ -1,0 +1,223 @@
+//! Our partition tables against sfdisk: what it writes we read, what we write it verifies.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use genpack_core::disk::gpt::{self, Gpt, HeaderCopy, Name, Table};
+use genpack_core::disk::mbr::{self, Mbr, logical::Logical};
+use genpack_core::guid::Guid;
+use genpack_core::source::ReadAt;
+
+/// Runs a program and returns its stdout; `None` when it is missing, which is allowed outside CI only.
+fn run(program: &str, args: &[&str], input: &str) -> Option<String> {
+    let child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            assert!(std::env::var_os("CI").is_none(), "{program} is not installed");
+            println!("skipped: {program} is not installed");
+            return None;
+        }
+        Err(e) => panic!("{program}: {e}"),
+    };
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {error}");
+    Some(String::from_utf8_lossy(&output.stdout).into_owned() + &error)
+}
+
+fn sparse(path: &Path, len: u64) -> String {
+    File::create(path).unwrap().set_len(len).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Returns a line per partition in the words of `sfdisk --dump`, without the name of the file.
+fn dump(image: &str) -> Option<Vec<String>> {
+    let text = run("sfdisk", &["--dump", image], "")?;
+    let rows = text.lines().filter_map(|l| l.strip_prefix(image)?.split_once(" : "));
+    Some(
+        rows.map(|(number, rest)| format!("{number}: {}", rest.replace(", ", ",").replace(' ', "")))
+            .collect(),
+    )
+}
+
+fn mbr_rows(path: &Path) -> (u32, Vec<String>) {
+    let file = File::open(path).unwrap();
+    let sector = file.read_array_at::<{ mbr::LEN }>(0).unwrap().unwrap();
+    let table = Mbr::parse(mbr::Raw::new(&sector)).unwrap();
+    let rows = table.numbered().chain(Logical::new(&file, &table).map(Result::unwrap));
+    let rows = rows.map(|(number, p)| {
+        let active = if p.active { ",bootable" } else { "" };
+        format!("{number}: start={},size={},type={:x}{active}", p.start_lba, p.sectors, p.os_type)
+    });
+    (table.disk_signature, rows.collect())
+}
+
+fn gpt_rows(path: &Path) -> (HeaderCopy, Guid, Vec<String>) {
+    let file = File::open(path).unwrap();
+    let table = Gpt::open(&file).unwrap().unwrap();
+    let rows = table.partitions().map(|p| {
+        let p = p.unwrap();
+        let name = if p.name.is_empty() { String::new() } else { format!(",name=\"{}\"", p.name) };
+        let attributes = if p.attributes & 4 != 0 { ",attrs=\"LegacyBIOSBootable\"" } else { "" };
+        // As `sfdisk --dump` quotes, and without blanks as `dump` returns it.
+        let quoted = |b: u8| if b.is_ascii() { char::from(b).to_string() } else { format!("\\x{b:02x}") };
+        let name: String = name.replace(' ', "").bytes().map(quoted).collect();
+        format!(
+            "{}: start={},size={},type={:X},uuid={:X}{name}{attributes}",
+            p.number,
+            p.first_lba,
+            p.sectors(),
+            p.type_guid,
+            p.unique_guid
+        )
+    });
+    (table.copy, table.header.disk_guid, rows.collect())
+}
+
+#[test]
+fn mbr_of_sfdisk_is_read_as_sfdisk_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let primary = "start=2048, size=20000, type=c, bootable\nstart=24576, size=4096, type=ef\nstart=30000000, type=83\n";
+    let logical = "start=2048, size=2048, type=83\nstart=8192, size=200000, type=f\nstart=10240, size=1000, type=83\n\
+                   start=14336, size=2000, type=82\nstart=20480, size=100, type=7\n";
+    for script in [primary, logical, ""] {
+        let image = sparse(&path, 100 << 30);
+        let script = format!("label: dos\nlabel-id: 0x9abcdef0\n{script}");
+        if run("sfdisk", &["-q", &image], &script).is_none() {
+            return;
+        }
+        assert_eq!(mbr_rows(&path), (0x9ABC_DEF0, dump(&image).unwrap()), "{script}");
+    }
+}
+
+#[test]
+fn mbr_of_ours_is_byte_for_byte_that_of_sfdisk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    // Partitions below, across and beyond the 8 GB that cylinder, head and sector can say.
+    let parts = [
+        (2048, 2_097_152, 0x0C, true),
+        (2_099_200, 30_000_000, 0x83, false),
+        (40_000_000, 4_000_000_000, 0x83, false),
+    ];
+    let mut script = "label: dos\nlabel-id: 0x12345678\n".to_owned();
+    let mut table = Mbr { disk_signature: 0x1234_5678, ..Mbr::default() };
+    for (slot, (start_lba, sectors, os_type, active)) in table.partitions.iter_mut().zip(parts) {
+        let bootable = if active { ", bootable" } else { "" };
+        script += &format!("start={start_lba}, size={sectors}, type={os_type:x}{bootable}\n");
+        *slot = Some(mbr::Partition { active, os_type, start_lba, sectors });
+    }
+    let image = sparse(&path, 2_099_000_000_000);
+    if run("sfdisk", &["-q", &image], &script).is_none() {
+        return;
+    }
+    let theirs = File::open(&path).unwrap().read_array_at::<{ mbr::LEN }>(0).unwrap().unwrap();
+    let mut ours = [0; mbr::LEN];
+    table.emit(&mut ours);
+    assert_eq!(ours, theirs);
+    let verdict = run("sfdisk", &["--verify", &image], "").unwrap();
+    assert!(verdict.contains("No errors detected"), "{verdict}");
+}
+
+#[test]
+fn gpt_of_sfdisk_is_read_as_sfdisk_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let image = sparse(&path, 64 << 20);
+    let script = "label: gpt\nlabel-id: 11223344-5566-7788-99AA-BBCCDDEEFF00\n\
+        start=2048, size=20000, type=U, name=\"EFI あ\"\n\
+        start=40000, size=100, type=L, attrs=LegacyBIOSBootable\n";
+    if run("sfdisk", &["-q", &image], script).is_none() {
+        return;
+    }
+    let disk_guid = Guid::parse("11223344-5566-7788-99AA-BBCCDDEEFF00").unwrap();
+    let expected = dump(&image).unwrap();
+    assert_eq!(gpt_rows(&path), (HeaderCopy::Primary, disk_guid, expected.clone()));
+    File::options().write(true).open(&path).unwrap().write_all_at(&[0; 512], 512).unwrap();
+    assert_eq!(gpt_rows(&path), (HeaderCopy::Backup, disk_guid, expected));
+}
+
+fn write_gpt(path: &Path, sector_size: u32, disk_bytes: u64) {
+    let partition = |number, type_guid, first_lba, last_lba, name| gpt::Partition {
+        number,
+        type_guid,
+        unique_guid: Guid::from_random_bytes([number as u8; 16]),
+        first_lba,
+        last_lba,
+        attributes: 0,
+        name: Name::new(name).unwrap(),
+    };
+    let partitions = [
+        partition(1, gpt::TYPE_EFI_SYSTEM, 256, 4095, "primary"),
+        partition(2, gpt::TYPE_LINUX, 4096, 8191, "あ data"),
+        partition(5, gpt::TYPE_BIOS_BOOT, 8192, 8193, ""),
+    ];
+    let disk_guid = Guid::parse("11223344-5566-4788-99AA-BBCCDDEEFF00").unwrap();
+    let table = Table::new(disk_guid, sector_size, disk_bytes / u64::from(sector_size), &partitions).unwrap();
+    let file = File::options().write(true).open(path).unwrap();
+    let mut backup = vec![0; table.backup_len() as usize];
+    table.emit_backup(&mut backup).unwrap();
+    file.write_all_at(&backup, table.backup_offset()).unwrap();
+    let mut primary = vec![0; table.primary_len() as usize];
+    table.emit_primary(&mut primary).unwrap();
+    file.write_all_at(&primary, 0).unwrap();
+}
+
+#[test]
+fn gpt_of_ours_is_verified_by_sfdisk_and_sgdisk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let image = sparse(&path, 64 << 20);
+    write_gpt(&path, 512, 64 << 20);
+    let Some(verdict) = run("sfdisk", &["--verify", &image], "") else { return };
+    assert!(verdict.contains("No errors detected"), "{verdict}");
+    assert_eq!(gpt_rows(&path).2, dump(&image).unwrap());
+    let Some(verdict) = run("sgdisk", &["-v", &image], "") else { return };
+    assert!(verdict.contains("No problems found"), "{verdict}");
+}
+
+#[test]
+fn gpt_of_ours_with_4096_byte_sectors_is_verified_by_sfdisk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let image = sparse(&path, 64 << 20);
+    write_gpt(&path, 4096, 64 << 20);
+    // sfdisk asks the device for its sector size, so this one needs root and a loop device.
+    let attached = Command::new("losetup").args(["--find", "--show", "-b", "4096", &image]).output();
+    let Some(attached) = attached.ok().filter(|o| o.status.success()) else {
+        return println!("skipped: no loop device with 4096 byte sectors");
+    };
+    let device = String::from_utf8(attached.stdout).unwrap().trim().to_owned();
+    let verdict = run("sfdisk", &["--verify", &device], "");
+    let rows = dump(&device);
+    Command::new("losetup").args(["--detach", &device]).status().unwrap();
+    assert!(verdict.unwrap().contains("No errors detected"));
+    let rows = rows.unwrap().into_iter().map(|r| r.trim_start_matches('p').to_owned());
+    assert_eq!(gpt_rows(&path).2, rows.collect::<Vec<_>>());
+}
+
+#[test]
+fn fat_without_a_table_is_no_mbr() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    for options in [["-F", "12", "-s", "64"], ["-F", "16", "-s", "8"], ["-F", "32", "--mbr=yes", "-v"]] {
+        let image = sparse(&path, 64 << 20);
+        let args = [&options[..], &[&image]].concat();
+        if run("mkfs.vfat", &args, "").is_none() {
+            return;
+        }
+        let sector = File::open(&path).unwrap().read_array_at::<{ mbr::LEN }>(0).unwrap().unwrap();
+        assert_eq!(Mbr::parse(mbr::Raw::new(&sector)), Err(mbr::Error::BootSector), "{options:?}");
+    }
+}
