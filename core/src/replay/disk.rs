@@ -1,1 +1,127 @@
-//! Bodies for partition tables, probes and the FAT emitter.
+//! Bodies for partition tables and probes.
+
+use std::vec;
+use std::vec::Vec;
+
+use crate::bytes;
+use crate::disk::gpt::{self, Gpt, Header, Name, RawHeader, Table};
+use crate::disk::mbr::{self, Mbr, logical::Logical};
+use crate::fs::fat::bpb::{self, Bpb};
+use crate::fs::probe::probe;
+use crate::guid::Guid;
+use crate::source::ReadAt;
+use crate::units::{u64_from_usize, usize_from_u32, usize_from_u64};
+
+/// Parses an MBR, walks its logical partitions, and demands that what was parsed survives a round trip.
+pub fn mbr_parse(input: &[u8]) {
+    let Some(sector) = input.first_chunk::<{ mbr::LEN }>() else { return };
+    let Ok(table) = Mbr::parse(mbr::Raw::new(sector)) else { return };
+    let mut out = [0; mbr::LEN];
+    table.emit(&mut out);
+    assert_eq!(Mbr::parse(mbr::Raw::new(&out)), Ok(table));
+    let _ = (table.role(), table.fits(u64_from_usize(input.len())));
+    let logical = Logical::new(input, &table).count();
+    assert!(logical <= usize_from_u32(mbr::logical::MAX_LOGICAL));
+}
+
+/// Opens a GPT as it is, and once more with right checksums, because a changed byte would never get further.
+pub fn gpt_open(input: &[u8]) {
+    gpt_laws(input);
+    for sector_size in [512, 4096] {
+        let mut disk: Vec<u8> = input.into();
+        if correct_checksums(&mut disk, sector_size).is_some() {
+            gpt_laws(&disk);
+        }
+    }
+}
+
+fn gpt_laws(disk: &[u8]) {
+    let Ok(Some(table)) = Gpt::open(disk) else { return };
+    let mut partitions: Vec<gpt::Partition> = Vec::new();
+    for partition in table.partitions() {
+        let Ok(p) = partition else { panic!("entries became unreadable after their checksum") };
+        assert!(p.first_lba >= table.header.first_usable_lba && p.last_lba <= table.header.last_usable_lba);
+        assert!(partitions.iter().all(|o| p.first_lba > o.last_lba || o.first_lba > p.last_lba));
+        assert!(p.sectors() >= 1);
+        let _ = p.name.chars().count();
+        partitions.push(p);
+    }
+    assert!(partitions.len() <= gpt::MAX_PARTITIONS);
+}
+
+/// Rewrites the checksums of the primary header; `None` when there is none.
+fn correct_checksums(disk: &mut [u8], sector_size: usize) -> Option<()> {
+    let sum = |bytes: &[u8]| crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(bytes);
+    let header = disk.get(sector_size..)?.first_chunk::<92>()?;
+    let array_offset =
+        usize_from_u64(bytes::u64_le::<0x48, 92>(header).checked_mul(u64_from_usize(sector_size))?)?;
+    let (entries, entry_len) = (bytes::u32_le::<0x50, 92>(header), bytes::u32_le::<0x54, 92>(header));
+    let array = bytes::slice_at(disk, array_offset, usize_from_u32(entries.checked_mul(entry_len)?))?;
+    let array_sum = sum(array);
+    let header = disk.get_mut(sector_size..)?.first_chunk_mut::<92>()?;
+    bytes::put_u32_le::<0x58, 92>(header, array_sum);
+    bytes::put_u32_le::<0x0C, 92>(header, 92);
+    bytes::put_u32_le::<0x10, 92>(header, 0);
+    let header_sum = sum(header);
+    bytes::put_u32_le::<0x10, 92>(header, header_sum);
+    let parsed = Header::parse(RawHeader::new(header)?).ok()?;
+    let mut out = [0; 92];
+    parsed.emit(&mut out);
+    let again = RawHeader::new(&out).map(Header::parse);
+    assert_eq!(again, Some(Ok(parsed)));
+    Some(())
+}
+
+/// Builds a table out of the input, writes it, and demands to read it back.
+pub fn gpt_round_trip(input: &[u8]) {
+    const DISK_SECTORS: u64 = 4096;
+    let word = |chunk: &[u8; 8], i: usize| u64::from(bytes::u16_le_at(chunk, i).unwrap_or(0));
+    let partitions: Vec<gpt::Partition> = input
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|chunk| gpt::Partition {
+            number: u32::from(bytes::u8_le::<0, 8>(chunk)),
+            type_guid: gpt::TYPE_LINUX,
+            unique_guid: Guid::from_random_bytes([bytes::u8_le::<1, 8>(chunk); 16]),
+            first_lba: word(chunk, 2),
+            last_lba: word(chunk, 2).saturating_add(word(chunk, 4) & 0xFF),
+            attributes: word(chunk, 6),
+            name: Name::new("a name").unwrap_or(Name::EMPTY),
+        })
+        .collect();
+    for sector_size in [512, 4096] {
+        let Ok(table) = Table::new(Guid::NIL, sector_size, DISK_SECTORS, &partitions) else { continue };
+        let len = |n: u64| usize_from_u64(n).unwrap_or(0);
+        let mut disk = vec![0; len(DISK_SECTORS.saturating_mul(u64::from(sector_size)))];
+        let Some(primary) = disk.get_mut(..len(table.primary_len())) else { continue };
+        assert_eq!(table.emit_primary(primary), Ok(()));
+        let Some(backup) = disk.get_mut(len(table.backup_offset())..) else { continue };
+        assert_eq!(table.emit_backup(backup), Ok(()));
+        let Ok(Some(read)) = Gpt::open(&*disk) else { panic!("a table of ours is not legal") };
+        let mut expected = partitions.clone();
+        expected.sort_by_key(|p| p.number);
+        let found: Result<Vec<_>, _> = read.partitions().collect();
+        assert_eq!(found, Ok(expected));
+    }
+}
+
+/// Parses a FAT boot sector and demands that its regions lie one behind the other inside the volume.
+pub fn bpb_parse(input: &[u8]) {
+    let Some(sector) = input.first_chunk::<{ bpb::LEN }>() else { return };
+    let Ok(block) = Bpb::parse(bpb::Raw::new(sector)) else { return };
+    assert!(block.fat_offset() < block.root_dir_offset());
+    assert!(block.root_dir_offset() <= block.data_offset());
+    let last = block.cluster_offset(block.clusters.saturating_add(1));
+    let end = last.map(|o| o.saturating_add(u64::from(block.cluster_bytes())));
+    assert!(end.is_some_and(|end| end <= block.total_bytes()));
+    assert_eq!(block.cluster_offset(block.clusters.saturating_add(2)), None);
+    let _ = bpb::volume_label::read(input, &block);
+}
+
+/// Probes for a file system.
+pub fn fs_probe(input: &[u8]) {
+    let Ok(found) = probe(input) else { panic!("a slice has no read errors") };
+    // A file system is found in no source that is shorter than its superblock.
+    assert!(found.is_none() || input.size().is_ok_and(|n| n >= 96));
+}

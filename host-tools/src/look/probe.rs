@@ -129,7 +129,14 @@ fn mbr_table<R: ReadAt + ?Sized>(mbr: &mbr::Mbr, source: &R) -> Result<Value, Re
         Ok(Value::Object(row))
     });
     let partitions = partitions.collect::<Result<Vec<_>, ReadError>>()?;
-    Ok(json!({"kind": "mbr", "uuid": uuid, "sector_size": mbr::SECTOR_SIZE, "partitions": partitions}))
+    let mut out = Map::new();
+    out.insert("kind".into(), "mbr".into());
+    if mbr.disk_signature != 0 {
+        out.insert("uuid".into(), uuid.into());
+    }
+    out.insert("sector_size".into(), mbr::SECTOR_SIZE.into());
+    out.insert("partitions".into(), partitions.into());
+    Ok(Value::Object(out))
 }
 
 fn row(number: u32, start_lba: u64, sectors: u64, sector_size: u64) -> Map<String, Value> {
