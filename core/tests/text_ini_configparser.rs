@@ -1,0 +1,167 @@
+//! Our INI reader against Python's `configparser`, where both follow the same rules.
+//!
+//! The peer reads what the old init read: `[_default]` put before the text, last duplicates and faulty lines
+//! tolerated, no interpolation.
+#![cfg(feature = "alloc")]
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use genpack_core::text::diagnostic::Collector;
+use genpack_core::text::ini::{Document, decode};
+
+/// Reads length-prefixed files from stdin; prints for each section and key a line of hexadecimal fields.
+const PEER: &str = r"
+import configparser, io, sys
+stdin, hexa = sys.stdin.buffer, lambda s: s.encode('utf-8', 'surrogatepass').hex()
+while True:
+    head = stdin.readline()
+    if not head: break
+    text = io.TextIOWrapper(io.BytesIO(stdin.read(int(head))), 'utf-8-sig', newline=None).read()
+    c = configparser.ConfigParser(interpolation=None, strict=False)
+    try: c.read_string('[_default]\n' + text)
+    except configparser.ParsingError: pass
+    for s in c.sections():
+        print('S', hexa(s))
+        for k, v in c.items(s): print('K', hexa(k), hexa(v))
+    print('E', flush=True)
+";
+
+/// Files that both read alike.
+const FILES: &[&str] = &[
+    "",
+    "hostname = web\n",
+    "\u{FEFF}hostname=web\r\nlocale: ja_JP.UTF-8\r\n",
+    "a=1\rb=2\rc=3",
+    "Key=Value\nKEY=again\n[S]\nkey=1\n[s]\nkey=2\n[S]\nmore=3\n",
+    "a = x # no comment\nb = \"quoted\" ; too\n# c\n; d\n  # e\n",
+    "a =\nb=\nc = \n",
+    "a = 1 = 2 : 3\nb : 1 = 2\nc=:\nd:=\n",
+    "a b c = d\n  x = y\n",
+    "ssh_pubkey =\n  ssh-rsa AAAA one\n  # left out\n\n  ssh-rsa BBBB two\n\n\nnext = 1\n",
+    "a = 1\n\n  2\n\n\n\t3\n;c\n 4\nb=2\n",
+    "  a = 1\n  b = 2\n    c = 3\n d = 4\n",
+    "a = 1\n [x]\n[y]\n  b = 1\n   c\n",
+    "[DEFAULT]\na=1\nb=2\n[s]\nb=3\nc=4\n[t]\n",
+    "x=0\n[DEFAULT]\nx=1\ny=2\n",
+    "[a]b]\nk=1\n[ spaced ]\nk=2\n[x] junk ; more\nk=3\n",
+    "p = 100%\nq = %(x)s %%\n",
+    "\u{e9}\u{c9} = \u{3b1}\u{a0}\n\u{a0}\u{3000}k\u{2003}=\u{2003}v\u{a0}\n",
+    "a = 1\u{B}\u{C}\nb\u{1C} = \u{1F}2\n",
+    "[]=x\n[=y\n]=z\n",
+    "[s]\nbare\n  a=1\nb=2\n",
+    "[one]\nk=v\n[two]\nk=v\n  w\n\n[three]\n",
+    "k = \u{1F600}\n  \u{1F600}\n",
+];
+
+type Section = (String, Vec<(String, String)>);
+
+fn ours(bytes: &[u8]) -> Vec<Section> {
+    let text = decode(bytes, &mut Vec::new());
+    let document = Document::parse(&text, &mut Collector::new());
+    let items = |s| document.items(s).map(|p| (p.key.clone(), p.value.clone())).collect();
+    document.sections().iter().map(|s| (s.name().to_owned(), items(s))).collect()
+}
+
+/// Returns what `configparser` makes of the files, or `None` without Python.
+fn theirs(files: &[Vec<u8>]) -> Option<Vec<Vec<Section>>> {
+    let peer =
+        Command::new("python3").args(["-c", PEER]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut peer = match peer {
+        Ok(peer) => peer,
+        Err(e) => {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "python3: {e}");
+            eprintln!("skipped: python3: {e}");
+            return None;
+        }
+    };
+    let mut stdin = peer.stdin.take().unwrap();
+    let input: Vec<u8> = files
+        .iter()
+        .flat_map(|file| [format!("{}\n", file.len()).into_bytes(), file.clone()].concat())
+        .collect();
+    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    let output = peer.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success());
+    let mut all = vec![Vec::new()];
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let mut fields = line.split(' ').skip(1).map(unhex);
+        let file: &mut Vec<Section> = all.last_mut().unwrap();
+        match line.as_bytes()[0] {
+            b'S' => file.push((fields.next().unwrap(), Vec::new())),
+            b'K' => {
+                let pair = (fields.next().unwrap(), fields.next().unwrap());
+                file.last_mut().unwrap().1.push(pair);
+            }
+            _ => all.push(Vec::new()),
+        }
+    }
+    all.pop();
+    Some(all)
+}
+
+fn unhex(field: &str) -> String {
+    let bytes = (0..field.len()).step_by(2).map(|i| u8::from_str_radix(&field[i..i + 2], 16).unwrap());
+    String::from_utf8(bytes.collect()).unwrap()
+}
+
+fn compare(files: &[Vec<u8>]) {
+    let Some(peer) = theirs(files) else { return };
+    assert_eq!(peer.len(), files.len());
+    let mut report = String::new();
+    for (file, theirs) in files.iter().zip(peer) {
+        let ours = ours(file);
+        if ours != theirs {
+            writeln!(report, "{:?}:\n  {ours:?}\n  {theirs:?}", String::from_utf8_lossy(file)).unwrap();
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+}
+
+#[test]
+fn files_are_read_as_configparser_reads_them() {
+    compare(&FILES.iter().map(|file| file.as_bytes().to_vec()).collect::<Vec<_>>());
+}
+
+/// Tells whether the file has what we read otherwise on purpose: a line under an ignored one, a key that is empty.
+fn differs_on_purpose(bytes: &[u8]) -> bool {
+    use genpack_core::text::ini::{FindingKind, Item, Reader};
+    let text = decode(bytes, &mut Vec::new());
+    Reader::new(&text).any(|item| match item {
+        Item::Finding(f) => {
+            f.kind == FindingKind::NoKey || text[f.span.start as usize..f.span.end as usize].contains('\n')
+        }
+        _ => false,
+    })
+}
+
+#[test]
+fn files_that_are_read_otherwise_on_purpose_have_our_meaning() {
+    for (file, wanted) in [
+        // configparser has an empty key here.
+        ("a=1\n= x\n  b = 2\n:\n", &[("a", "1"), ("b", "2")][..]),
+        // configparser gives the deeper line to `a`.
+        ("a = 1\nautologin\n  more\nb = 2\n", &[("a", "1"), ("b", "2")]),
+    ] {
+        assert!(differs_on_purpose(file.as_bytes()));
+        let section = ours(file.as_bytes()).remove(0).1;
+        let pairs: Vec<_> = section.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(pairs, wanted);
+    }
+}
+
+#[cfg(feature = "_fuzz")]
+#[test]
+fn mutated_files_are_read_as_configparser_reads_them() {
+    let files = std::cell::RefCell::new(Vec::new());
+    for file in FILES {
+        genpack_core::replay::mutate(file.as_bytes(), 300, |bytes| {
+            if std::str::from_utf8(bytes).is_ok() && !differs_on_purpose(bytes) {
+                files.borrow_mut().push(bytes.to_vec());
+            }
+        });
+    }
+    compare(&files.into_inner());
+}
