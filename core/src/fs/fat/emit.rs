@@ -86,6 +86,11 @@ pub enum Error {
         /// Which entry.
         entry: usize,
     },
+    /// A directory has the name of this file.
+    IsDirectory {
+        /// Which entry.
+        entry: usize,
+    },
     /// A file is larger than 4 GiB - 1.
     FileSize {
         /// Which entry.
@@ -113,7 +118,9 @@ impl Error {
     pub const fn class(self) -> Class {
         match self {
             Self::Geometry(e) => e.class(),
-            Self::Name { .. } | Self::Clash { .. } | Self::ParentIsFile { .. } => Class::Unsupported,
+            Self::Name { .. } | Self::Clash { .. } | Self::ParentIsFile { .. } | Self::IsDirectory { .. } => {
+                Class::Unsupported
+            }
             Self::FileSize { .. } | Self::DirectoryFull { .. } | Self::VolumeFull { .. } => Class::Limit,
         }
     }
@@ -126,6 +133,7 @@ impl Error {
             Self::Name { entry }
             | Self::Clash { entry }
             | Self::ParentIsFile { entry }
+            | Self::IsDirectory { entry }
             | Self::FileSize { entry, .. }
             | Self::DirectoryFull { entry } => Some(entry),
         }
@@ -141,6 +149,7 @@ impl fmt::Display for Error {
                 f.write_str("the name is there already (FAT does not tell upper from lower case)")
             }
             Self::ParentIsFile { .. } => f.write_str("a file stands where a directory is needed"),
+            Self::IsDirectory { .. } => f.write_str("a directory has this name already"),
             Self::FileSize { bytes, .. } => write!(f, "{bytes} bytes are more than a file on FAT can have"),
             Self::DirectoryFull { .. } => f.write_str("the directory has too many entries for FAT"),
             Self::VolumeFull { needed, clusters } => {

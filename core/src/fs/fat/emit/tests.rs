@@ -65,7 +65,7 @@ fn bad_trees_are_refused_with_their_entry() {
     let cases = [
         (512, std::vec![file("a", 1), file("A", 1)], Error::Clash { entry: 1 }),
         (512, std::vec![file("a/b", 1), file("A/c", 1)], Error::Clash { entry: 1 }),
-        (512, std::vec![file("a/b", 1), file("a", 1)], Error::Clash { entry: 1 }),
+        (512, std::vec![file("a/b", 1), file("a", 1)], Error::IsDirectory { entry: 1 }),
         (512, std::vec![directory("a"), directory("a")], Error::Clash { entry: 1 }),
         (512, std::vec![file("a", 1), file("a/b", 1)], Error::ParentIsFile { entry: 1 }),
         (512, std::vec![file("a:b", 1)], Error::Name { entry: 0 }),

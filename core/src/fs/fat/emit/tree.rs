@@ -231,7 +231,7 @@ impl Builder {
                 match self.nodes.get_mut(there) {
                     Some(node) if !twice && node.is_directory() && node.name == last => {
                         if !matches!(content, Content::Directory(_)) {
-                            return Err(Error::Clash { entry: index });
+                            return Err(Error::IsDirectory { entry: index });
                         }
                         node.modified = entry.modified;
                         there

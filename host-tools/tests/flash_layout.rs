@@ -1,0 +1,454 @@
+//! Disk files made by `flash`, looked at by sfdisk, dosfstools, mtools and btrfs-progs.
+#![allow(clippy::print_stdout, reason = "a skipped test says why")]
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const MIB: u64 = 1 << 20;
+
+/// Tells whether programs are there; their absence is an error on the machines that must test everything.
+fn have(programs: &[&str]) -> bool {
+    programs.iter().all(|program| {
+        let found = Command::new(program).arg("--version").output().is_ok();
+        assert!(found || std::env::var_os("CI").is_none_or(|v| v != "true"), "{program} is missing");
+        if !found {
+            println!("skipped: {program} is not installed");
+        }
+        found
+    })
+}
+
+/// Loop devices and mounts are root's; ordinary users test the rest.
+fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        println!("skipped: needs root");
+    }
+    root
+}
+
+struct Scene {
+    dir: tempfile::TempDir,
+}
+
+impl Scene {
+    /// Makes a tiny image with everything that a flash asks for.
+    fn new() -> Option<Self> {
+        if !have(&["mksquashfs", "sfdisk", "fsck.fat", "mcopy", "mkfs.btrfs", "btrfs", "blkid"]) {
+            return None;
+        }
+        let scene = Self { dir: tempfile::tempdir().unwrap() };
+        scene.tree();
+        scene.squash("image", "gzip");
+        Some(scene)
+    }
+
+    fn tree(&self) {
+        let loaders = self.path("tree/usr/lib/genpack-install");
+        for directory in ["tree/.genpack", "tree/boot", "tree/usr/lib/genpack-install"] {
+            fs::create_dir_all(self.path(directory)).unwrap();
+        }
+        for (name, content) in [("arch", "x86_64\n"), ("artifact", "tiny\n")] {
+            fs::write(self.path("tree/.genpack").join(name), content).unwrap();
+        }
+        fs::write(self.path("tree/boot/kernel-1"), noise(300_000)).unwrap();
+        std::os::unix::fs::symlink("kernel-1", self.path("tree/boot/kernel")).unwrap();
+        fs::write(self.path("tree/boot/initramfs"), noise(200_000)).unwrap();
+        let mut boot = vec![0xB0; 512];
+        boot[0x5C..0x65].copy_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 0xFF]);
+        boot[510..].copy_from_slice(&[0x55, 0xAA]);
+        fs::write(loaders.join("boot.img"), boot).unwrap();
+        let mut core = vec![0xC0; 4 * 512];
+        core[500..512].copy_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0x20, 0x08]);
+        fs::write(loaders.join("core.img"), core).unwrap();
+        fs::write(loaders.join("grub.cfg"), "echo hello\n").unwrap();
+        fs::write(loaders.join("bootx64.efi"), noise(70_000)).unwrap();
+    }
+
+    fn squash(&self, name: &str, compression: &str) {
+        let output = Command::new("mksquashfs")
+            .args([self.path("tree"), self.path(name)])
+            .args(["-comp", compression, "-noappend", "-quiet", "-no-progress"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn flash(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_genpack-host"))
+            .args(["-C", self.dir.path().to_str().unwrap(), "flash"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn flash_ok(&self, arguments: &[&str]) -> String {
+        let output = self.flash(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a flash that must fail and leave nothing new; returns what it said.
+    fn flash_fails(&self, code: i32, arguments: &[&str]) -> String {
+        let before = self.names();
+        let output = self.flash(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains("error: "), "{arguments:?}: {said}");
+        assert_eq!(self.names(), before, "{arguments:?} left something");
+        said
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Copies a partition out of a disk file; holes stay holes.
+    fn partition(&self, disk: &str, number: usize, to: &str) -> PathBuf {
+        let table = sfdisk(&self.path(disk));
+        let part = &table["partitions"][number - 1];
+        let start = part["start"].as_u64().unwrap() * 512;
+        let size = part["size"].as_u64().unwrap() * 512;
+        let out = self.path(to);
+        let (from, file) = (File::open(self.path(disk)).unwrap(), File::create(&out).unwrap());
+        file.set_len(size).unwrap();
+        let mut buffer = vec![0; MIB as usize];
+        let zeros = vec![0; MIB as usize];
+        for at in (0..size).step_by(MIB as usize) {
+            from.read_exact_at(&mut buffer, start + at).unwrap();
+            if buffer != zeros {
+                file.write_all_at(&buffer, at).unwrap();
+            }
+        }
+        out
+    }
+}
+
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252u64;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .collect()
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {said}{errors}");
+    said
+}
+
+fn sfdisk(disk: &Path) -> serde_json::Value {
+    let text = output("sfdisk", &["--json", disk.to_str().unwrap()]);
+    serde_json::from_str::<serde_json::Value>(&text).unwrap()["partitiontable"].clone()
+}
+
+/// Returns a file of a FAT.
+fn file_on(fat: &Path, name: &str) -> Vec<u8> {
+    let output = Command::new("mcopy")
+        .args(["-i", fat.to_str().unwrap(), &format!("::/{name}"), "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn check_fat(fat: &Path) {
+    let said = output("fsck.fat", &["-n", fat.to_str().unwrap()]);
+    assert_eq!(said.lines().count(), 2, "{said}");
+}
+
+fn blkid(tag: &str, path: &Path) -> String {
+    output("blkid", &["-p", "-o", "value", "-s", tag, path.to_str().unwrap()]).trim().to_owned()
+}
+
+#[test]
+fn disk_file_is_what_foreign_tools_expect() {
+    let Some(scene) = Scene::new() else { return };
+    fs::write(scene.path("mine.ini"), "hostname = old\r\n; keep me\r\n").unwrap();
+    fs::write(scene.path("id.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB me@laptop\n").unwrap();
+    fs::write(scene.path("extra"), "extra").unwrap();
+    fs::write(scene.path("mine.cfg"), "set timeout=3\n").unwrap();
+    let report = scene.flash_ok(&[
+        "image",
+        "disk.img",
+        "--label=GENPACK",
+        "--system-ini=mine.ini",
+        "--system-cfg=mine.cfg",
+        "--set",
+        "hostname=web-1",
+        "--ssh-key=id.pub",
+        "--add",
+        "/extras/a long name.txt=extra",
+    ]);
+    assert!(
+        report.contains("boots by UEFI and BIOS") && report.contains("read back and compared"),
+        "{report}"
+    );
+
+    let table = sfdisk(&scene.path("disk.img"));
+    assert_eq!(table["label"], "dos");
+    let part = |number: usize, key: &str| table["partitions"][number - 1][key].clone();
+    assert_eq!((part(1, "start"), part(1, "size")), (2048.into(), (512 * 2048).into()));
+    assert_eq!((part(1, "type"), part(1, "bootable")), ("ef".into(), true.into()));
+    assert_eq!((part(2, "start"), part(2, "size")), ((513 * 2048).into(), (1024 * 2048).into()));
+    assert_eq!(part(2, "type"), "83");
+    let metadata = fs::metadata(scene.path("disk.img")).unwrap();
+    assert_eq!(metadata.len(), 1537 * MIB);
+    assert!(metadata.blocks() * 512 < 16 * MIB, "{} blocks: not sparse", metadata.blocks());
+
+    let fat = scene.partition("disk.img", 1, "p1");
+    check_fat(&fat);
+    assert_eq!(blkid("LABEL", &fat), "GENPACK");
+    assert_eq!(file_on(&fat, "system.img"), fs::read(scene.path("image")).unwrap());
+    assert_eq!(file_on(&fat, "efi/boot/bootx64.efi"), noise(70_000));
+    assert_eq!(file_on(&fat, "boot/grub/grub.cfg"), b"echo hello\n");
+    assert_eq!(file_on(&fat, "boot/grub/grubenv").len(), 1024);
+    assert_eq!(file_on(&fat, "system.cfg"), b"set timeout=3\n");
+    assert_eq!(file_on(&fat, "extras/a long name.txt"), b"extra");
+    assert_eq!(
+        String::from_utf8(file_on(&fat, "system.ini")).unwrap(),
+        "hostname = web-1\r\n; keep me\r\nssh_pubkey =\r\n    ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB me@laptop\r\n"
+    );
+
+    let data = scene.partition("disk.img", 2, "p2");
+    assert_eq!(blkid("TYPE", &data), "btrfs");
+    assert_eq!(blkid("LABEL", &data), format!("data-{}", blkid("UUID", &fat)));
+    output("btrfs", &["check", data.to_str().unwrap()]);
+
+    let disk = File::open(scene.path("disk.img")).unwrap();
+    let mut head = [0; 5 * 512];
+    disk.read_exact_at(&mut head, 0).unwrap();
+    assert_eq!((head[0x66], head[0x67], head[0x1BE]), (0x90, 0x90, 0x80));
+    assert_eq!(head[512..], fs::read(scene.path("tree/usr/lib/genpack-install/core.img")).unwrap());
+}
+
+#[test]
+fn shapes_of_the_disk_follow_the_options() {
+    let Some(scene) = Scene::new() else { return };
+    scene.flash_ok(&["image", "a.img", "--no-data", "--no-esp", "--verify=off"]);
+    let table = sfdisk(&scene.path("a.img"));
+    assert_eq!(table["partitions"].as_array().unwrap().len(), 1);
+    assert_eq!(table["partitions"][0]["type"], "c");
+    check_fat(&scene.partition("a.img", 1, "p1"));
+
+    scene.flash_ok(&["image", "b.img", "--superfloppy", "--size", "700M"]);
+    let floppy = scene.path("b.img");
+    assert_eq!(fs::metadata(&floppy).unwrap().len(), 700 * MIB);
+    check_fat(&floppy);
+    assert_eq!(blkid("TYPE", &floppy), "vfat");
+    assert_eq!(file_on(&floppy, "system.img"), fs::read(scene.path("image")).unwrap());
+
+    scene.flash_ok(&["image", "c.img", "--size", "8G"]);
+    let table = sfdisk(&scene.path("c.img"));
+    assert_eq!(table["partitions"][1]["size"], (8192 - 513) * 2048);
+}
+
+#[test]
+fn same_epoch_gives_the_same_boot_disk() {
+    let Some(scene) = Scene::new() else { return };
+    for name in ["a.img", "b.img"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_genpack-host"))
+            .args(["-C", scene.dir.path().to_str().unwrap(), "flash", "image", name, "--no-data"])
+            .env("SOURCE_DATE_EPOCH", "1700000000")
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+    }
+    output("cmp", &[scene.path("a.img").to_str().unwrap(), scene.path("b.img").to_str().unwrap()]);
+}
+
+#[test]
+fn dry_run_tells_the_plan_and_writes_nothing() {
+    let Some(scene) = Scene::new() else { return };
+    let before = scene.names();
+    let text = scene.flash_ok(&["image", "disk.img", "--dry-run", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(plan["size"], 1537 * MIB);
+    assert_eq!(plan["partitions"][0]["type"], "ef");
+    assert_eq!(plan["partitions"][1]["filesystem"]["kind"], "btrfs");
+    assert_eq!(plan["files"][4]["path"], "system.img");
+    assert!(scene.flash_ok(&["image", "disk.img", "--dry-run"]).contains("system.img"));
+    assert_eq!(scene.names(), before);
+}
+
+#[test]
+fn run_as_json_is_lines_of_events() {
+    let Some(scene) = Scene::new() else { return };
+    let text = scene.flash_ok(&["image", "disk.img", "--no-data", "--json"]);
+    let events: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.first().unwrap()["event"], "plan");
+    assert_eq!(events.last().unwrap()["event"], "done");
+    assert!(events.last().unwrap()["verify_seconds"].is_number());
+}
+
+#[test]
+fn bad_requests_end_with_their_code_and_leave_nothing() {
+    let Some(scene) = Scene::new() else { return };
+    fs::create_dir(scene.path("directory")).unwrap();
+    File::create(scene.path("small.img")).unwrap().set_len(10 * MIB).unwrap();
+    fs::write(scene.path("text"), "not an image").unwrap();
+    fs::write(scene.path("id"), "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
+    scene.squash("zstd", "zstd");
+    fs::remove_file(scene.path("tree/boot/initramfs")).unwrap();
+    scene.squash("no-initramfs", "gzip");
+    fs::remove_dir_all(scene.path("tree/.genpack")).unwrap();
+    scene.squash("foreign", "gzip");
+    let image = fs::read(scene.path("image")).unwrap();
+    fs::write(scene.path("cut"), &image[..image.len() / 2]).unwrap();
+    let cases: [(i32, &[&str], &str); 21] = [
+        (3, &["image", "directory", "--yes"], "is a directory"),
+        (3, &["image", "small.img", "--yes"], "is too small"),
+        (3, &["image", "new.img", "--size=100M"], "is too small"),
+        (3, &["image", "/dev/null"], "neither a disk nor a regular file"),
+        (3, &["image", "/dev/no-such-disk"], "there is no device"),
+        (3, &["image", "image", "--yes"], "is read for it"),
+        (3, &["zstd", "new.img"], "which GRUB cannot read"),
+        (3, &["image", "new.img", "--ssh-key=id"], "private key"),
+        (1, &["image", "no/such/disk.img"], "there is no directory"),
+        (1, &["no-initramfs", "new.img"], "has no /boot/initramfs"),
+        (1, &["foreign", "new.img"], "/.genpack"),
+        (1, &["text", "new.img"], "text"),
+        (1, &["cut", "new.img"], "cut"),
+        (1, &["missing", "new.img"], "missing"),
+        (1, &["image", "new.img", "--add=a=missing"], "missing"),
+        (1, &["image", "new.img", "--add=system.img/a=text"], "a directory has this name"),
+        (2, &["image", "new.img", "--label=lower case"], "is no label"),
+        (2, &["image", "new.img", "--set", "hostnam=x"], "did you mean 'hostname'?"),
+        (2, &["image", "new.img", "--size=lots"], "is no size"),
+        (2, &["image", "new.img", "--gpt", "--superfloppy"], "cannot be used with"),
+        (4, &["image", "small.img", "--size=2G"], "nothing was written"),
+    ];
+    for (code, arguments, message) in cases {
+        let said = scene.flash_fails(code, arguments);
+        assert!(said.contains(message), "{arguments:?}: {said}");
+    }
+    assert_eq!(fs::metadata(scene.path("small.img")).unwrap().len(), 10 * MIB);
+}
+
+/// A mount that goes away with the test.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn full_disk_leaves_nothing() {
+    if !is_root() {
+        return;
+    }
+    let Some(scene) = Scene::new() else { return };
+    let small = scene.path("small");
+    fs::create_dir(&small).unwrap();
+    output("mount", &["-t", "tmpfs", "-o", "size=2m", "tmpfs", small.to_str().unwrap()]);
+    let _mounted = Mounted(small.clone());
+    // Found by counting beforehand.
+    let said = scene.flash_fails(3, &["image", "small/disk.img"]);
+    assert!(said.contains("free and"), "{said}");
+    assert_eq!(fs::read_dir(&small).unwrap().count(), 0);
+
+    // Not to be counted: a limit that only the write itself meets.
+    let command = format!(
+        "trap '' XFSZ; ulimit -f 4096; exec {} -C {} flash image limited.img",
+        env!("CARGO_BIN_EXE_genpack-host"),
+        scene.dir.path().display()
+    );
+    let before = scene.names();
+    let output = Command::new("sh").args(["-c", &command]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(scene.names(), before);
+}
+
+/// A loop device that goes away with the test.
+struct Loop(String);
+
+impl Loop {
+    fn new(file: &Path) -> Option<Self> {
+        let output = Command::new("losetup").args(["--find", "--show"]).arg(file).output().ok()?;
+        if !output.status.success() {
+            println!("skipped: no loop devices here");
+            return None;
+        }
+        Some(Self(String::from_utf8(output.stdout).ok()?.trim().to_owned()))
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").args(["-d", &self.0]).status();
+    }
+}
+
+#[test]
+fn device_is_wiped_and_written() {
+    if !is_root() {
+        return;
+    }
+    let Some(scene) = Scene::new() else { return };
+    let backing = scene.path("backing");
+    File::create(&backing).unwrap().set_len(1024 * MIB).unwrap();
+    // An old disk: a GPT at both ends, junk where the boot file system and the data partition will be.
+    let file = File::options().write(true).open(&backing).unwrap();
+    file.write_all_at(&vec![0xEE; 80 * MIB as usize], 0).unwrap();
+    file.write_all_at(&vec![0xEE; MIB as usize], 513 * MIB).unwrap();
+    output("sh", &["-c", &format!("echo ,, | sfdisk -q -X gpt {}", backing.display())]);
+    let Some(device) = Loop::new(&backing) else { return };
+    scene.flash_ok(&["image", &device.0, "--yes"]);
+    let table = sfdisk(&backing);
+    assert_eq!(table["label"], "dos");
+    let fat = scene.partition("backing", 1, "p1");
+    check_fat(&fat);
+    assert_eq!(file_on(&fat, "system.img"), fs::read(scene.path("image")).unwrap());
+    let data = scene.partition("backing", 2, "p2");
+    assert_eq!(blkid("LABEL", &data), format!("data-{}", blkid("UUID", &fat)));
+    output("btrfs", &["check", data.to_str().unwrap()]);
+
+    let said = scene.flash_fails(3, &["image", "backing", "--yes"]);
+    assert!(said.contains("in use by the loop device"), "{said}");
+    let said = scene.flash_fails(4, &["image", &device.0]);
+    assert!(said.contains("will be overwritten"), "{said}");
+    let said = scene.flash_fails(2, &["image", &device.0, "--size=1G", "--yes"]);
+    assert!(said.contains("--size"), "{said}");
+}
+
+#[test]
+fn mounted_device_is_refused_by_name() {
+    if !is_root() {
+        return;
+    }
+    let Some(scene) = Scene::new() else { return };
+    let plain = scene.path("plain");
+    File::create(&plain).unwrap().set_len(1024 * MIB).unwrap();
+    output("mkfs.btrfs", &["-q", plain.to_str().unwrap()]);
+    let Some(device) = Loop::new(&plain) else { return };
+    let point = scene.path("point");
+    fs::create_dir(&point).unwrap();
+    if !Command::new("mount").args([&device.0, point.to_str().unwrap()]).status().unwrap().success() {
+        println!("skipped: btrfs cannot be mounted here");
+        return;
+    }
+    let _mounted = Mounted(point);
+    let said = scene.flash_fails(3, &["image", &device.0, "--yes"]);
+    assert!(said.contains("is mounted on") && said.contains("/point"), "{said}");
+}
