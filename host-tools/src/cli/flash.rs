@@ -52,14 +52,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     system_cfg: Option<PathBuf>,
     /// Put a setting into system.ini, for example hostname=web-1
-    #[arg(long, value_name = "KEY=VALUE", value_parser = config::parse_setting)]
-    set: Vec<(String, String)>,
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Put the public keys of this file into system.ini
     #[arg(long, value_name = "FILE")]
     ssh_key: Vec<PathBuf>,
     /// Put a file onto the boot partition
-    #[arg(long, value_name = "DEST=SRC", value_parser = inputs::parse_addition)]
-    add: Vec<(String, PathBuf)>,
+    #[arg(long, value_name = "DEST=SRC")]
+    add: Vec<String>,
     /// Read everything back and compare
     #[arg(long, value_name = "HOW", default_value = "full")]
     verify: Verify,
@@ -80,19 +80,19 @@ impl Verb {
     /// Does what the verb says.
     pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
         let Self::Flash(args) = self;
-        flash::flash(ctx, &args.into_request())?;
+        flash::flash(ctx, &args.into_request()?)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Args {
-    fn into_request(self) -> Request {
+    fn into_request(self) -> Result<Request> {
         let table = match (self.gpt, self.superfloppy) {
             (true, _) => Some(Table::Gpt),
             (_, true) => Some(Table::Superfloppy),
             _ => None,
         };
-        Request {
+        Ok(Request {
             image: self.image,
             target: self.target,
             size: self.size,
@@ -102,11 +102,11 @@ impl Args {
             data: !self.no_data,
             system_ini: self.system_ini,
             system_cfg: self.system_cfg,
-            settings: self.set,
+            settings: self.set.iter().map(|text| config::parse_setting(text)).collect::<Result<_>>()?,
             ssh_keys: self.ssh_key,
-            additions: self.add,
+            additions: self.add.iter().map(|text| inputs::parse_addition(text)).collect::<Result<_>>()?,
             verify: self.verify == Verify::Full,
             yes: self.yes,
-        }
+        })
     }
 }

@@ -32,7 +32,11 @@ pub fn parse_setting(text: &str) -> Result<(String, String)> {
     match findings.into_iter().find(|finding| finding.severity >= Severity::Warning) {
         None => Ok((key, value)),
         Some(finding) => {
-            let error = CommandError::usage(format!("--set {text}: {}", finding.message));
+            let why = match system_ini::find(&key) {
+                Some(_) => finding.message,
+                None => format!("there is no key '{key}'"),
+            };
+            let error = CommandError::usage(format!("--set {text}: {why}"));
             Err(match finding.hint {
                 Some(hint) => error.hint(hint),
                 None => error.hint(format!(
