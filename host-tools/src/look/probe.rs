@@ -90,7 +90,10 @@ fn table<R: ReadAt + ?Sized>(ui: &Ui, source: &R) -> Result<Option<Value>, ReadE
         Ok(None) => {}
         Err(gpt::Error::Read(e @ ReadError::Io(_))) => return Err(e),
         Err(e) => {
-            ui.warning(format!("the GPT is damaged: {e}"), Some("what follows is only its protective MBR"));
+            ui.warning(
+                format!("the GPT is damaged: {e}"),
+                Some("`sgdisk -v` says what is wrong; what follows is only the protective MBR"),
+            );
         }
     }
     let Some(sector) = source.read_array_at::<{ mbr::LEN }>(0)? else { return Ok(None) };
