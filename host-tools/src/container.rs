@@ -22,6 +22,9 @@ use crate::runner::{Run, Runner};
 /// Removed, when the lower layer has no such path, before the layer is called complete.
 pub const LEFTOVERS: [&str; 4] = ["/mnt/host", "/var/log/journal", "/etc/.pwd.lock", "/root/.bash_history"];
 
+/// How a host finds names. It is shown to containers read-only, where their own file of this name leads to.
+pub const RESOLVER: &str = "/etc/resolv.conf";
+
 /// What nspawn says on hosts whose `/run` systemd did not mount; it means nothing.
 const NOISE: &str = "Attempted to remove disk file system under";
 
@@ -79,7 +82,7 @@ impl Container {
     /// # Errors
     /// When it does not end with 0.
     pub fn run(&self, runner: &Runner, payload: &Payload) -> Result<()> {
-        let run = self.command(payload, true);
+        let run = self.command(payload, true)?;
         runner.run(&run).map(drop).map_err(|mut e| {
             e.tail.retain(|line| !line.contains(NOISE));
             // Why: nspawn passes the status of its payload through; the payload is what failed.
@@ -97,19 +100,41 @@ impl Container {
     /// # Errors
     /// When it cannot be started.
     pub fn interactive(&self, runner: &Runner, payload: &Payload) -> Result<ExitStatus> {
-        runner.interactive(&self.command(payload, false))
+        runner.interactive(&self.command(payload, false)?)
     }
 
-    fn command(&self, payload: &Payload, piped: bool) -> Run {
-        nspawn::command(
-            &nspawn::Place {
-                root: self.root.path(),
-                binds: &[(&self.artifact, "/mnt/host"), (self.tmp.path(), "/tmp")],
-                environment: &self.environment,
-                piped,
-            },
-            payload,
-        )
+    fn command(&self, payload: &Payload, piped: bool) -> Result<Run> {
+        let resolver = std::fs::canonicalize(RESOLVER).ok();
+        let inside = resolver_target(self.root()?.read_link(RESOLVER).as_deref());
+        let place = nspawn::Place {
+            root: self.root.path(),
+            binds: &[(&self.artifact, "/mnt/host"), (self.tmp.path(), "/tmp")],
+            read_only: resolver.as_deref().map(|r| (r, inside.as_str())),
+            environment: &self.environment,
+            piped,
+        };
+        Ok(nspawn::command(&place, payload))
+    }
+}
+
+/// Returns where a root's `/etc/resolv.conf` leads to, one link followed.
+///
+/// Why: nspawn cannot bind over a link whose target is on the fresh `/run` of the container.
+fn resolver_target(link: Option<&str>) -> String {
+    match link {
+        None => RESOLVER.to_owned(),
+        Some(target) if target.starts_with('/') => target.to_owned(),
+        Some(target) => {
+            let mut at = vec!["etc"];
+            for word in target.split('/').filter(|w| !w.is_empty() && *w != ".") {
+                if word == ".." {
+                    at.pop();
+                } else {
+                    at.push(word);
+                }
+            }
+            format!("/{}", at.join("/"))
+        }
     }
 }
 
@@ -122,5 +147,23 @@ pub fn require_root(what: &str) -> Result<()> {
         Ok(())
     } else {
         Err(CommandError::failed(format!("{what} needs root")).hint("run it with sudo"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolver_target_is_what_a_link_leads_to() {
+        for (link, expected) in [
+            (None, "/etc/resolv.conf"),
+            (Some("/run/x"), "/run/x"),
+            (Some("../run/systemd/resolve/stub-resolv.conf"), "/run/systemd/resolve/stub-resolv.conf"),
+            (Some("./resolv.d/../other"), "/etc/other"),
+            (Some("../../../x"), "/x"),
+        ] {
+            assert_eq!(resolver_target(link), expected);
+        }
     }
 }

@@ -1,1 +1,72 @@
-//! (room pack)
+//! The image: a SquashFS of lower and upper together, without what the runtime set leaves behind.
+//!
+//! Read through the merged overlay, so whiteouts and overlay attributes cannot get into it. Packed by mksquashfs;
+//! `SOURCE_DATE_EPOCH` is honoured by that program.
+
+pub mod plan;
+pub mod run;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::command_error::{Context, Result};
+use crate::ctx::Ctx;
+use crate::io::hash;
+use crate::model::Effective;
+use crate::model::key::{Freshness, Key};
+use crate::model::work_dir::WorkDir;
+
+/// The name of the phase in file names.
+pub const PHASE: &str = "pack";
+
+/// Raised whenever an image packed from the same trees would come out different.
+const FORMAT: &str = "1";
+
+/// Bytes of a SquashFS superblock; with the size they tell one image from another.
+const SUPERBLOCK: u64 = 96;
+
+/// Returns the path of the image file.
+#[must_use]
+pub fn outfile(ctx: &Ctx, effective: &Effective) -> PathBuf {
+    ctx.path(Path::new(&effective.outfile))
+}
+
+/// Returns the key of an image packed from an upper tree.
+#[must_use]
+pub fn key(upper: &str, effective: &Effective) -> Key {
+    let mut key = Key::default();
+    key.component("format", FORMAT);
+    key.component("upper", upper);
+    key.component("compression", &effective.compression);
+    key.component("outfile", &effective.outfile);
+    key.component("epoch", std::env::var("SOURCE_DATE_EPOCH").unwrap_or_default());
+    key
+}
+
+/// Adds to a key which file is the result: variants may share a name, and files are replaced by hand.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn with_image(mut key: Key, image: &Path) -> Result<Key> {
+    let mut identity = Vec::new();
+    if image.is_file() {
+        let reading = || format!("reading {}", image.display());
+        let file = std::fs::File::open(image).with_context(reading)?;
+        identity.extend(file.metadata().with_context(reading)?.len().to_le_bytes());
+        file.take(SUPERBLOCK).read_to_end(&mut identity).with_context(reading)?;
+    }
+    key.component("image", hash::hex(&identity));
+    Ok(key)
+}
+
+/// Tells whether the image file is what is wanted.
+///
+/// # Errors
+/// When the image or the key file cannot be read.
+pub fn freshness(key: &Key, work: &WorkDir, image: &Path) -> Result<Freshness> {
+    if image.is_file() {
+        with_image(key.clone(), image)?.compare(&work.key(PHASE))
+    } else {
+        Ok(Freshness::Missing)
+    }
+}

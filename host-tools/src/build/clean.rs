@@ -1,7 +1,41 @@
-//! x
+//! Removes what a build made on its way, never the image.
+
 use crate::command_error::Result;
 use crate::ctx::Ctx;
-/// x
-pub fn run(_ctx: &Ctx, _all: bool) -> Result<()> {
+use crate::model;
+use crate::model::work_dir::{WorkDir, remove_file, remove_tree};
+use crate::{lower, pack, upper};
+
+/// Removes the trees and keys of the variant, or the whole work directory.
+///
+/// # Errors
+/// When a build is running, or something cannot be removed.
+pub fn run(ctx: &Ctx, all: bool) -> Result<()> {
+    let model = model::load(ctx)?;
+    let work = WorkDir::new(ctx, &model.effective);
+    let whole = ctx.dir.join("work");
+    if !whole.exists() {
+        ctx.ui.step("nothing to remove");
+        return Ok(());
+    }
+    let trees = [lower::PHASE, upper::PHASE].map(|p| work.tree(p));
+    let keys = [lower::PHASE, upper::PHASE, pack::PHASE].map(|p| work.key(p));
+    if ctx.dry_run {
+        if all {
+            ctx.ui.answer(format!("remove {}", whole.display()));
+        } else {
+            let paths = trees.iter().chain(&keys).filter(|p| p.exists());
+            paths.for_each(|p| ctx.ui.answer(format!("remove {}", p.display())));
+        }
+        return Ok(());
+    }
+    let _lock = work.lock()?;
+    // Keys first: a tree without a key is not taken for complete.
+    keys.iter().try_for_each(|key| remove_file(key))?;
+    trees.iter().try_for_each(|tree| remove_tree(tree))?;
+    if all {
+        remove_tree(&whole)?;
+    }
+    ctx.ui.step(format!("removed what was built under {}", if all { whole } else { work.dir }.display()));
     Ok(())
 }

@@ -54,10 +54,10 @@ impl Verb {
                 }
                 Ok(())
             }
-            Self::Build => build::run(ctx, build::Until::Pack, build::Force::Nothing),
-            Self::Lower => build::run(ctx, build::Until::Lower, build::Force::Nothing),
-            Self::Upper => build::run(ctx, build::Until::Upper, build::Force::Upper),
-            Self::Pack => build::run(ctx, build::Until::Pack, build::Force::Pack),
+            Self::Build => build::run(ctx, build::Goal::Image),
+            Self::Lower => build::run(ctx, build::Goal::Lower),
+            Self::Upper => build::run(ctx, build::Goal::Upper),
+            Self::Pack => build::run(ctx, build::Goal::Pack),
             Self::Bash { command } => return build::shell::run(ctx, build::shell::On::Lower, command),
             Self::UpperBash { command } => return build::shell::run(ctx, build::shell::On::Upper, command),
             Self::Status => build::status::run(ctx),

@@ -23,6 +23,8 @@ pub struct Place<'a> {
     pub root: &'a Path,
     /// Host directories and where they appear.
     pub binds: &'a [(&'a Path, &'a str)],
+    /// A host file that appears read-only.
+    pub read_only: Option<(&'a Path, &'a str)>,
     /// Variables.
     pub environment: &'a [(String, String)],
     /// Not on a terminal.
@@ -57,7 +59,7 @@ pub fn command(place: &Place<'_>, payload: &Payload) -> Run {
         "--suppress-sync=true",
         "--timezone=off",
         "--link-journal=no",
-        "--resolv-conf=bind-host",
+        "--resolv-conf=off",
         "--chdir=/",
     ]);
     run = run.arg(format!("--machine=genpack-{}", std::process::id()));
@@ -65,12 +67,12 @@ pub fn command(place: &Place<'_>, payload: &Payload) -> Run {
     if place.piped {
         run = run.arg("--console=pipe");
         run.merge_output = true;
+    } else {
+        run = run.arg("--console=autopipe");
     }
-    for (from, to) in place.binds {
-        run = run.arg(format!(
-            "--bind={}:{to}",
-            from.display().to_string().replace('\\', "\\\\").replace(':', "\\:")
-        ));
+    let binds = place.binds.iter().map(|bind| ("--bind", bind));
+    for (option, (from, to)) in binds.chain(place.read_only.iter().map(|bind| ("--bind-ro", bind))) {
+        run = run.arg(format!("{option}={}:{}", escape(&from.display().to_string()), escape(to)));
     }
     for (key, value) in place.environment {
         run = run.arg(format!("--setenv={key}={value}"));
@@ -79,6 +81,11 @@ pub fn command(place: &Place<'_>, payload: &Payload) -> Run {
         run = run.arg(format!("--user={user}"));
     }
     run.arg("--").args(&payload.argv)
+}
+
+/// A colon ends a path, a backslash protects it.
+fn escape(path: &str) -> String {
+    path.replace('\\', "\\\\").replace(':', "\\:")
 }
 
 #[cfg(test)]
@@ -91,6 +98,7 @@ mod tests {
             &Place {
                 root: Path::new("/r"),
                 binds: &[(Path::new("/a:b"), "/mnt/host")],
+                read_only: Some((Path::new("/h/resolv.conf"), "/run/r")),
                 environment: &[("ARTIFACT".into(), "x y".into())],
                 piped: true,
             },
@@ -108,7 +116,7 @@ mod tests {
                 "--suppress-sync=true",
                 "--timezone=off",
                 "--link-journal=no",
-                "--resolv-conf=bind-host",
+                "--resolv-conf=off",
             ]
         );
         assert_eq!(
@@ -117,6 +125,7 @@ mod tests {
                 "--directory=/r",
                 "--console=pipe",
                 "--bind=/a\\:b:/mnt/host",
+                "--bind-ro=/h/resolv.conf:/run/r",
                 "--setenv=ARTIFACT=x y",
                 "--user=u",
                 "--",

@@ -19,8 +19,24 @@ const PLAIN: &str = "metacopy=off,redirect_dir=off,index=off,xino=off";
 pub struct Overlay {
     /// Read-only layers, topmost first.
     pub lower: Vec<PathBuf>,
-    /// Writable layer and its work directory, on the same file system; without them a tmpfs takes what is written.
-    pub upper: Option<(PathBuf, PathBuf)>,
+    /// Where writes go.
+    pub writes: Writes,
+}
+
+/// Where writes to an overlay go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// To an upper directory; the work directory is on the same file system.
+    Keep {
+        /// The upper directory.
+        upper: PathBuf,
+        /// Its work directory.
+        work: PathBuf,
+    },
+    /// To a tmpfs that ends with the mount.
+    ThrowAway,
+    /// Nowhere: there are at least two lower layers, and nothing can be written.
+    Refuse,
 }
 
 /// A mount that ends when this value is dropped.
@@ -38,19 +54,22 @@ impl Overlay {
     /// When the kernel refuses; the hint says what usually is the reason.
     pub fn mount(&self, target: &Path) -> Result<Mount> {
         let mut below = None;
-        let (upper, work) = match &self.upper {
-            Some(dirs) => dirs.clone(),
-            None => {
-                let tmpfs = Mount::tmpfs(target)?;
-                let dirs = (target.join("upper"), target.join("work"));
-                for dir in [&dirs.0, &dirs.1] {
+        let writable = match &self.writes {
+            Writes::Keep { upper, work } => Some((upper.clone(), work.clone())),
+            Writes::Refuse => None,
+            Writes::ThrowAway => {
+                below = Some(Box::new(Mount::tmpfs(target)?));
+                let (upper, work) = (target.join("upper"), target.join("work"));
+                for dir in [&upper, &work] {
                     std::fs::create_dir(dir).with_context(|| format!("creating {}", dir.display()))?;
                 }
-                below = Some(Box::new(tmpfs));
-                dirs
+                // Why: the upper directory's mode is that of the merged root.
+                std::fs::set_permissions(&upper, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                    .with_context(|| format!("setting the mode of {}", upper.display()))?;
+                Some((upper, work))
             }
         };
-        let options = options(&self.lower, &upper, &work)?;
+        let options = options(&self.lower, writable.as_ref())?;
         mount("overlay", target, "overlay", MountFlags::empty(), options.as_c_str()).map_err(|e| {
             CommandError::failed(std::io::Error::from(e).to_string())
                 .context(format!("mounting an overlay at {}", target.display()))
@@ -86,7 +105,7 @@ impl Drop for Mount {
     }
 }
 
-fn options(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<CString> {
+fn options(lower: &[PathBuf], writable: Option<&(PathBuf, PathBuf)>) -> Result<CString> {
     let mut bytes = b"lowerdir=".to_vec();
     for (i, layer) in lower.iter().enumerate() {
         if i > 0 {
@@ -94,9 +113,11 @@ fn options(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<CString> {
         }
         bytes.extend(escape(layer));
     }
-    for (key, dir) in [(",upperdir=", upper), (",workdir=", work)] {
-        bytes.extend(key.as_bytes());
-        bytes.extend(escape(dir));
+    if let Some((upper, work)) = writable {
+        for (key, dir) in [(",upperdir=", upper), (",workdir=", work)] {
+            bytes.extend(key.as_bytes());
+            bytes.extend(escape(dir));
+        }
     }
     bytes.push(b',');
     bytes.extend(PLAIN.as_bytes());
@@ -118,7 +139,8 @@ mod tests {
 
     #[test]
     fn options_escape_what_would_end_a_path() {
-        let text = options(&[PathBuf::from("/a:b"), PathBuf::from("/c")], Path::new("/u,v"), Path::new("/w"));
+        let dirs = (PathBuf::from("/u,v"), PathBuf::from("/w"));
+        let text = options(&[PathBuf::from("/a:b"), PathBuf::from("/c")], Some(&dirs));
         assert_eq!(
             text.unwrap().to_str().unwrap(),
             format!("lowerdir=/a\\:b:/c,upperdir=/u\\,v,workdir=/w,{PLAIN}")

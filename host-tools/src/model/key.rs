@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::command_error::{CommandError, Result};
+use crate::command_error::{CommandError, Context, Result};
 use crate::io::{atomic_file, hash};
 
 /// The components of a phase's input, by name, as digests.
@@ -21,6 +21,27 @@ pub enum Freshness {
     Stale(Vec<String>),
 }
 
+impl Freshness {
+    /// Returns `missing`, `fresh` or `stale`.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Fresh => "fresh",
+            Self::Stale(_) => "stale",
+        }
+    }
+
+    /// Returns the components that changed.
+    #[must_use]
+    pub fn changed(&self) -> &[String] {
+        match self {
+            Self::Stale(changed) => changed,
+            _ => &[],
+        }
+    }
+}
+
 impl Key {
     /// Adds a component.
     pub fn component(&mut self, name: &str, content: impl AsRef<[u8]>) {
@@ -35,6 +56,15 @@ impl Key {
             let _ = writeln!(text, "{name} {digest}");
             text
         })
+    }
+
+    /// Reads the key of a result that is there.
+    ///
+    /// # Errors
+    /// When there is no key file, or it cannot be read.
+    pub fn read(file: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        Ok(Self::parse(&text))
     }
 
     fn parse(text: &str) -> Self {

@@ -67,25 +67,40 @@ const BACKUP_ENDINGS: &[&str] =
 pub struct Owners {
     /// Path to "a package of the runtime set owns it".
     inside: HashMap<String, bool>,
+    /// Top-level links such as `lib` → `usr/lib`.
+    links: BTreeMap<String, String>,
 }
 
 impl Owners {
-    /// Adds the paths of one package. `links` are top-level links such as `lib` → `usr/lib`.
-    pub fn add(&mut self, list: &str, inside: bool, links: &BTreeMap<String, String>) {
+    /// Returns owners of a tree with these entries; its top-level links tell where `/lib/x` really is.
+    #[must_use]
+    pub fn new(entries: &[Entry]) -> Self {
+        let top = |e: &Entry| match &e.kind {
+            EntryKind::Link(target) if !e.path.contains('/') => {
+                Some((e.path.clone(), target.trim_start_matches('/').to_owned()))
+            }
+            _ => None,
+        };
+        Self { inside: HashMap::new(), links: entries.iter().filter_map(top).collect() }
+    }
+
+    /// Adds the paths of one package.
+    pub fn add(&mut self, list: &str, inside: bool) {
         for line in list.lines() {
             let path = line.trim_start_matches('/');
             if path.is_empty() || path == "." {
                 continue;
             }
-            let path = match path.split_once('/') {
-                Some((top, rest)) => match links.get(top) {
-                    Some(target) => format!("{target}/{rest}"),
-                    None => path.to_owned(),
-                },
-                None => path.to_owned(),
-            };
+            let path = self.real(path);
             let owned = self.inside.entry(path).or_insert(false);
             *owned = *owned || inside;
+        }
+    }
+
+    fn real(&self, path: &str) -> String {
+        match path.split_once('/').and_then(|(top, rest)| Some((self.links.get(top)?, rest))) {
+            Some((target, rest)) => format!("{target}/{rest}"),
+            None => path.to_owned(),
         }
     }
 
@@ -116,7 +131,7 @@ pub fn left_out(entries: &[Entry], owners: &Owners, packages: &BTreeSet<&str>) -
             .iter()
             .filter(|e| !out.contains(e.path.as_str()) && !owners.inside.contains_key(&e.path))
             .filter(|e| match &e.kind {
-                EntryKind::Link(target) => points_into(&e.path, target, &out),
+                EntryKind::Link(target) => points_into(&e.path, target, owners, &out),
                 _ => false,
             })
             .map(|e| e.path.as_str())
@@ -179,7 +194,7 @@ fn leaf_is_out(path: &str, owners: &Owners) -> bool {
             && BACKUP_ENDINGS.iter().any(|ending| path.ends_with(ending)))
 }
 
-fn points_into(path: &str, target: &str, out: &BTreeSet<&str>) -> bool {
+fn points_into(path: &str, target: &str, owners: &Owners, out: &BTreeSet<&str>) -> bool {
     let mut at: Vec<&str> = if target.starts_with('/') {
         Vec::new()
     } else {
@@ -194,7 +209,7 @@ fn points_into(path: &str, target: &str, out: &BTreeSet<&str>) -> bool {
             word => at.push(word),
         }
     }
-    let mut full = at.join("/");
+    let mut full = owners.real(&at.join("/"));
     loop {
         if out.contains(full.as_str()) {
             return true;
@@ -226,17 +241,11 @@ mod tests {
     }
 
     fn owners() -> Owners {
-        let links = BTreeMap::from([("lib".to_owned(), "usr/lib".to_owned())]);
-        let mut owners = Owners::default();
-        owners.add(
-            "/.\n/usr\n/usr/bin\n/usr/bin/ls\n/lib\n/lib/in.so\n/var/log\n/etc\n/etc/-odd-",
-            true,
-            &links,
-        );
+        let mut owners = Owners::new(&entries(&["lib -> usr/lib"]));
+        owners.add("/.\n/usr\n/usr/bin\n/usr/bin/ls\n/lib\n/lib/in.so\n/var/log\n/etc\n/etc/-odd-", true);
         owners.add(
             "/.\n/usr\n/usr/bin\n/usr/bin/gcc\n/lib/gcc\n/lib/gcc/x.o\n/lib/shared\n/lib/shared/o",
             false,
-            &links,
         );
         owners
     }
@@ -319,11 +328,15 @@ mod tests {
             "usr/bin/gcc",
             "usr/bin/cc -> ../../etc/alternatives/cc",
             "usr/bin/l -> ls",
+            "etc/unit -> /lib/gcc/x.o",
+            "usr/lib/",
+            "usr/lib/gcc/",
+            "usr/lib/gcc/x.o",
             "usr/bin/ls",
         ]);
         assert_eq!(
             left_out(&tree, &owners(), &BTreeSet::new()),
-            ["etc/alternatives/cc", "usr/bin/cc", "usr/bin/gcc",]
+            ["etc/alternatives/cc", "etc/unit", "usr/bin/cc", "usr/bin/gcc", "usr/lib/gcc"]
         );
     }
 }

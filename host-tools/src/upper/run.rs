@@ -8,9 +8,9 @@ use genpack_core::contract::paths;
 use rustix::fs::FileType;
 
 use crate::command_error::{CommandError, Context, Result};
-use crate::container::overlayfs::Overlay;
+use crate::container::overlayfs::{Overlay, Writes};
 use crate::container::root_dir::RootDir;
-use crate::container::{Container, LEFTOVERS};
+use crate::container::{Container, LEFTOVERS, RESOLVER};
 use crate::ctx::Ctx;
 use crate::dev::loaders;
 use crate::initramfs;
@@ -48,6 +48,10 @@ pub fn facts(plan: &LowerPlan, tree: &Path) -> Result<LowerFacts> {
     let root = RootDir::open(tree)?;
     let database = runtime_set::database(&root)?;
     let closure = runtime_set::closure(plan, &database, &database);
+    if let [first, ..] = closure.missing.as_slice() {
+        return Err(CommandError::failed(format!("the lower image has no package {first}"))
+            .hint("it was made from an older definition: genpack-host lower"));
+    }
     let packages: std::collections::BTreeSet<String> = closure.members.into_keys().collect();
     let mut package_scripts = Vec::new();
     for package in &packages {
@@ -91,7 +95,10 @@ pub fn run(ctx: &Ctx, inputs: &Inputs<'_>, work: &WorkDir) -> Result<()> {
     std::fs::set_permissions(&upper, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .with_context(|| format!("setting the mode of {}", upper.display()))?;
     let lower_tree = work.tree(lower::PHASE);
-    let overlay = Overlay { lower: vec![lower_tree.clone()], upper: Some((upper, overlay_work.clone())) };
+    let overlay = Overlay {
+        lower: vec![lower_tree.clone()],
+        writes: Writes::Keep { upper, work: overlay_work.clone() },
+    };
     let effective = &inputs.model.effective;
     let container = Container::open(&overlay, &scratch, &ctx.dir, environment(inputs.model))?;
     let executor = Executor {
@@ -202,7 +209,16 @@ impl Executor<'_> {
                 loaders::build(self.ctx, self.inputs.model.effective.arch, &out).map(drop)
             }
             Action::Packages => self.write_packages(),
-            Action::Tidy => LEFTOVERS.iter().try_for_each(|path| self.tidy(path)),
+            Action::Tidy => {
+                LEFTOVERS.iter().try_for_each(|path| self.tidy(path))?;
+                // Why: where the image has no resolver file of its own, binding the host's left an empty one.
+                if self.root.file_type(RESOLVER) == Some(FileType::RegularFile)
+                    && self.root.read(RESOLVER)?.is_empty()
+                {
+                    self.tidy(RESOLVER)?;
+                }
+                Ok(())
+            }
             Action::TouchUsr => self.root.touch("/usr"),
         }
     }

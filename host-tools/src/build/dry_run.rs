@@ -1,0 +1,105 @@
+//! Prints what a build would do, and does nothing.
+
+use crate::build::{Goal, Session};
+use crate::command_error::Result;
+use crate::ctx::Ctx;
+use crate::lower::debian::plan::bare_name;
+use crate::model::key::{Freshness, Key};
+use crate::runner::Run;
+use crate::upper::plan::LowerFacts;
+use crate::{lower, pack, upper};
+
+/// Prints the plan of the phases of a goal.
+///
+/// # Errors
+/// When something cannot be decided.
+pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal) -> Result<()> {
+    let work = &session.work;
+    let lower_state = lower::freshness(&session.lower, work)?;
+    let lower_command = session.lower.command(&work.partial(lower::PHASE), &[]);
+    let init = session.init().ok().flatten();
+    let (facts, lower_key) = match &lower_state {
+        Freshness::Fresh => (
+            upper::run::facts(&session.lower, &work.tree(lower::PHASE))?,
+            Key::read(&work.key(lower::PHASE))?,
+        ),
+        // Without the lower image its kernel and scripts are unknown; the packages asked for are known.
+        _ => (
+            LowerFacts {
+                packages: session.lower.roots.iter().map(|r| bare_name(r).to_owned()).collect(),
+                ..LowerFacts::default()
+            },
+            session.lower.key(),
+        ),
+    };
+    let upper_key = session.upper_key(&lower_key, init.as_ref())?;
+    let upper_state = upper::freshness(&upper_key, work)?;
+    let steps = session.steps(&facts, init.as_ref())?;
+    let image = pack::outfile(ctx, &session.model.effective);
+    let pack_state = pack::freshness(&pack::key(&upper_key.text(), &session.model.effective), work, &image)?;
+    let scratch = work.partial(pack::PHASE);
+    let pack_command = pack::plan::command(
+        &scratch.join("root"),
+        &scratch.join("image"),
+        &scratch.join("exclude"),
+        &session.model.effective.compression,
+    );
+
+    let shown = |phases: &[Goal]| phases.contains(&goal);
+    let (with_lower, with_upper, with_pack) = (
+        shown(&[Goal::Image, Goal::Lower]),
+        shown(&[Goal::Image, Goal::Upper]),
+        shown(&[Goal::Image, Goal::Pack]),
+    );
+    if ctx.ui.is_json() {
+        let mut plan = serde_json::Map::new();
+        if with_lower {
+            plan.insert("lower".into(), phase(&lower_state, "command", argv(&lower_command)));
+        }
+        if with_upper {
+            let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
+            plan.insert("upper".into(), phase(&upper_state, "steps", steps));
+        }
+        if with_pack {
+            plan.insert("pack".into(), phase(&pack_state, "command", argv(&pack_command)));
+        }
+        ctx.ui.document(&plan.into());
+        return Ok(());
+    }
+    if with_lower {
+        ctx.ui.answer(format!("lower ({})", words(&lower_state)));
+        ctx.ui.answer(format!("  {}", lower_command.shell()));
+    }
+    if with_upper {
+        ctx.ui.answer(format!("upper ({})", words(&upper_state)));
+        for step in &steps {
+            ctx.ui.answer(format!("  {step}"));
+        }
+        if init.is_none() {
+            ctx.ui.answer("  (no genpack-init found: make init builds it)");
+        }
+    }
+    if with_pack {
+        ctx.ui.answer(format!("pack ({})", words(&pack_state)));
+        ctx.ui.answer(format!("  {}", pack_command.shell()));
+        ctx.ui.answer(format!("  -> {}", image.display()));
+    }
+    Ok(())
+}
+
+fn argv(run: &Run) -> Vec<String> {
+    run.argv.iter().map(|a| a.to_string_lossy().into_owned()).collect()
+}
+
+fn phase(state: &Freshness, key: &str, list: Vec<String>) -> serde_json::Value {
+    serde_json::json!({"state": state.word(), "changed": state.changed(), key: list})
+}
+
+/// Returns "unchanged", "to be made", or "to be made anew: … changed".
+fn words(state: &Freshness) -> String {
+    match state {
+        Freshness::Fresh => "unchanged".to_owned(),
+        Freshness::Missing => "to be made".to_owned(),
+        Freshness::Stale(changed) => format!("to be made anew, changed: {}", changed.join(", ")),
+    }
+}
