@@ -64,6 +64,12 @@ fn ours(bytes: &[u8]) -> Vec<Section> {
     document.sections().iter().map(|s| (s.name().to_owned(), items(s))).collect()
 }
 
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn skip(why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
+    eprintln!("skipped: {why}");
+}
+
 /// Returns what `configparser` makes of the files, or `None` without Python.
 fn theirs(files: &[Vec<u8>]) -> Option<Vec<Vec<Section>>> {
     let peer =
@@ -71,8 +77,7 @@ fn theirs(files: &[Vec<u8>]) -> Option<Vec<Vec<Section>>> {
     let mut peer = match peer {
         Ok(peer) => peer,
         Err(e) => {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "python3: {e}");
-            eprintln!("skipped: python3: {e}");
+            skip(&format!("python3: {e}"));
             return None;
         }
     };

@@ -140,9 +140,10 @@ impl Error {
             ErrorKind::LineBreakInString => Some("close the quote, or end the line with \\ to go on"),
             ErrorKind::LeadingZero => Some("write the number without the zero, or as 0x… in hexadecimal"),
             ErrorKind::BadNumberEnd(_) => Some("a string needs quotes around it"),
-            ErrorKind::Unexpected { expected: Expected::KeyOrEndOfObject | Expected::Key, .. } => {
-                Some("a key with other signs than letters, digits, _ and $ needs quotes around it")
-            }
+            ErrorKind::Unexpected {
+                expected: Expected::KeyOrEndOfObject | Expected::Key | Expected::Colon,
+                ..
+            } => Some("a key with other signs than letters, digits, _ and $ needs quotes around it"),
             _ => None,
         }
     }

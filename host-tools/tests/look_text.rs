@@ -1,0 +1,67 @@
+//! The verbs `json5` and `ini` as a user calls them: stdout, stderr, exit code.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Runs the verb on stdin; answers exit code, stdout, stderr.
+fn run(verb: &str, input: &[u8]) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_genpack-host"))
+        .args([verb, "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn json5_document_becomes_strict_json() {
+    assert_eq!(
+        run("json5", b"{b: 0x10, a: ['x',],}"),
+        (0, "{\n  \"b\": 16,\n  \"a\": [\n    \"x\"\n  ]\n}\n".into(), String::new())
+    );
+}
+
+#[test]
+fn json5_error_is_exit_1_with_a_caret_and_no_output() {
+    assert_eq!(
+        run("json5", b"{\n  empty-password: true,\n}\n"),
+        (
+            1,
+            String::new(),
+            "error: expected ':' but found '-'\n<stdin>:2:8\n    empty-password: true,\n         ^\n  hint: a key with \
+             other signs than letters, digits, _ and $ needs quotes around it\n"
+                .into()
+        )
+    );
+    let (code, stdout, stderr) = run("json5", b"{a: '\xff'}");
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.starts_with("error: <stdin>:1:6: byte 0xff at offset 5 is not UTF-8\n"), "{stderr}");
+}
+
+#[test]
+fn json5_warnings_are_on_stderr_with_exit_0() {
+    let (code, stdout, stderr) = run("json5", b"{a: 1, a: NaN}");
+    assert_eq!((code, stdout.as_str()), (0, "{\n  \"a\": null\n}\n"));
+    assert_eq!(stderr.matches("warning: ").count(), 2, "{stderr}");
+}
+
+#[test]
+fn json5_nested_too_deeply_is_an_error() {
+    let (code, stdout, stderr) = run("json5", "[".repeat(1000).as_bytes());
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.starts_with("error: more than 128 brackets are open\n"), "{stderr}");
+}
+
+#[test]
+fn ini_prints_every_section_whatever_the_file_holds() {
+    let (code, stdout, stderr) = run("ini", b"Host = a\r\nbare\r\n[x]\r\nk:\xe9\r\n");
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(code, 0);
+    assert_eq!(json, serde_json::json!({"_default": {"host": "a"}, "x": {"k": "é"}}));
+    assert_eq!(stderr.matches("warning: ").count(), 2, "{stderr}");
+}
