@@ -6,7 +6,8 @@
 
 use heapless::String;
 
-use crate::fs::{btrfs, ext, fat::bpb, iso9660, squashfs_magic, swap, xfs};
+use crate::fs::fat::{bpb, geometry::FatType};
+use crate::fs::{btrfs, ext, iso9660, squashfs_magic, swap, xfs};
 use crate::guid::Guid;
 use crate::source::{ReadAt, ReadError};
 
@@ -16,10 +17,10 @@ pub type Uuid = String<36>;
 pub type Label = String<256>;
 
 /// A kind of file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// FAT12, FAT16 or FAT32.
-    Fat(bpb::FatType),
+    Fat(FatType),
     /// ext without a journal and without ext4 features.
     Ext2,
     /// ext with a journal and without ext4 features.

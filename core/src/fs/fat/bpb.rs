@@ -5,6 +5,7 @@
 //! NTFS (only recognized, so that an MBR is not seen in them) and Atari's variant.
 
 use crate::bytes;
+use crate::fs::fat::geometry::FatType;
 
 pub mod volume_label;
 
@@ -75,17 +76,6 @@ impl core::fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
-
-/// Width of the entries of a FAT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FatType {
-    /// 12 bits.
-    Fat12,
-    /// 16 bits.
-    Fat16,
-    /// 28 of 32 bits.
-    Fat32,
-}
 
 impl FatType {
     /// Returns the name that blkid prints as VERSION.

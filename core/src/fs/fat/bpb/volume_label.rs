@@ -3,8 +3,9 @@
 //! The boot sector has a label too, but only formatters write it, so it is stale as soon as someone renames the
 //! volume: libblkid reports the root directory's alone, and so do we. Bytes are those of the OEM code page.
 
-use super::{Bpb, DIR_ENTRY_LEN, FatType};
+use super::{Bpb, DIR_ENTRY_LEN};
 use crate::bytes;
+use crate::fs::fat::geometry::FatType;
 use crate::source::{ReadAt, ReadError};
 
 /// Most directory entries that are looked at; the specification limits a directory to 2 MiB.
