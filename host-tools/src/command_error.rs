@@ -128,17 +128,20 @@ impl Snippet {
 
 impl fmt::Display for Snippet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let column = self.position.column as usize;
+        // Why: a line of a foreign file may be endless, and must not speak to the terminal.
+        const SHOWN: usize = 100;
+        const BEFORE: usize = 60;
+        let before = (self.position.column as usize).saturating_sub(1);
+        let left_out = if before < SHOWN { 0 } else { before - BEFORE };
+        let plain = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+        let line: String = self.line.chars().skip(left_out).take(SHOWN).map(plain).collect();
+        let before = before - left_out;
         // Why: a tab in the source line must stay a tab under it, or the caret points elsewhere.
-        let pad: String = self
-            .line
-            .chars()
-            .take(column.saturating_sub(1))
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
+        let pad: String = line.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let width = self.width.min(line.chars().count().saturating_sub(before)).max(1);
         writeln!(f, "{}:{}:{}", self.path.display(), self.position.line, self.position.column)?;
-        writeln!(f, "  {}", self.line)?;
-        write!(f, "  {pad}{}", "^".repeat(self.width))
+        writeln!(f, "  {line}")?;
+        write!(f, "  {pad}{}", "^".repeat(width))
     }
 }
 
@@ -207,6 +210,23 @@ mod tests {
             Diagnostic { span: Span::new(9, 11), severity: Severity::Error, message: "m".into(), hint: None };
         let s = Snippet::of(Path::new("genpack.json5"), text, &d).to_string();
         assert_eq!(s, "genpack.json5:2:8\n  \tname: 1x,\n  \t      ^^");
+    }
+
+    #[test]
+    fn snippet_of_a_long_line_shows_the_place_without_control_characters() {
+        let text = format!("{}\u{1b}[2J{}", "x".repeat(200), "y".repeat(200));
+        let d = Diagnostic {
+            span: Span::new(200, 404),
+            severity: Severity::Error,
+            message: "m".into(),
+            hint: None,
+        };
+        let s = Snippet::of(Path::new("a"), &text, &d).to_string();
+        let (before, after) = ("x".repeat(60), "y".repeat(36));
+        assert_eq!(
+            s,
+            format!("a:1:201\n  {before}\u{FFFD}[2J{after}\n  {}{}", " ".repeat(60), "^".repeat(40))
+        );
     }
 
     #[test]
