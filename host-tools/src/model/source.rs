@@ -31,19 +31,22 @@ impl Source {
     /// # Errors
     /// When there is none or two, or when it cannot be read.
     pub fn read(dir: &Path) -> Result<Self> {
+        // Why: messages say genpack.json5, not ./genpack.json5.
+        let dir = if dir == Path::new(".") { Path::new("") } else { dir };
         let (json5, json) = (dir.join("genpack.json5"), dir.join("genpack.json"));
         let (path, mode) = match (json5.is_file(), json.is_file()) {
             (true, true) => {
                 return Err(CommandError::failed(format!(
-                    "both genpack.json5 and genpack.json are in {}",
-                    dir.display()
+                    "both {} and {} are there",
+                    json5.display(),
+                    json.display()
                 ))
                 .hint("remove one of them"));
             }
             (true, false) => (json5, Mode::Json5),
             (false, true) => (json, Mode::Json),
             (false, false) => {
-                return Err(CommandError::failed(format!("no genpack.json5 in {}", dir.display())).hint(
+                return Err(CommandError::failed(format!("there is no {}", json5.display())).hint(
                     "a minimal one for Debian: { name: \"hello\", base: \"debian\", profile: \"baremetal\" }",
                 ));
             }

@@ -18,9 +18,12 @@ const TOOLS: &[&str] = &["passwd"];
 
 /// Hooks of mmdebstrap; `$1` is the root.
 ///
-/// The tool copies the host's name and resolver into the root; neither may reach an image.
-const CUSTOMIZE: &[&str] =
-    &["rm -f \"$1/etc/hostname\"", "test -L \"$1/etc/resolv.conf\" || rm -f \"$1/etc/resolv.conf\""];
+/// The tool copies the host's name and resolver into the root, and systemd-resolved keeps a copy of the latter.
+/// None of them may reach an image.
+const CUSTOMIZE: &[&str] = &[
+    "rm -f \"$1/etc/hostname\" \"$1/etc/.resolv.conf.systemd-resolved.bak\"",
+    "test -L \"$1/etc/resolv.conf\" || rm -f \"$1/etc/resolv.conf\"",
+];
 
 /// What a lower image of Debian packages is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
