@@ -43,8 +43,6 @@ pub enum Error {
     Signature(u16),
     /// The boot indicator of this entry (from 0) is neither 00 nor 80.
     BootIndicator(usize, u8),
-    /// This entry (from 0) has a type and no sectors, or begins at the record itself.
-    Range(usize),
     /// The sector is the boot sector of a file system (FAT, exFAT, NTFS), which ends in `55 AA` too.
     BootSector,
     /// No entry is used and there is no disk signature: `55 AA` alone does not make a table.
@@ -57,7 +55,7 @@ impl Error {
     pub const fn class(self) -> crate::error::Class {
         match self {
             Self::Signature(_) | Self::BootSector | Self::Empty => crate::error::Class::BadMagic,
-            Self::BootIndicator(..) | Self::Range(_) => crate::error::Class::Corrupt,
+            Self::BootIndicator(..) => crate::error::Class::Corrupt,
         }
     }
 }
@@ -69,7 +67,6 @@ impl core::fmt::Display for Error {
             Self::BootIndicator(i, found) => {
                 write!(f, "boot indicator of MBR entry {i} is {found:#04x}, neither 00 nor 80")
             }
-            Self::Range(i) => write!(f, "MBR entry {i} has no legal range of sectors"),
             Self::BootSector => f.write_str("boot sector of a file system, not an MBR"),
             Self::Empty => f.write_str("no partition and no disk signature"),
         }
@@ -156,14 +153,14 @@ impl RawEntry {
     }
 }
 
-/// A used entry: it has a type, at least one sector, and does not contain the record itself.
+/// A used entry: it has a type and at least one sector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partition {
     /// The partition that a BIOS boots.
     pub active: bool,
     /// The type, for example [`TYPE_FAT32_LBA`]; never 0.
     pub os_type: u8,
-    /// First sector of [`SECTOR_SIZE`] bytes.
+    /// First sector of [`SECTOR_SIZE`] bytes; 0 on discs that are also bootable as a stick (isohybrid).
     pub start_lba: u32,
     /// Number of sectors.
     pub sectors: u32,
@@ -222,9 +219,9 @@ pub enum Role {
     Hybrid,
 }
 
-/// A legal partition table: every entry in use has a type and a range.
+/// A partition table: every entry in use has a type and a range.
 ///
-/// The ranges may still overlap or end beyond the disk; [`Mbr::fits`] asks.
+/// The ranges may still overlap, hold the record itself, or end beyond the disk; [`Mbr::fits`] asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mbr {
     /// Disk signature; blkid's PTUUID, 8 lower-case hexadecimal digits.
@@ -254,9 +251,6 @@ impl Mbr {
             }
             if entry.is_unused() {
                 continue;
-            }
-            if entry.starting_lba() == 0 {
-                return Err(Error::Range(i));
             }
             *slot = Some(Partition {
                 active: entry.boot_indicator() == ACTIVE,
@@ -308,14 +302,15 @@ impl Mbr {
         }
     }
 
-    /// Tells whether every partition ends inside a disk of this many sectors and none overlaps another.
+    /// Tells whether every partition lies behind the record, ends inside a disk of this many sectors, and overlaps
+    /// no other.
     #[must_use]
     pub fn fits(&self, disk_sectors: u64) -> bool {
         let end = |p: &Partition| u64::from(p.start_lba).saturating_add(u64::from(p.sectors));
         let mut used = self.partitions.iter().flatten();
         while let Some(p) = used.next() {
             let apart = |q: &Partition| end(p) <= u64::from(q.start_lba) || end(q) <= u64::from(p.start_lba);
-            if end(p) > disk_sectors || !used.clone().all(apart) {
+            if p.start_lba == 0 || end(p) > disk_sectors || !used.clone().all(apart) {
                 return false;
             }
         }
@@ -388,7 +383,8 @@ mod tests {
         assert_eq!(at(0x1FD, 0x42), at(0, 0), "size 0x42000000 of an entry without a type is still unused");
         let mut bytes = sector(SFDISK);
         bytes[0x1C6..0x1CA].fill(0);
-        assert_eq!(Mbr::parse(Raw::new(&bytes)), Err(Error::Range(0)));
+        let whole_disc = Mbr::parse(Raw::new(&bytes)).unwrap();
+        assert_eq!((whole_disc.partitions[0].unwrap().start_lba, whole_disc.fits(u64::MAX)), (0, false));
         let mut bytes = [0; LEN];
         bytes[0x1FE..].copy_from_slice(&[0x55, 0xAA]);
         assert_eq!(Mbr::parse(Raw::new(&bytes)), Err(Error::Empty));

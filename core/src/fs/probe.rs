@@ -1,8 +1,8 @@
 //! Which file system is on a device, with its UUID and label as blkid spells them.
 //!
 //! One module per file system reads its superblock; this one has the order in which they are asked and the answer
-//! they share. Differentially tested against blkid. Not handled: RAID and LUKS members, partition tables (see
-//! [`crate::disk`]), and the content of a file system.
+//! they share. Differentially tested against blkid. Not handled: NTFS, exFAT, RAID and LUKS members, partition
+//! tables (see [`crate::disk`]), and the content of a file system.
 
 use heapless::String;
 
