@@ -256,6 +256,17 @@ fn shapes_of_the_disk_follow_the_options() {
     assert_eq!(blkid("TYPE", &floppy), "vfat");
     assert_eq!(file_on(&floppy, "system.img"), fs::read(scene.path("image")).unwrap());
 
+    scene.flash_ok(&["image", "d.img", "--gpt"]);
+    let table = sfdisk(&scene.path("d.img"));
+    assert_eq!(table["label"], "gpt");
+    let part = |number: usize, key: &str| table["partitions"][number - 1][key].clone();
+    assert_eq!(part(1, "type"), "C12A7328-F81F-11D2-BA4B-00A0C93EC93B");
+    assert_eq!((part(1, "name"), part(2, "name")), ("genpack-boot".into(), "genpack-data".into()));
+    let verified = output("sfdisk", &["-V", scene.path("d.img").to_str().unwrap()]);
+    assert!(verified.contains("No errors detected"), "{verified}");
+    check_fat(&scene.partition("d.img", 1, "p1"));
+    output("btrfs", &["check", scene.partition("d.img", 2, "p2").to_str().unwrap()]);
+
     scene.flash_ok(&["image", "c.img", "--size", "8G"]);
     let table = sfdisk(&scene.path("c.img"));
     assert_eq!(table["partitions"][1]["size"], (8192 - 513) * 2048);

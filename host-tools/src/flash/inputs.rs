@@ -9,17 +9,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use genpack_core::contract::paths::{IMAGE_INITRAMFS, IMAGE_KERNEL, SYSTEM_INI};
 use genpack_core::contract::system_ini;
 use genpack_core::fs::fat::emit::Label;
+use genpack_core::guid::Guid;
 use genpack_core::text::diagnostic::Severity;
 use genpack_core::text::ini;
+use sha2::{Digest, Sha256};
 
 use super::plan::{BootFile, Identity, Inputs, Plan};
 use super::{Request, config, loaders, run};
 use crate::command_error::{CommandError, Context, Result, Snippet};
 use crate::ctx::Ctx;
+use crate::disk::layout::{MIB, Table};
 use crate::disk::size::Size;
+use crate::disk::table::Guids;
 use crate::disk::target::{self, Facts, Kind};
 use crate::disk::write::Source;
-use crate::io::hash::Hasher;
 use crate::io::system_image::SystemImage;
 
 /// GRUB script of the owner, on the boot partition.
@@ -37,7 +40,7 @@ const EMPTY_BTRFS_BYTES: u64 = 16 << 20;
 /// When something is missing, wrong or unsafe; nothing was written then.
 pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
     let label = request.label.as_deref().map(parse_label).transpose()?;
-    if request.table == Some(crate::disk::layout::Table::Gpt) && !request.esp {
+    if request.table == Some(Table::Gpt) && !request.esp {
         return Err(CommandError::usage("--no-esp has no meaning with --gpt"));
     }
     let target = target::gather(&ctx.path(&request.target))?;
@@ -59,7 +62,8 @@ pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
     let mut warnings = Vec::new();
     let additions = additions(ctx, request, &target, &mut warnings)?;
     Ok(Inputs {
-        size: request.size.map(|size| size.0),
+        // A disk is made of whole sectors, of whichever size.
+        size: request.size.map(|size| size.0.checked_next_multiple_of(MIB).unwrap_or(size.0)),
         table: request.table,
         esp: request.esp,
         data: request.data,
@@ -261,38 +265,58 @@ pub fn parse_addition(text: &str) -> Result<(String, std::path::PathBuf)> {
 /// Returns numbers of this disk: random, so that two cards never look alike; with `SOURCE_DATE_EPOCH` they follow from
 /// it and the image, so that the same build gives the same disk.
 fn identity(image: &SystemImage, path: &Path) -> Result<Identity> {
-    let mut seed = [0; 24];
-    let now;
-    if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
-        let epoch = epoch.to_string_lossy().into_owned();
-        now = epoch.parse().map_err(|_| {
-            CommandError::usage(format!("SOURCE_DATE_EPOCH is {epoch:?} and should be seconds since 1970"))
-        })?;
-        let mut superblock = [0; 96];
-        let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
-        std::os::unix::fs::FileExt::read_exact_at(&file, &mut superblock, 0)
-            .with_context(|| format!("reading {}", path.display()))?;
-        let mut hasher = Hasher::default();
-        hasher.field(epoch);
-        hasher.field(superblock);
-        hasher.field(image.bytes_used().to_le_bytes());
-        for (byte, pair) in seed.iter_mut().zip(hasher.hex().as_bytes().chunks_exact(2)) {
-            let digits = String::from_utf8_lossy(pair);
-            *byte = u8::from_str_radix(&digits, 16).unwrap_or(0);
+    let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") else {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        return identity_from(now, |bytes| {
+            rustix::rand::getrandom(bytes, rustix::rand::GetRandomFlags::empty())
+                .map(|_| ())
+                .context("asking the kernel for random numbers")
+        });
+    };
+    let epoch = epoch.to_string_lossy().into_owned();
+    let now = epoch.parse().map_err(|_| {
+        CommandError::usage(format!("SOURCE_DATE_EPOCH is {epoch:?} and should be seconds since 1970"))
+    })?;
+    let mut superblock = [0; 96];
+    let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut superblock, 0)
+        .with_context(|| format!("reading {}", path.display()))?;
+    let mut counter = 0u64;
+    identity_from(now, |bytes| {
+        counter = counter.saturating_add(1);
+        let digest = Sha256::new()
+            .chain_update(counter.to_le_bytes())
+            .chain_update(image.bytes_used().to_le_bytes())
+            .chain_update(superblock)
+            .chain_update(&epoch)
+            .finalize();
+        for (byte, from) in bytes.iter_mut().zip(digest) {
+            *byte = from;
         }
-    } else {
-        now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
-            .context("asking the kernel for random numbers")?;
-    }
-    let [a, b, c, d, e, f, g, h, uuid @ ..] = seed;
-    // Zero stands for "none" in both places.
-    Ok(Identity {
-        serial: u32::from_le_bytes([a, b, c, d]).max(1),
-        disk_signature: u32::from_le_bytes([e, f, g, h]).max(1),
-        data_uuid: uuid,
-        now,
+        Ok(())
     })
+}
+
+/// Draws the numbers; `fill` is asked for at most 16 bytes at a time.
+fn identity_from(now: u64, mut fill: impl FnMut(&mut [u8]) -> Result<()>) -> Result<Identity> {
+    let mut number = || {
+        let mut bytes = [0; 4];
+        fill(&mut bytes)?;
+        // Zero stands for "none" in both places.
+        Ok::<u32, CommandError>(u32::from_le_bytes(bytes).max(1))
+    };
+    let (serial, disk_signature) = (number()?, number()?);
+    let mut guid = || {
+        let mut bytes = [0; 16];
+        fill(&mut bytes)?;
+        // Version 4, variant 10: a random one (RFC 9562).
+        bytes[6] = bytes[6] & 0x0F | 0x40;
+        bytes[8] = bytes[8] & 0x3F | 0x80;
+        Ok::<Guid, CommandError>(Guid::from_be_bytes(bytes))
+    };
+    let data_uuid = guid()?;
+    let guids = Guids { disk: guid()?, boot: guid()?, data: guid()? };
+    Ok(Identity { serial, disk_signature, data_uuid, guids, now })
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use genpack_boot::{bios_embed, esp, grub_cfg};
 use genpack_core::contract::paths::SYSTEM_IMG;
 use genpack_core::fs::fat::emit::{self, DosTime, Entry, EntryKind, Label, Volume};
+use genpack_core::guid::Guid;
 use genpack_core::kernel::arch::Arch;
 
 use super::loaders::Loaders;
 use crate::command_error::{CommandError, Result};
 use crate::disk::layout::{self, Layout, MIB, Partition, Problem, Table};
 use crate::disk::size::Size;
-use crate::disk::table::{self, LBA0_BYTES};
+use crate::disk::table::{self, Guids, LBA0_BYTES};
 use crate::disk::target::{Facts, Kind};
 use crate::disk::write::{Source, Write};
 
@@ -35,7 +36,9 @@ pub struct Identity {
     /// Signature of the MBR.
     pub disk_signature: u32,
     /// UUID of the data file system.
-    pub data_uuid: [u8; 16],
+    pub data_uuid: Guid,
+    /// GUIDs of a GPT.
+    pub guids: Guids,
     /// Time stamp of the files, seconds since 1970.
     pub now: u64,
 }
@@ -149,7 +152,7 @@ pub fn plan(inputs: &Inputs) -> Result<Plan> {
     let data = layout.data.map(|partition| DataFileSystem {
         partition,
         label: format!("data-{boot_uuid}"),
-        uuid: uuid(inputs.identity.data_uuid),
+        uuid: inputs.identity.data_uuid.to_string(),
     });
     let at = |offset: u64| layout.boot.start.saturating_add(offset);
     let mut metadata: Vec<Write> = volume
@@ -176,11 +179,8 @@ pub fn plan(inputs: &Inputs) -> Result<Plan> {
     let enable = match layout.table {
         // Without a table the boot sector of the file system is what firmware looks for.
         Table::Superfloppy => metadata.drain(..1).collect(),
-        Table::Mbr => {
-            table::emit_mbr(&layout, inputs.identity.disk_signature, &mut lba0);
-            vec![Write::bytes("the partition table", 0, lba0)]
-        }
-        Table::Gpt => return Err(CommandError::usage("a GPT is not supported yet").hint("leave --gpt out")),
+        Table::Mbr => table::mbr(&layout, inputs.identity.disk_signature, lba0),
+        Table::Gpt => table::gpt(&layout, &inputs.identity.guids)?,
     };
     // The small pieces first: a directory and a table that fail are found before minutes of image are written.
     metadata.append(&mut body);
@@ -328,6 +328,7 @@ fn wipe(inputs: &Inputs, layout: &Layout, volume: &Volume) -> Vec<Write> {
         let end = start.saturating_add(len).min(layout.disk_bytes);
         Write { what: what.to_owned(), offset: start, source: Source::Zeros(end.saturating_sub(start)) }
     };
+    // Zeros first also where the new table will stand: a run that is cut short leaves no table at all.
     let mut wipe = vec![
         range("the old partition table", 0, MIB),
         range("the old end of the disk", layout.disk_bytes.saturating_sub(MIB), MIB),
@@ -344,14 +345,6 @@ fn wipe(inputs: &Inputs, layout: &Layout, volume: &Volume) -> Vec<Write> {
         }),
     );
     wipe
-}
-
-/// Returns the usual spelling of a random UUID (version 4).
-fn uuid(mut bytes: [u8; 16]) -> String {
-    bytes[6] = bytes[6] & 0x0F | 0x40;
-    bytes[8] = bytes[8] & 0x3F | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 #[cfg(test)]

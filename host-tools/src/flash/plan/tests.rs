@@ -65,7 +65,12 @@ fn inputs() -> Inputs {
         identity: Identity {
             serial: 0x1234_ABCD,
             disk_signature: 0xD15C,
-            data_uuid: [0xAB; 16],
+            data_uuid: Guid::from_be_bytes([0xAB; 16]),
+            guids: Guids {
+                disk: Guid::from_be_bytes([1; 16]),
+                boot: Guid::from_be_bytes([2; 16]),
+                data: Guid::from_be_bytes([3; 16]),
+            },
             now: 1_800_000_000,
         },
         warnings: Vec::new(),
@@ -87,7 +92,7 @@ fn mbr_disk_boots_both_ways_and_its_table_is_last() {
     assert_eq!(plan.boot_uuid, "1234-ABCD");
     let data = plan.data.as_ref().unwrap();
     assert_eq!(data.label, "data-1234-ABCD");
-    assert_eq!(data.uuid, "abababab-abab-4bab-abab-abababababab");
+    assert_eq!(data.uuid, "abababab-abab-abab-abab-abababababab");
     assert!(plan.wipe.is_empty());
     let [Write { offset: 0, source: Source::Bytes(lba0), .. }] = plan.enable.as_slice() else {
         panic!("{:?}", plan.enable)
@@ -112,6 +117,14 @@ fn writes_never_overlap() {
     assert!(ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{ranges:?}");
     let ends: Vec<_> = plan.wipe.iter().take(2).map(|write| (write.offset, write.source.len())).collect();
     assert_eq!(ends, [(0, MIB), (4 * GIB - MIB, MIB)]);
+}
+
+#[test]
+fn gpt_disk_gets_its_primary_table_last_and_no_bios_loader() {
+    let plan = plan(&Inputs { table: Some(Table::Gpt), ..inputs() }).unwrap();
+    assert!(!plan.bios);
+    let offsets: Vec<_> = plan.enable.iter().map(|write| (write.offset, write.source.len())).collect();
+    assert_eq!(offsets, [(plan.layout.disk_bytes - 33 * 512, 33 * 512), (0, 34 * 512)]);
 }
 
 #[test]
