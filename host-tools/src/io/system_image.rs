@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use genpack_core::fs::squashfs::{
-    BlockBuffers, Device, Error, FileSystem, FileType, Inode, InodeRef, MAX_SYMLINK, MetadataBlock, Node,
-    OpenFile, Superblock,
+    BlockBuffers, Device, Directory, Error, FileSystem, FileType, Inode, InodeRef, MAX_SYMLINK,
+    MetadataBlock, Node, OpenFile, Superblock,
 };
 use genpack_core::kernel::arch::Arch;
 use genpack_core::source::ReadError;
@@ -80,6 +80,8 @@ pub struct Entry {
     pub nlink: u32,
     /// Inode number; hard links share it.
     pub inode_number: u32,
+    /// Where its inode is, for [`SystemImage::copy_entry`].
+    pub inode: InodeRef,
     /// Device number of a device.
     pub device: Option<Device>,
     /// Target of a symbolic link.
@@ -208,7 +210,7 @@ impl SystemImage {
     /// When the image is corrupt or the file is larger than `limit` bytes.
     pub fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         let mut open = self.lock();
-        let Some(file) = regular_file(&mut open.fs, path).map_err(|e| self.error(path, e))? else {
+        let Some(mut file) = regular_file(&mut open.fs, path).map_err(|e| self.error(path, e))? else {
             return Ok(None);
         };
         let size = file.size();
@@ -217,7 +219,7 @@ impl SystemImage {
             CommandError::failed(what).context(self.reading(path))
         })?;
         let mut bytes = vec![0; len];
-        let n = open.read_at(file, 0, &mut bytes).map_err(|e| self.error(path, e))?.1;
+        let n = open.read_at(&mut file, 0, &mut bytes).map_err(|e| self.error(path, e))?;
         bytes.truncate(n);
         Ok(Some(bytes))
     }
@@ -228,7 +230,7 @@ impl SystemImage {
     /// When there is no such file, the image is corrupt, or `to` cannot be written.
     pub fn copy(&self, path: &str, to: &mut dyn Write) -> Result<u64> {
         let found = regular_file(&mut self.lock().fs, path).map_err(|e| self.error(path, e))?;
-        let Some(mut file) = found else {
+        let Some(file) = found else {
             let what = match self.stat(path)? {
                 None => "there is no such file",
                 Some(e) if e.is_directory() => "it is a directory",
@@ -236,18 +238,35 @@ impl SystemImage {
             };
             return Err(CommandError::failed(what).context(self.reading(path)));
         };
-        let mut buffer = vec![0; COPY_BYTES];
+        self.copy_file(path, file, to)
+    }
+
+    /// As [`SystemImage::copy`], for what [`SystemImage::walk`] or [`SystemImage::entries`] found: no path is looked
+    /// up again. Anything but a regular file has no content.
+    ///
+    /// # Errors
+    /// When the image is corrupt, or `to` cannot be written.
+    pub fn copy_entry(&self, entry: &Entry, to: &mut dyn Write) -> Result<u64> {
+        let path = String::from_utf8_lossy(&entry.name);
+        let inode = self.lock().fs.inode(entry.inode).map_err(|e| self.error(&path, e))?;
+        match inode.node {
+            Node::RegularFile(file) => self.copy_file(&path, OpenFile::new(file), to),
+            _ => Ok(0),
+        }
+    }
+
+    fn copy_file(&self, path: &str, mut file: OpenFile, to: &mut dyn Write) -> Result<u64> {
+        let len = usize::try_from(file.size()).map_or(COPY_BYTES, |size| size.min(COPY_BYTES));
+        let mut buffer = vec![0; len];
         let mut offset = 0;
         loop {
             // Why: the image is not locked while `to` is written, which may take as long as it likes.
-            let (next, n) =
-                self.lock().read_at(file, offset, &mut buffer).map_err(|e| self.error(path, e))?;
+            let n = self.lock().read_at(&mut file, offset, &mut buffer).map_err(|e| self.error(path, e))?;
             if n == 0 {
                 return Ok(offset);
             }
             let bytes = buffer.get(..n).unwrap_or_default();
             to.write_all(bytes).with_context(|| format!("copying {path} out of {}", self.path.display()))?;
-            file = next;
             offset += n as u64;
         }
     }
@@ -272,8 +291,7 @@ impl SystemImage {
             Some(Inode { node: Node::Directory(d), .. }) => read_dir(&mut open.fs, &d).map(Some),
             _ => Ok(None),
         });
-        let entries = entries.map_err(|e| self.error(directory, e))?;
-        Ok(entries.map(|entries| entries.into_iter().map(|(_, entry)| entry).collect()))
+        entries.map_err(|e| self.error(directory, e))
     }
 
     /// Visits everything below the root in order of names, a directory before its content; the path has no leading
@@ -305,10 +323,10 @@ impl SystemImage {
                 Err(e) => Err(e),
             };
             drop(open);
-            for (inode, entry) in entries.map_err(|e| failed(&path, e))?.into_iter().rev() {
+            for entry in entries.map_err(|e| failed(&path, e))?.into_iter().rev() {
                 let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
                 let child = [&path, separator, &entry.name].concat();
-                stack.push((child, depth + 1, inode, Some(entry)));
+                stack.push((child, depth + 1, entry.inode, Some(entry)));
             }
         }
         Ok(())
@@ -329,15 +347,8 @@ impl SystemImage {
 }
 
 impl Open {
-    /// Reads from `offset` and returns the file as it is positioned then, and how many bytes were read.
-    fn read_at(
-        &mut self,
-        mut file: OpenFile,
-        offset: u64,
-        out: &mut [u8],
-    ) -> Result<(OpenFile, usize), Error> {
-        let n = file.read_at(&mut self.fs, &mut self.buffers, offset, out)?;
-        Ok((file, n))
+    fn read_at(&mut self, file: &mut OpenFile, offset: u64, out: &mut [u8]) -> Result<usize, Error> {
+        file.read_at(&mut self.fs, &mut self.buffers, offset, out)
     }
 }
 
@@ -348,10 +359,7 @@ fn regular_file(fs: &mut Fs, path: &str) -> Result<Option<OpenFile>, Error> {
     }))
 }
 
-fn read_dir(
-    fs: &mut Fs,
-    directory: &genpack_core::fs::squashfs::Directory,
-) -> Result<Vec<(InodeRef, Entry)>, Error> {
+fn read_dir(fs: &mut Fs, directory: &Directory) -> Result<Vec<Entry>, Error> {
     let mut reader = directory.entries();
     let mut names = Vec::new();
     while let Some(found) = reader.next(fs)? {
@@ -365,7 +373,7 @@ fn read_dir(
     let mut entries = Vec::with_capacity(names.len());
     for (inode_ref, name) in names {
         let inode = fs.inode(inode_ref)?;
-        entries.push((inode_ref, entry(fs, name, &inode)?));
+        entries.push(entry(fs, name, &inode)?);
     }
     Ok(entries)
 }
@@ -394,6 +402,7 @@ fn entry(fs: &mut Fs, name: Vec<u8>, inode: &Inode) -> Result<Entry, Error> {
         mtime: inode.mtime,
         nlink: inode.nlink,
         inode_number: inode.number,
+        inode: inode.at,
         device,
         target,
     })

@@ -217,6 +217,7 @@ mod tests {
             mtime: 0,
             nlink: 1,
             inode_number: 1,
+            inode: genpack_core::fs::squashfs::InodeRef(0),
             device: None,
             target: None,
         }

@@ -79,11 +79,16 @@ pub(super) fn special(root: &Path) {
     };
     node("block", FileType::BlockDevice, makedev(8, 17));
     node("char", FileType::CharacterDevice, makedev(1, 3));
-    node("char-wide", FileType::CharacterDevice, makedev(300, 70_000));
     node("fifo", FileType::Fifo, 0);
     node("socket", FileType::Socket, 0);
     rustix::fs::chown(root.join("a"), Some(rustix::fs::Uid::from_raw(1000)), None).unwrap();
     rustix::fs::chown(root.join("char"), None, Some(rustix::fs::Gid::from_raw(4_000_000_000))).unwrap();
+}
+
+/// Makes a device whose numbers need more than eight bits; unsquashfs 4.5.1 shows and makes it wrongly. Needs root.
+pub(super) fn wide_device(root: &Path) {
+    let mode = Mode::from_raw_mode(0o600);
+    mknodat(CWD, root.join("wide"), FileType::CharacterDevice, mode, makedev(300, 70_000)).unwrap();
 }
 
 /// Gives one thing of each type an extended attribute, which makes its inode an extended one. Needs root.

@@ -42,7 +42,7 @@ pub struct DirEntry {
 /// A position in a directory's listing.
 #[derive(Clone, Debug)]
 pub struct DirReader {
-    /// `None` for an empty listing.
+    /// Where the next header or entry is; `None` for an empty listing.
     cursor: Option<Cursor>,
     /// Bytes of the listing that are left.
     left: u32,
@@ -55,6 +55,31 @@ struct Header {
     entries: u32,
     start_block: u32,
     inode_number: u32,
+}
+
+impl Header {
+    fn parse(b: &[u8; HEADER_LEN]) -> Result<Self, Error> {
+        // Why: `count` is one less than the number of entries.
+        let entries = u32_le::<0, HEADER_LEN>(b).saturating_add(1);
+        if entries > DIR_COUNT {
+            return Err(Error::DirCount(entries));
+        }
+        let (start_block, inode_number) = (u32_le::<4, HEADER_LEN>(b), u32_le::<8, HEADER_LEN>(b));
+        Ok(Self { entries, start_block, inode_number })
+    }
+
+    fn entry(&self, b: &[u8; ENTRY_LEN], name: Name) -> Result<DirEntry, Error> {
+        if !is_name(&name) {
+            return Err(Error::DirEntryName);
+        }
+        let file_type = u16_le::<4, ENTRY_LEN>(b);
+        Ok(DirEntry {
+            inode: InodeRef::new(self.start_block, u16_le::<0, ENTRY_LEN>(b)),
+            inode_number: self.inode_number.wrapping_add_signed(i32::from(i16_le::<2, ENTRY_LEN>(b))),
+            file_type: FileType::from_basic(file_type).ok_or(Error::DirEntryType(file_type))?,
+            name,
+        })
+    }
 }
 
 impl DirReader {
@@ -70,38 +95,37 @@ impl DirReader {
         &mut self,
         fs: &mut FileSystem<R, D, C>,
     ) -> Result<Option<DirEntry>, Error> {
-        let Some(mut cursor) = self.cursor.filter(|_| self.left > 0) else { return Ok(None) };
-        if self.header.entries == 0 {
-            self.take(HEADER_LEN)?;
-            let b = fs.read_metadata_array::<HEADER_LEN>(&mut cursor)?;
-            // Why: `count` is one less than the number of entries.
-            let entries = u32_le::<0, HEADER_LEN>(&b).saturating_add(1);
-            if entries > DIR_COUNT {
-                return Err(Error::DirCount(entries));
+        self.next_where(fs, |_| true)
+    }
+
+    /// Returns the next entry whose name's length pleases; the names of the others are not even read.
+    fn next_where<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>>(
+        &mut self,
+        fs: &mut FileSystem<R, D, C>,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Result<Option<DirEntry>, Error> {
+        let Some(mut cursor) = self.cursor else { return Ok(None) };
+        while self.left > 0 {
+            if self.header.entries == 0 {
+                self.take(HEADER_LEN)?;
+                self.header = Header::parse(&fs.read_metadata_array(&mut cursor)?)?;
             }
-            let (start_block, inode_number) = (u32_le::<4, HEADER_LEN>(&b), u32_le::<8, HEADER_LEN>(&b));
-            self.header = Header { entries, start_block, inode_number };
+            self.header.entries = self.header.entries.saturating_sub(1);
+            self.take(ENTRY_LEN)?;
+            let b = fs.read_metadata_array::<ENTRY_LEN>(&mut cursor)?;
+            let name_len = usize::from(u16_le::<6, ENTRY_LEN>(&b)).saturating_add(1);
+            self.take(name_len)?;
+            if !is_wanted(name_len) {
+                fs.skip_metadata(&mut cursor, name_len)?;
+                continue;
+            }
+            let mut name = Name::new();
+            name.resize_default(name_len).map_err(|_| Error::DirEntryName)?;
+            fs.read_metadata(&mut cursor, &mut name)?;
+            self.cursor = Some(cursor);
+            return self.header.entry(&b, name).map(Some);
         }
-        self.take(ENTRY_LEN)?;
-        let b = fs.read_metadata_array::<ENTRY_LEN>(&mut cursor)?;
-        let file_type = u16_le::<4, ENTRY_LEN>(&b);
-        let file_type = FileType::from_basic(file_type).ok_or(Error::DirEntryType(file_type))?;
-        let name_len = usize::from(u16_le::<6, ENTRY_LEN>(&b)).saturating_add(1);
-        self.take(name_len)?;
-        let mut name = Name::new();
-        name.resize_default(name_len).map_err(|_| Error::DirEntryName)?;
-        fs.read_metadata(&mut cursor, &mut name)?;
-        if !is_name(&name) {
-            return Err(Error::DirEntryName);
-        }
-        self.header.entries = self.header.entries.saturating_sub(1);
-        self.cursor = Some(cursor);
-        Ok(Some(DirEntry {
-            inode: InodeRef::new(self.header.start_block, u16_le::<0, ENTRY_LEN>(&b)),
-            inode_number: self.header.inode_number.wrapping_add_signed(i32::from(i16_le::<2, ENTRY_LEN>(&b))),
-            file_type,
-            name,
-        }))
+        Ok(None)
     }
 
     fn take(&mut self, bytes: usize) -> Result<(), Error> {
@@ -123,7 +147,7 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
     /// When the listing is corrupt.
     pub fn find(&mut self, directory: &Directory, name: &[u8]) -> Result<Option<DirEntry>, Error> {
         let mut entries = directory.entries();
-        while let Some(entry) = entries.next(self)? {
+        while let Some(entry) = entries.next_where(self, |len| len == name.len())? {
             if entry.name == *name {
                 return Ok(Some(entry));
             }

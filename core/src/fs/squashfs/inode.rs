@@ -87,6 +87,8 @@ impl FileType {
 /// One inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inode {
+    /// Where it was read.
+    pub at: InodeRef,
     /// `inode_number`: unique, from 1; hard links share it.
     pub number: u32,
     /// `mode`: permission bits with set-uid, set-gid and sticky, without the type.
@@ -213,6 +215,7 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         let inode_type = u16_le::<0, BASE_LEN>(&base);
         let (nlink, xattr, node) = self.node(inode_type, &mut cursor)?;
         Ok(Inode {
+            at: inode,
             number: u32_le::<12, BASE_LEN>(&base),
             mode: u16_le::<2, BASE_LEN>(&base) & 0o7777,
             uid_index: u16_le::<4, BASE_LEN>(&base),
