@@ -1,0 +1,30 @@
+//! Scene: the system image booted by its own kernel, without and with a disk for its data.
+
+use std::process::Command;
+
+use genpack_tests::scene::{Scene, output};
+
+#[test]
+fn system_image_boots_by_its_own_kernel_and_keeps_data_on_a_second_disk() {
+    let Some(mut scene) = Scene::open("direct_boot", &["mkfs.btrfs"]) else { return };
+    let image = scene.image().to_owned();
+
+    let verdict = scene.boot(&image, &["--name", "scene-direct"]);
+    assert_eq!(verdict.root.fstype, "overlay");
+    assert_eq!(verdict.lowerdir, "/run/initramfs/ro");
+    assert_eq!((verdict.image.fstype.as_str(), verdict.image.source.as_str()), ("squashfs", "/dev/vda"));
+    assert_eq!(verdict.writable.fstype, "tmpfs");
+    assert_eq!((verdict.status("persistent"), verdict.boots), ("no", 1));
+    assert_eq!(verdict.failed_units, [""; 0]);
+
+    let data = scene.path("data");
+    std::fs::File::create(&data).unwrap().set_len(256 << 20).unwrap();
+    output(Command::new("mkfs.btrfs").arg("-q").arg(&data));
+    let data_file = ["--name", "scene-direct", "--data-file", data.to_str().unwrap()];
+    for boots in [1, 2] {
+        let verdict = scene.boot(&image, &data_file);
+        assert_eq!(verdict.writable.fstype, "btrfs");
+        assert_eq!(verdict.writable.source, "/dev/vdb");
+        assert_eq!((verdict.status("persistent"), verdict.boots), ("yes", boots));
+    }
+}

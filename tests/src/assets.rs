@@ -1,0 +1,54 @@
+//! Where the sources and the built binaries are, and what a scene needs of this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Programs that every scene needs: our binaries drive the first three, the disk is looked at with the last.
+const PROGRAMS: [&str; 4] = ["qemu-system-x86_64", "mmdebstrap", "systemd-nspawn", "mcopy"];
+
+/// Returns the root of the source tree.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+}
+
+/// Returns the `genpack-host` under test: `GENPACK_HOST`, else the release build.
+#[must_use]
+pub fn genpack_host() -> PathBuf {
+    std::env::var_os("GENPACK_HOST").map_or_else(|| root().join("target/release/genpack-host"), PathBuf::from)
+}
+
+/// Tells whether this machine can run a scene; says why not.
+///
+/// # Panics
+/// When it cannot and the environment says `CI=true`: there a skipped test is a lie.
+#[must_use]
+pub fn are_here(more_programs: &[&str]) -> bool {
+    let Some(missing) = missing(more_programs) else { return true };
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
+    #[expect(clippy::print_stderr, reason = "a skipped test says why")]
+    {
+        eprintln!("skipped: {missing}");
+    }
+    false
+}
+
+fn missing(more_programs: &[&str]) -> Option<String> {
+    if !is_root() {
+        return Some("images are built as root".to_owned());
+    }
+    let host = genpack_host();
+    if !host.is_file() {
+        return Some(format!("{} is not built (cargo build --release)", host.display()));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed =
+        |name: &&&str| std::env::split_paths(&path).any(|directory| directory.join(name).is_file());
+    let name = PROGRAMS.iter().chain(more_programs).find(|name| !installed(name))?;
+    Some(format!("{name} is not installed"))
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output();
+    output.is_ok_and(|output| output.stdout == b"0\n")
+}

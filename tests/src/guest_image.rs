@@ -1,0 +1,105 @@
+//! The image that scenes boot: `artifacts/hello` with a unit that reports one verdict and powers off.
+//!
+//! It is built by the binary under test like any artifact. Its lower image is hello's own, borrowed by symbolic
+//! links: the key of a lower image does not depend on `files/`, so both are fresh or both are stale.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::assets::{genpack_host, root};
+
+/// Files of the guest's side: source under `tests/guest`, place in the image.
+const FILES: [(&str, &str); 2] =
+    [("verdict", "usr/lib/genpack-tests/verdict"), ("verdict.service", "etc/systemd/system/verdict.service")];
+/// Symbolic links in the image: place, target.
+const LINKS: [(&str, &str); 2] = [
+    ("etc/systemd/system/multi-user.target.wants/verdict.service", "../verdict.service"),
+    // Why: a login prompt starts by hanging up the port that the verdict is written to.
+    ("etc/systemd/system/serial-getty@ttyS0.service", "/dev/null"),
+];
+/// Parts of a lower image.
+const LOWER: [&str; 2] = ["lower", "lower.key"];
+
+/// Builds the image unless it is fresh, and returns its path.
+///
+/// # Panics
+/// When the build fails: no scene can run then.
+#[must_use]
+pub fn build() -> PathBuf {
+    let hello = root().join("artifacts/hello");
+    genpack(&hello, "lower");
+    let guest = root().join("target/e2e/guest");
+    derive(&hello, &guest).unwrap_or_else(|e| panic!("deriving {}: {e}", guest.display()));
+    genpack(&guest, "build");
+    guest.join("hello-x86_64.squashfs")
+}
+
+/// Makes the definition anew; what was built stays and is reused when it is fresh.
+fn derive(hello: &Path, guest: &Path) -> io::Result<()> {
+    let work = guest.join("work/x86_64");
+    fs::create_dir_all(&work)?;
+    for name in LOWER {
+        replace_link(&hello.join("work/x86_64").join(name), &work.join(name))?;
+    }
+    fs::copy(hello.join("genpack.json5"), guest.join("genpack.json5"))?;
+    let files = guest.join("files");
+    if files.exists() {
+        fs::remove_dir_all(&files)?;
+    }
+    copy_tree(&hello.join("files"), &files)?;
+    for (from, to) in FILES {
+        let to = files.join(to);
+        fs::create_dir_all(to.parent().unwrap_or(&files))?;
+        fs::copy(root().join("tests/guest").join(from), to)?;
+    }
+    for (place, target) in LINKS {
+        let place = files.join(place);
+        fs::create_dir_all(place.parent().unwrap_or(&files))?;
+        symlink(target, place)?;
+    }
+    Ok(())
+}
+
+fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(link) {
+        Ok(found) if found.is_symlink() => fs::remove_file(link)?,
+        // Ours by mistake of an earlier build; hello's is as good.
+        Ok(found) if found.is_dir() => fs::remove_dir_all(link)?,
+        Ok(_) => fs::remove_file(link)?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    symlink(target, link)
+}
+
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else if kind.is_symlink() {
+            symlink(fs::read_link(entry.path())?, &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn genpack(dir: &Path, verb: &str) {
+    let status = Command::new(genpack_host())
+        .arg("-C")
+        .arg(dir)
+        .args(["--arch", "x86_64", verb])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap_or_else(|e| panic!("starting {}: {e}", genpack_host().display()));
+    assert!(status.success(), "genpack-host -C {} {verb} failed ({status})", dir.display());
+}
