@@ -264,7 +264,8 @@ mod tests {
         log.set_debug(true);
         log.debug(format_args!("seen"));
         log.warning(format_args!("also seen"));
-        let lines: std::vec::Vec<_> = log.text().lines().filter_map(|l| l.split_once("] ")).map(|(_, l)| l).collect();
+        let lines: std::vec::Vec<_> =
+            log.text().lines().filter_map(|l| l.split_once("] ")).map(|(_, l)| l).collect();
         assert_eq!(lines, ["debug: seen", "warning: also seen"]);
     }
 }

@@ -157,8 +157,7 @@ impl Executor {
             Op::CopyMtime { from, to } => tree.copy_mtime(from, to)?,
             Op::Sysctl { name, value } => {
                 let path = format!("/proc/sys/{name}");
-                let file =
-                    rustix::fs::open(path.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+                let file = rustix::fs::open(path.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
                 rustix::io::write(&file, value.as_bytes())?;
                 true
             }

@@ -283,9 +283,8 @@ impl Boot {
     }
 
     fn has_system(&self) -> bool {
-        Tree::open(paths::RO).is_ok_and(|image| {
-            plan::programs(None).iter().any(|program| image.is_executable(program))
-        })
+        Tree::open(paths::RO)
+            .is_ok_and(|image| plan::programs(None).iter().any(|program| image.is_executable(program)))
     }
 
     /// Mounts the overlay; when the data file system cannot carry it, in memory.

@@ -6,9 +6,9 @@
 
 use alloc::string::{String, ToString};
 
+use super::cmdline::KernelCmdline;
 use super::plan::{Request, Root};
 use genpack_core::contract::{cmdline_keys as keys, paths};
-use super::cmdline::KernelCmdline;
 
 /// Reads the request off the kernel command line.
 #[must_use]
@@ -17,7 +17,9 @@ pub fn request(cmdline: &str) -> Request {
     let timeout = words.value(keys::RD_TIMEOUT).and_then(|v| v.parse().ok());
     Request {
         root: root(words.value(keys::ROOT).unwrap_or_default(), words.value("rootfstype")),
-        timeout_s: timeout.filter(|t| (1..=keys::RD_TIMEOUT_MAX).contains(t)).unwrap_or(keys::RD_TIMEOUT_DEFAULT),
+        timeout_s: timeout
+            .filter(|t| (1..=keys::RD_TIMEOUT_MAX).contains(t))
+            .unwrap_or(keys::RD_TIMEOUT_DEFAULT),
         transient: words.flag(keys::TRANSIENT),
         image: words.value(keys::IMAGE).filter(|name| is_base_name(name)).map(ToString::to_string),
         init: words.value("init").filter(|path| path.starts_with('/')).map(ToString::to_string),

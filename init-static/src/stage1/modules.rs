@@ -43,7 +43,8 @@ impl Modules {
             .map(|base| format!("{base}{release}"))
             .find(|directory| tree.is_dir(directory))
             .unwrap_or_default();
-        let table = |name: &str| tree.read_text(&format!("{directory}/{name}"), MAX_TABLE).unwrap_or_default();
+        let table =
+            |name: &str| tree.read_text(&format!("{directory}/{name}"), MAX_TABLE).unwrap_or_default();
         Self {
             dep: table("modules.dep"),
             alias: table("modules.alias"),
@@ -114,7 +115,8 @@ impl Modules {
 
 /// Returns the files to load for a module, dependencies first; `None` when the table does not know it.
 fn load_order(dep: &str, name: &str) -> Option<Vec<String>> {
-    let (path, deps) = dep.lines().filter_map(dep_line).find(|(path, _)| same_module(module_name(path), name))?;
+    let (path, deps) =
+        dep.lines().filter_map(dep_line).find(|(path, _)| same_module(module_name(path), name))?;
     Some(deps.rev().chain(Some(path)).map(String::from).collect())
 }
 
@@ -187,13 +189,18 @@ mod tests {
             ("ext4", None),
         ] {
             let order = load_order(DEP, name);
-            assert_eq!(order.as_deref(), expected.map(|e| e.iter().map(ToString::to_string).collect()).as_deref() as Option<&[String]>, "{name}");
+            assert_eq!(
+                order.as_deref(),
+                expected.map(|e| e.iter().map(ToString::to_string).collect()).as_deref() as Option<&[String]>,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn matching_finds_every_module_of_an_alias_once() {
-        let modaliases = ["virtio:d00000002v00001AF4", "crc32c", "virtio:d00000002v00001AF4"].map(String::from);
+        let modaliases =
+            ["virtio:d00000002v00001AF4", "crc32c", "virtio:d00000002v00001AF4"].map(String::from);
         assert_eq!(matching(ALIAS, &modaliases), ["virtio_blk", "crc32c_intel", "crc32c_generic"]);
         assert_eq!(matching(ALIAS, &[]), [""; 0]);
     }

@@ -187,9 +187,8 @@ pub fn data_device<'a>(boot: &Device, seen: &'a [Device]) -> Option<&'a Device> 
 /// Returns the data device of a bare image: the virtual machine's second disk, when it has a file system.
 #[must_use]
 pub fn data_device_of_image<'a>(image: &Device, seen: &'a [Device]) -> Option<&'a Device> {
-    (image.name == "vda").then(|| {
-        seen.iter().find(|d| d.name == "vdb" && d.kind.is_some_and(Kind::can_hold_data))
-    })?
+    (image.name == "vda")
+        .then(|| seen.iter().find(|d| d.name == "vdb" && d.kind.is_some_and(Kind::can_hold_data)))?
 }
 
 /// An image that may be booted.

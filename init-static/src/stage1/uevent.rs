@@ -68,6 +68,9 @@ mod tests {
         assert_eq!(Uevent::parse(b""), None);
         assert_eq!(Uevent::parse(b"libudev\0\xFE\xED\xCA\xFE"), None);
         assert_eq!(Uevent::parse(&[0xFF; 64]), None);
-        assert_eq!(Uevent::parse(b"add@/x\0MODALIAS\0=\0SUBSYSTEM="), Some(Uevent { action: "add", ..Uevent::default() }));
+        assert_eq!(
+            Uevent::parse(b"add@/x\0MODALIAS\0=\0SUBSYSTEM="),
+            Some(Uevent { action: "add", ..Uevent::default() })
+        );
     }
 }

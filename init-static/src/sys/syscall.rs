@@ -59,6 +59,8 @@ pub(super) unsafe fn syscall(number: usize, a: [usize; 6]) -> isize {
 pub(super) fn check(result: isize) -> Result<usize, rustix::io::Errno> {
     match usize::try_from(result) {
         Ok(value) => Ok(value),
-        Err(_) => Err(rustix::io::Errno::from_raw_os_error(i32::try_from(result.unsigned_abs()).unwrap_or(5))),
+        Err(_) => {
+            Err(rustix::io::Errno::from_raw_os_error(i32::try_from(result.unsigned_abs()).unwrap_or(5)))
+        }
     }
 }
