@@ -323,7 +323,9 @@ fn strict_mode_agrees_with_serde_json_on_every_document() {
 #[test]
 fn identifier_characters_agree_with_the_oracle() {
     let mut different = Vec::new();
-    for c in (0..=0x10_FFFF_u32).filter_map(char::from_u32) {
+    // Why: what is left out is ideographs, Hangul, private use and unassigned planes, each one of a kind.
+    let ranges = [0..0x3500_u32, 0xA000..0xAD00, 0xD700..0x1_0000, 0x1_0000..0x2_0100, 0xE_0000..0xE_0200];
+    for c in ranges.into_iter().flatten().filter_map(char::from_u32) {
         for text in [format!("{{{c}:1}}"), format!("{{a{c}:1}}")] {
             if json5_disagreement(&text).is_some() {
                 different.push(format!("U+{:04X}", u32::from(c)));

@@ -10,7 +10,7 @@ use crate::text::diagnostic::{Diagnostic, Severity, Span};
 /// Bytes beyond this cannot matter: as UTF-16 they give [`MAX_BYTES`] and a little more, so that the reader notices.
 const MAX_DECODED_BYTES: usize = 2 * MAX_BYTES + 4;
 
-/// Returns the text of a file: UTF-8, UTF-16 with a byte order mark, or else UTF-8 whose other bytes are Latin-1.
+/// Returns the text of a file: UTF-8, UTF-16 (with a byte order mark, or plain to see), or else UTF-8 whose other bytes are Latin-1.
 ///
 /// A lone carriage return becomes a newline. Spans of findings about the text refer to the text, not to the bytes.
 #[must_use]
@@ -41,6 +41,13 @@ fn decode_lines<'a>(bytes: &'a [u8], diagnostics: &mut Vec<Diagnostic>) -> Cow<'
     match bytes {
         [0xFF, 0xFE, rest @ ..] => return Cow::Owned(decode_utf16(rest, u16::from_le_bytes, diagnostics)),
         [0xFE, 0xFF, rest @ ..] => return Cow::Owned(decode_utf16(rest, u16::from_be_bytes, diagnostics)),
+        // Why: no text that a person wrote has NULs; these are UTF-16 without its mark.
+        [1..=255, 0, 1..=255, 0, ..] => {
+            return Cow::Owned(decode_utf16(bytes, u16::from_le_bytes, diagnostics));
+        }
+        [0, 1..=255, 0, 1..=255, ..] => {
+            return Cow::Owned(decode_utf16(bytes, u16::from_be_bytes, diagnostics));
+        }
         _ => {}
     }
     match core::str::from_utf8(bytes) {
@@ -105,6 +112,8 @@ mod tests {
             (b"\xEF\xBB\xBFa=1", "\u{FEFF}a=1", 0),
             (b"\xFF\xFEa\0=\0\xe9\0\r\0\n\0", "a=\u{e9}\r\n", 0),
             (b"\xFE\xFF\0a\0=\xd8\x3d\xde\0", "a=\u{1F600}", 0),
+            (b"a\0=\0b\0", "a=b", 0),
+            (b"\0a\0=\0b", "a=b", 0),
             (b"\xFF\xFEa\0=\0\x3d\xd8x", "a=\u{FFFD}", 1),
             (b"a=\xe9\xff \xc3\xa9", "a=\u{e9}\u{ff} \u{e9}", 1),
             (b"a=1\rb=2\r\nc=3\r", "a=1\nb=2\r\nc=3\n", 0),
