@@ -2,7 +2,7 @@
 //!
 //! [`inputs`] looks at everything, [`plan`] decides (pure), [`report`] shows the plan, [`run`] carries it out. All that
 //! can fail is looked at before the first byte is written; what makes the disk bootable is written last. Not handled
-//! yet: boards without GRUB, images of 4 GiB and more.
+//! yet: boards without GRUB.
 
 use std::path::PathBuf;
 

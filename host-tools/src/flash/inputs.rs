@@ -71,6 +71,7 @@ pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
         identity: identity(&image, &image_path)?,
         arch: meta.arch,
         image: image_source,
+        image_path,
         loaders,
         config,
         additions,
@@ -96,7 +97,9 @@ pub fn check_tools_and_room(plan: &Plan) -> Result<()> {
     };
     let stat = rustix::fs::statvfs(parent).with_context(|| format!("looking at {}", parent.display()))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let data = if plan.data.is_some() { 2 * EMPTY_BTRFS_BYTES } else { 0 };
+    // The data file system is made beside the disk file and then copied into it.
+    let data = if plan.data.is_some() { EMPTY_BTRFS_BYTES } else { 0 };
+    let data = data.saturating_add(plan.image_on_data_bytes()).saturating_mul(2);
     let needed = plan.written_bytes().saturating_add(data);
     if free < needed {
         return Err(CommandError::refused(format!(

@@ -1,5 +1,6 @@
 //! Decides what a flashed disk looks like, byte for byte; pure.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use genpack_boot::{bios_embed, esp, grub_cfg};
@@ -60,6 +61,8 @@ pub struct Inputs {
     pub label: Option<Label>,
     /// The system image.
     pub image: Source,
+    /// Its path.
+    pub image_path: PathBuf,
     /// Architecture of the image.
     pub arch: Option<Arch>,
     /// The loaders.
@@ -94,6 +97,8 @@ pub struct DataFileSystem {
     pub label: String,
     /// Its UUID.
     pub uuid: String,
+    /// The system image, when it is too large for FAT; it becomes the file `system`.
+    pub image: Option<PathBuf>,
 }
 
 /// What will be written. One object for `--dry-run`, tests and the run.
@@ -113,6 +118,8 @@ pub struct Plan {
     pub files: Vec<PlacedFile>,
     /// The data file system; made by mkfs.btrfs while the plan runs.
     pub data: Option<DataFileSystem>,
+    /// Bytes of the system image.
+    pub image_bytes: u64,
     /// A BIOS can boot the disk.
     pub bios: bool,
     /// Where the loaders come from.
@@ -132,6 +139,12 @@ impl Plan {
     #[must_use]
     pub fn written_bytes(&self) -> u64 {
         self.body.iter().chain(&self.enable).map(|write| write.source.len()).sum()
+    }
+
+    /// Returns how many bytes the image takes on the data file system.
+    #[must_use]
+    pub fn image_on_data_bytes(&self) -> u64 {
+        if self.data.as_ref().is_some_and(|data| data.image.is_some()) { self.image_bytes } else { 0 }
     }
 }
 
@@ -153,6 +166,7 @@ pub fn plan(inputs: &Inputs) -> Result<Plan> {
         partition,
         label: format!("data-{boot_uuid}"),
         uuid: inputs.identity.data_uuid.to_string(),
+        image: is_image_on_data(inputs).then(|| inputs.image_path.clone()),
     });
     let at = |offset: u64| layout.boot.start.saturating_add(offset);
     let mut metadata: Vec<Write> = volume
@@ -193,6 +207,7 @@ pub fn plan(inputs: &Inputs) -> Result<Plan> {
         boot_uuid,
         files: placed,
         data,
+        image_bytes: inputs.image.len(),
         bios: embedding.is_some(),
         loaders_from: inputs.loaders.from.clone(),
         body: metadata,
@@ -270,8 +285,7 @@ fn boot_files(
         };
         Some(BootFile { path: placement.path.clone(), source: Source::Bytes(bytes) })
     });
-    let image = BootFile { path: SYSTEM_IMG.to_owned(), source: inputs.image.clone() };
-    let mut files: Vec<BootFile> = ours.chain(inputs.config.iter().cloned()).chain([image]).collect();
+    let mut files: Vec<BootFile> = ours.chain(inputs.config.iter().cloned()).collect();
     for addition in &inputs.additions {
         let same = |file: &BootFile| file.path.eq_ignore_ascii_case(&addition.path);
         match files.iter_mut().find(|file| same(file)) {
@@ -279,10 +293,22 @@ fn boot_files(
                 warnings.push((format!("--add replaces {}", file.path), None));
                 *file = addition.clone();
             }
-            None => files.insert(files.len().saturating_sub(1), addition.clone()),
+            None if addition.path.eq_ignore_ascii_case(SYSTEM_IMG) => {
+                warnings.push((format!("--add replaces {SYSTEM_IMG}"), None));
+                files.push(addition.clone());
+            }
+            None => files.push(addition.clone()),
         }
     }
+    let replaced = files.iter().any(|file| file.path.eq_ignore_ascii_case(SYSTEM_IMG));
+    if !replaced && !is_image_on_data(inputs) {
+        files.push(BootFile { path: SYSTEM_IMG.to_owned(), source: inputs.image.clone() });
+    }
     files
+}
+
+fn is_image_on_data(inputs: &Inputs) -> bool {
+    inputs.image.len() > layout::MAX_IMAGE_ON_FAT
 }
 
 fn plan_volume(inputs: &Inputs, layout: &Layout, files: &[BootFile]) -> Result<Volume> {

@@ -1,5 +1,6 @@
 //! A plan and its outcome in words and in JSON.
 
+use genpack_core::contract::paths::SYSTEM_ON_DATA;
 use serde_json::{Value, json};
 
 use super::plan::Plan;
@@ -51,6 +52,9 @@ fn lines(plan: &Plan) -> Vec<String> {
     ));
     if let Some(data) = &plan.data {
         lines.push(partition(2, data.partition, format!("btrfs {}, label {}", data.uuid, data.label)));
+        if data.image.is_some() {
+            lines.push(format!("  {:>12}  {SYSTEM_ON_DATA} on the data partition", plan.image_bytes));
+        }
     }
     lines.push(format!("  loaders from {}", plan.loaders_from));
     lines.extend(plan.files.iter().map(|file| format!("  {:>12}  {}", file.bytes, file.path)));
@@ -94,6 +98,7 @@ pub fn json(plan: &Plan) -> Value {
             "type": if plan.layout.table == Table::Mbr { "83" } else { "0FC63DAF-8483-4772-8E79-3D69D8477DE4" },
             "active": false,
             "filesystem": {"kind": "btrfs", "uuid": data.uuid, "label": data.label},
+            "system_image": data.image.is_some(),
         }));
     }
     let files: Vec<Value> = plan

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use genpack_core::contract::paths::SYSTEM_ON_DATA;
 use rustix::fs::SeekFrom;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::plan::{DataFileSystem, Plan};
 use crate::command_error::{CommandError, Context, Result};
@@ -111,24 +112,46 @@ fn timed_verify(
 fn make_data(ctx: &Ctx, plan: &Plan, data: &DataFileSystem) -> Result<Vec<Write>> {
     let directory = match plan.target.kind {
         Kind::Device => std::env::temp_dir(),
-        _ => match plan.target.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        },
+        _ => parent(&plan.target.path).to_owned(),
     };
     let what = || format!("making the data file system in {}", directory.display());
-    let file = tempfile::Builder::new().prefix(".genpack-").suffix(".data").tempfile_in(&directory);
-    let file = file.with_context(what)?;
+    let file = hidden(".data").tempfile_in(&directory).with_context(what)?;
     file.as_file().set_len(data.partition.len).with_context(what)?;
-    ctx.runner.run(&mkfs(data, file.path())).with_context(what)?;
+    let content =
+        data.image.as_ref().map(|image| content(image, &directory)).transpose().with_context(what)?;
+    let mut mkfs = Run::new(find_program(MKFS_BTRFS).unwrap_or_else(|| MKFS_BTRFS.into()))
+        .args(["-q", "-L", &data.label, "-U", &data.uuid])
+        .package(MKFS_BTRFS_PACKAGE);
+    if let Some(content) = &content {
+        mkfs = mkfs.arg("--rootdir").arg(content.path());
+    }
+    ctx.runner.run(&mkfs.arg(file.path())).with_context(what)?;
     data_extents(file, data).with_context(what)
 }
 
-fn mkfs(data: &DataFileSystem, file: &Path) -> Run {
-    Run::new(find_program(MKFS_BTRFS).unwrap_or_else(|| MKFS_BTRFS.into()))
-        .args(["-q", "-L", &data.label, "-U", &data.uuid])
-        .arg(file)
-        .package(MKFS_BTRFS_PACKAGE)
+/// Returns a directory whose only entry is the image under its name on the data file system. A link costs nothing
+/// where one is possible: beside the target or beside the image.
+fn content(image: &Path, directory: &Path) -> Result<TempDir, std::io::Error> {
+    for place in [directory, parent(image)] {
+        if let Ok(content) = hidden(".root").tempdir_in(place)
+            && std::fs::hard_link(image, content.path().join(SYSTEM_ON_DATA)).is_ok()
+        {
+            return Ok(content);
+        }
+    }
+    let content = hidden(".root").tempdir_in(directory)?;
+    std::fs::copy(image, content.path().join(SYSTEM_ON_DATA))?;
+    Ok(content)
+}
+
+fn hidden(suffix: &'static str) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".genpack-").suffix(suffix);
+    builder
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The program that makes the data file system.

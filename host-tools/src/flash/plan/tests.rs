@@ -55,6 +55,7 @@ fn inputs() -> Inputs {
         data: true,
         label: Label::new("GENPACK"),
         image: Source::Zeros(100 * MIB),
+        image_path: Path::new("image").to_owned(),
         arch: Some(Arch::X86_64),
         loaders: Loaders {
             from: "here".into(),
@@ -143,6 +144,15 @@ fn additions_win_with_a_warning_and_the_image_stays_last() {
     assert_eq!(plan.files.last().unwrap().path, "system.img");
     assert_eq!(plan.warnings.len(), 1);
     assert!(plan.files.iter().any(|file| file.path == "EFI/boot/bootx64.efi" && file.bytes == 5));
+}
+
+#[test]
+fn large_image_goes_to_the_data_file_system() {
+    let plan = plan(&Inputs { image: Source::Zeros(5 * GIB), ..inputs() }).unwrap();
+    assert_eq!(plan.data.as_ref().unwrap().image.as_deref(), Some(Path::new("image")));
+    assert_eq!(plan.image_on_data_bytes(), 5 * GIB);
+    assert!(!paths(&plan).contains(&"system.img"));
+    assert_eq!(plan.layout.boot.len, GIB);
 }
 
 #[test]
