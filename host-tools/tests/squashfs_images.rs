@@ -31,7 +31,7 @@ fn has_mksquashfs() -> bool {
 fn mksquashfs(tree: &Path, image: &Path, options: &[&str]) {
     let output = Command::new("mksquashfs")
         .args([tree, image])
-        .args(["-noappend", "-quiet", "-no-progress", "-mkfs-time", "1700000000"])
+        .args(["-noappend", "-quiet", "-no-progress", "-mem", "64M", "-mkfs-time", "1700000000"])
         .args(options)
         .output()
         .unwrap();
