@@ -98,15 +98,25 @@ pub fn run(ctx: &Ctx, goal: Goal) -> Result<()> {
     // Why: a missing init is told before a minute of installing packages, not after it.
     let init = if goal == Goal::Lower { None } else { session.init()? };
     let _lock = session.work.lock()?;
+    let result = phases(ctx, &session, goal, init.as_ref());
+    if result.is_err()
+        && let Err(e) = session.work.sweep()
+    {
+        ctx.ui.warning(&e, None);
+    }
+    result
+}
+
+fn phases(ctx: &Ctx, session: &Session, goal: Goal, init: Option<&InitBinary>) -> Result<()> {
     let started = Instant::now();
     if matches!(goal, Goal::Image | Goal::Lower) {
-        ensure_lower(ctx, &session)?;
+        ensure_lower(ctx, session)?;
     }
     if matches!(goal, Goal::Image | Goal::Upper) {
-        ensure_upper(ctx, &session, init.as_ref(), goal == Goal::Upper)?;
+        ensure_upper(ctx, session, init, goal == Goal::Upper)?;
     }
     if matches!(goal, Goal::Image | Goal::Pack) {
-        ensure_image(ctx, &session, init.as_ref(), goal == Goal::Pack)?;
+        ensure_image(ctx, session, init, goal == Goal::Pack)?;
         let image = pack::outfile(ctx, &session.model.effective);
         let bytes = std::fs::metadata(&image).map_or(0, |m| m.len());
         let seconds = started.elapsed().as_secs_f64();

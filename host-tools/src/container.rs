@@ -25,14 +25,15 @@ pub const LEFTOVERS: [&str; 4] = ["/mnt/host", "/var/log/journal", "/etc/.pwd.lo
 /// How a host finds names. It is shown to containers read-only, where their own file of this name leads to.
 pub const RESOLVER: &str = "/etc/resolv.conf";
 
-/// What nspawn says on hosts whose `/run` systemd did not mount; it means nothing.
-const NOISE: &str = "Attempted to remove disk file system under";
+/// Where nspawn keeps a directory per container. On a tmpfs of ours it can clean up also where `/run` is none.
+const NSPAWN_STATE: &str = "/run/systemd/nspawn";
 
 /// A root file system that commands can be run in.
 #[derive(Debug)]
 pub struct Container {
     root: Mount,
     tmp: Mount,
+    _state: Mount,
     artifact: PathBuf,
     environment: Vec<(String, String)>,
 }
@@ -53,14 +54,15 @@ impl Container {
     ) -> Result<Self> {
         namespaces::enter_private()?;
         let (root, tmp) = (scratch.join("root"), scratch.join("tmp"));
-        for dir in [&root, &tmp] {
+        for dir in [&root, &tmp, &PathBuf::from(NSPAWN_STATE)] {
             std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         }
         let root = overlay.mount(&root)?;
         let tmp = Mount::tmpfs(&tmp)?;
+        let state = Mount::tmpfs(Path::new(NSPAWN_STATE))?;
         let artifact =
             std::fs::canonicalize(artifact).with_context(|| format!("opening {}", artifact.display()))?;
-        Ok(Self { root, tmp, artifact, environment })
+        Ok(Self { root, tmp, _state: state, artifact, environment })
     }
 
     /// Returns the path of the mounted root, valid in this process only.
@@ -84,7 +86,6 @@ impl Container {
     pub fn run(&self, runner: &Runner, payload: &Payload) -> Result<()> {
         let run = self.command(payload, true)?;
         runner.run(&run).map(drop).map_err(|mut e| {
-            e.tail.retain(|line| !line.contains(NOISE));
             // Why: nspawn passes the status of its payload through; the payload is what failed.
             if let Some(clause) = e.clauses.last_mut()
                 && let Some(rest) = clause.strip_prefix("systemd-nspawn failed")

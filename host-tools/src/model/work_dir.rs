@@ -77,7 +77,11 @@ impl WorkDir {
         Ok(lock)
     }
 
-    fn sweep(&self) -> Result<()> {
+    /// Removes what an interrupted or failed build left; the lock must be held.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn sweep(&self) -> Result<()> {
         for entry in
             std::fs::read_dir(&self.dir).with_context(|| format!("reading {}", self.dir.display()))?
         {

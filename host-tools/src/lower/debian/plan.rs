@@ -104,6 +104,11 @@ impl Plan {
         ]);
         run = run.arg(format!("--architectures={}", self.arch));
         run = run.arg(format!("--include={}", self.packages.join(",")));
+        // Why: a name that does not exist is told after seconds, not after the essential packages are installed.
+        run = run.arg(format!(
+            "--extract-hook=APT_CONFIG=\"$MMDEBSTRAP_APT_CONFIG\" apt-get --simulate --quiet=2 install {}",
+            self.packages.join(" ")
+        ));
         for hook in CUSTOMIZE {
             run = run.arg(format!("--customize-hook={hook}"));
         }
