@@ -52,5 +52,7 @@ pub const MAX_BLOCK_SIZE: u32 = 1 << 20;
 pub const MIN_BLOCK_SIZE: u32 = 1 << 12;
 /// Longest name in a directory: `SQUASHFS_NAME_LEN`.
 pub const MAX_NAME: usize = 256;
+/// Most entries of one directory, 2^20: a megabyte of image can claim a hundred times as many, no real tree has them.
+pub const MAX_DIR_ENTRIES: u32 = 1 << 20;
 /// Longest target of a symbolic link: the kernel refuses more than a page.
 pub const MAX_SYMLINK: u32 = 4096;

@@ -4,6 +4,7 @@
 //! image may be used by several threads, which take turns block by block. Not handled: extended attributes.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,6 @@ use crate::command_error::{CommandError, Context, Result};
 
 /// Metadata blocks that are kept decompressed: 512 KiB, enough that a walk in order reads each block about once.
 const METADATA_BLOCKS: usize = 64;
-/// Most entries of one directory: more is an attack on memory, not a directory.
-const MAX_DIR_ENTRIES: usize = 1 << 20;
 /// Deepest directory that [`SystemImage::walk`] enters: `PATH_MAX` holds no deeper one.
 const MAX_DEPTH: usize = 2048;
 /// Longest file in `/.genpack`, in bytes.
@@ -31,7 +30,6 @@ const MAX_META: u64 = 4096;
 const COPY_BYTES: usize = 1 << 20;
 
 /// An open system image; having one proves that its superblock is sound and that the file is not truncated.
-#[derive(Debug)]
 pub struct SystemImage {
     path: PathBuf,
     superblock: Superblock,
@@ -40,7 +38,6 @@ pub struct SystemImage {
 
 type Fs = FileSystem<File, Decompressors, Vec<MetadataBlock>>;
 
-#[derive(Debug)]
 struct Open {
     fs: Fs,
     buffers: BlockBuffers<Vec<u8>>,
@@ -93,6 +90,12 @@ impl Entry {
     #[must_use]
     pub fn is_directory(&self) -> bool {
         self.file_type == FileType::Directory
+    }
+}
+
+impl fmt::Debug for SystemImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemImage").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -363,9 +366,6 @@ fn read_dir(fs: &mut Fs, directory: &Directory) -> Result<Vec<Entry>, Error> {
     let mut reader = directory.entries();
     let mut names = Vec::new();
     while let Some(found) = reader.next(fs)? {
-        if names.len() == MAX_DIR_ENTRIES {
-            return Err(Error::DirCount(u32::try_from(MAX_DIR_ENTRIES).unwrap_or(u32::MAX)));
-        }
         names.push((found.inode, found.name.to_vec()));
     }
     // Why: mksquashfs sorts, but the format does not make it so; our answers are in one order always.
@@ -414,7 +414,9 @@ fn damaged(e: Error) -> CommandError {
             let why = std::io::Error::from_raw_os_error(errno);
             CommandError::failed(format!("reading at byte {at}: {why}"))
         }
-        Error::TooManyLinks | Error::PathTooLong => CommandError::failed(e.to_string()),
+        Error::TooManyLinks | Error::PathTooLong | Error::TooManyEntries => {
+            CommandError::failed(e.to_string())
+        }
         _ => CommandError::failed(e.to_string()).hint("the image is damaged: copy or build it again"),
     }
 }

@@ -136,3 +136,49 @@ fn image_that_is_cut_is_truncated() {
     let error = SystemImage::open(&path).unwrap_err().to_string();
     assert!(error.ends_with(&format!("is truncated: needs {used} bytes, has {}", used - 1)), "{error}");
 }
+
+/// An image that is stored as it is, so that its directory entries can be changed: `a`, `link` and others.
+const STORED: &[u8] = include_bytes!("../../../core/tests/fixtures/squashfs-all-types.squashfs");
+
+/// Returns the offset of the one place in the directory table of [`STORED`] with these bytes.
+fn find(bytes: &[u8]) -> usize {
+    let table = 682..944;
+    let mut found = table.filter(|at| STORED[*at..].starts_with(bytes));
+    let at = found.next().unwrap();
+    assert_eq!(found.next(), None);
+    at
+}
+
+#[test]
+fn directory_that_contains_itself_ends_the_walk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let mut bytes = STORED.to_vec();
+    // The entry of `a`: offset of its inode, difference of inode number 0, type 1, name length 1 less 1, the name.
+    let entry = find(&[0, 0, 1, 0, 0, 0, b'a']) - 2;
+    // The root's inode is in the same metadata block.
+    bytes[entry..entry + 2].copy_from_slice(&STORED[32..34]);
+    fs::write(&path, bytes).unwrap();
+    let image = SystemImage::open(&path).unwrap();
+    assert!(image.exists(&"/a".repeat(2000)).unwrap());
+    let mut visited = 0;
+    let error = image.walk(&mut |_, _| {
+        visited += 1;
+        Ok(())
+    });
+    assert!(error.unwrap_err().to_string().contains("a directory contains itself"));
+    assert_eq!(visited, 1);
+}
+
+#[test]
+fn name_that_leads_out_of_its_directory_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let mut bytes = STORED.to_vec();
+    let name = find(b"\x03\0link");
+    bytes[name + 2..name + 6].copy_from_slice(b"../x");
+    fs::write(&path, bytes).unwrap();
+    let error = SystemImage::open(&path).unwrap().list("/").unwrap_err();
+    assert!(error.to_string().ends_with("a directory entry has an illegal name"), "{error}");
+    assert_eq!(error.hint.as_deref(), Some("the image is damaged: copy or build it again"));
+}

@@ -6,12 +6,12 @@
 //!
 //! Not handled: sorting is not demanded, and the index of extended directories is not used.
 
-use super::MAX_NAME;
 use super::compressor::Decompress;
 use super::error::Error;
 use super::file_system::FileSystem;
 use super::inode::{Directory, FileType, InodeRef};
 use super::metadata::{Cursor, MetadataBlock};
+use super::{MAX_DIR_ENTRIES, MAX_NAME};
 use crate::bytes::{i16_le, u16_le, u32_le};
 use crate::source::ReadAt;
 use crate::units::usize_from_u32;
@@ -46,6 +46,8 @@ pub struct DirReader {
     cursor: Option<Cursor>,
     /// Bytes of the listing that are left.
     left: u32,
+    /// Entries that were read, pleasing or not.
+    count: u32,
     header: Header,
 }
 
@@ -84,7 +86,7 @@ impl Header {
 
 impl DirReader {
     pub(super) const fn new(cursor: Option<Cursor>, len: u32) -> Self {
-        Self { cursor, left: len, header: Header { entries: 0, start_block: 0, inode_number: 0 } }
+        Self { cursor, left: len, count: 0, header: Header { entries: 0, start_block: 0, inode_number: 0 } }
     }
 
     /// Returns the next entry, `None` behind the last.
@@ -111,6 +113,10 @@ impl DirReader {
                 self.header = Header::parse(&fs.read_metadata_array(&mut cursor)?)?;
             }
             self.header.entries = self.header.entries.saturating_sub(1);
+            self.count = self.count.saturating_add(1);
+            if self.count > MAX_DIR_ENTRIES {
+                return Err(Error::TooManyEntries);
+            }
             self.take(ENTRY_LEN)?;
             let b = fs.read_metadata_array::<ENTRY_LEN>(&mut cursor)?;
             let name_len = usize::from(u16_le::<6, ENTRY_LEN>(&b)).saturating_add(1);

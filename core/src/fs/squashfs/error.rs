@@ -101,6 +101,8 @@ pub enum Error {
     SymlinkLength(u32),
     /// A directory header that announces more entries than the format allows.
     DirCount(u32),
+    /// A directory with more than [`super::MAX_DIR_ENTRIES`] entries.
+    TooManyEntries,
     /// A directory entry that is cut off by the end of its listing.
     DirEnd,
     /// A directory entry of an unknown type.
@@ -168,6 +170,7 @@ impl Error {
             Self::Buffer { .. }
             | Self::PathTooLong
             | Self::TooManyLinks
+            | Self::TooManyEntries
             | Self::Decompress { error: DecompressError::Memory, .. } => Class::Limit,
             Self::Read { error, .. } => error.into(),
             _ => Class::Corrupt,
@@ -197,6 +200,7 @@ impl core::fmt::Display for Error {
             Self::InodeType(kind) => write!(f, "unknown inode type {kind}"),
             Self::SymlinkLength(n) => write!(f, "a symbolic link's target has {n} bytes"),
             Self::DirCount(n) => write!(f, "a directory header announces {n} entries"),
+            Self::TooManyEntries => f.write_str("a directory has too many entries"),
             Self::DirEnd => f.write_str("a directory entry is cut off"),
             Self::DirEntryType(kind) => write!(f, "a directory entry has type {kind}"),
             Self::DirEntryName => f.write_str("a directory entry has an illegal name"),

@@ -15,7 +15,7 @@ pub(super) const METADATA_SIZE: usize = 8192;
 const UNCOMPRESSED_BIT: u16 = 1 << 15;
 
 /// Memory for one decompressed metadata block; the caller brings a few of them as a cache.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MetadataBlock {
     /// Start in the source; `None` when empty.
     start: Option<u64>,
@@ -33,6 +33,15 @@ impl MetadataBlock {
 
     fn content(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}
+
+impl core::fmt::Debug for MetadataBlock {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("MetadataBlock")
+            .field("start", &self.start)
+            .field("len", &self.len)
+            .finish_non_exhaustive()
     }
 }
 
