@@ -84,6 +84,13 @@ impl Log {
             Ok(fd) => Sink::Kmsg(fd),
             Err(_) => Sink::Stderr,
         };
+        // Why: what was said before `/dev` was there would be missing on the console otherwise.
+        for line in self.kept.lines() {
+            match &self.sink {
+                Sink::Kmsg(fd) => write_record(fd, Level::Info, line),
+                _ => write_stderr(Level::Info, line),
+            }
+        }
     }
 
     /// Switches lines of [`Level::Debug`] on.

@@ -158,7 +158,8 @@ impl Executor {
             Op::Sysctl { name, value } => {
                 let path = format!("/proc/sys/{name}");
                 let file = rustix::fs::open(path.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-                rustix::io::write(&file, value.as_bytes())?;
+                // Why: some of these files want the newline, none minds it.
+                rustix::io::write(&file, format!("{value}\n").as_bytes())?;
                 true
             }
             Op::SetHostname { name } => {

@@ -3,7 +3,6 @@
 //! [`run`] reads as the story of a boot; every decision in it is a function of [`plan`]. The layout it leaves behind
 //! (`/run/initramfs/{boot,ro,rw}`) is the contract with everything that runs later. Not handled: fsck, LVM, LUKS.
 
-pub mod cmdline;
 pub mod devices;
 pub mod inputs;
 pub mod modules;
@@ -120,7 +119,8 @@ impl Boot {
 
     /// Waits for the root to appear, until the deadline.
     fn find(&mut self, root: &Root) -> Option<Choice> {
-        let deadline = self.start_ms + u64::from(self.request.timeout_s) * 1000;
+        // Why: counted from here, because loading modules on a slow machine must not eat up the time to wait.
+        let deadline = clock::boot_ms() + u64::from(self.request.timeout_s) * 1000;
         loop {
             if let Some(choice) = self.find_now(root) {
                 return Some(choice);

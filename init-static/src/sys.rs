@@ -3,6 +3,7 @@
 //! Everything above this module is safe Rust. Not handled: threads; the whole program is one thread and never forks.
 #![allow(unsafe_code, reason = "this is the crate's one room for unsafe code")]
 
+#[cfg(any(freestanding, test))]
 pub mod alloc;
 pub mod clock;
 pub mod exec;

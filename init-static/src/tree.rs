@@ -61,7 +61,7 @@ impl Tree {
     fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { "." } else { path };
         for _ in 0..MAX_RESOLVE_ATTEMPTS {
-            let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+            let flags = flags | OFlags::CLOEXEC;
             match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 other => return other,
@@ -83,7 +83,8 @@ impl Tree {
     /// `EFBIG` beyond the limit, `EINVAL` for anything but a regular file, else the errno of open or read.
     pub fn read(&self, path: &str, max: usize) -> Result<Vec<u8>, Errno> {
         // Why: O_NONBLOCK keeps a planted FIFO from stopping the boot.
-        read_file(self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)?.as_fd(), max)
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        read_file(self.resolve(path, flags)?.as_fd(), max)
     }
 
     /// Reads a regular file whose name and whose directory's name are no symbolic links.
@@ -409,5 +410,126 @@ fn delete_content(dir: BorrowedFd<'_>, device: u64, depth: u32) {
         } else {
             let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::PathBuf;
+
+    /// A directory of this test's own, removed at its end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("genpack-init-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn tree(&self) -> Tree {
+            Tree::open(self.0.to_str().unwrap()).unwrap()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn path_is_split_into_directory_and_name() {
+        for (path, expected) in [
+            ("/etc/hostname", Ok(("/etc", "hostname"))),
+            ("/run", Ok(("/", "run"))),
+            ("/run/", Ok(("/", "run"))),
+            ("name", Ok((".", "name"))),
+            ("/", Err(Errno::INVAL)),
+            ("/a/..", Err(Errno::INVAL)),
+            ("", Err(Errno::INVAL)),
+        ] {
+            assert_eq!(split(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn write_changes_a_file_only_when_it_differs() {
+        let scratch = Scratch::new("write");
+        let tree = scratch.tree();
+        assert_eq!(tree.write("/a", 0o600, None, b"one"), Ok(true));
+        let inode = fs::metadata(scratch.0.join("a")).unwrap().ino();
+        assert_eq!(tree.write("/a", 0o600, None, b"one"), Ok(false));
+        assert_eq!(fs::metadata(scratch.0.join("a")).unwrap().ino(), inode);
+        assert_eq!(tree.write("/a", 0o644, None, b"longer"), Ok(true));
+        assert_eq!(fs::read(scratch.0.join("a")).unwrap(), b"longer");
+        assert_eq!(fs::metadata(scratch.0.join("a")).unwrap().permissions().mode() & 0o7777, 0o644);
+        assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn links_stay_inside_the_tree() {
+        let scratch = Scratch::new("links");
+        let tree = scratch.tree();
+        fs::create_dir(scratch.0.join("etc")).unwrap();
+        symlink("/etc", scratch.0.join("absolute")).unwrap();
+        symlink("../../../../../etc", scratch.0.join("relative")).unwrap();
+        for directory in ["absolute", "relative"] {
+            assert_eq!(tree.write(&format!("/{directory}/x"), 0o600, None, directory.as_bytes()), Ok(true));
+            assert_eq!(fs::read(scratch.0.join("etc/x")).unwrap(), directory.as_bytes());
+        }
+        // A user's directory that is a link is refused, not followed.
+        let owner =
+            Some(Owner { uid: rustix::process::getuid().as_raw(), gid: rustix::process::getgid().as_raw() });
+        assert_eq!(tree.write("/absolute/y", 0o600, owner, b""), Err(Errno::NOTDIR));
+        assert_eq!(tree.read_strict("/absolute/x", 99), Err(Errno::NOTDIR));
+        assert_eq!(tree.read("/absolute/x", 99).unwrap(), b"relative");
+    }
+
+    #[test]
+    fn read_refuses_what_is_too_long_or_no_file() {
+        let scratch = Scratch::new("read");
+        let tree = scratch.tree();
+        fs::write(scratch.0.join("f"), b"12345").unwrap();
+        assert_eq!(tree.read("/f", 5).unwrap(), b"12345");
+        assert_eq!(tree.read("/f", 4), Err(Errno::FBIG));
+        assert_eq!(tree.read("/", 5), Err(Errno::INVAL));
+        assert_eq!(tree.read("/missing", 5), Err(Errno::NOENT));
+    }
+
+    #[test]
+    fn link_mkdir_rename_and_remove_tell_whether_they_changed_anything() {
+        let scratch = Scratch::new("ops");
+        let tree = scratch.tree();
+        assert_eq!(tree.mkdir("/d", 0o700, None), Ok(true));
+        assert_eq!(tree.mkdir("/d", 0o755, None), Ok(false));
+        assert_eq!(fs::metadata(scratch.0.join("d")).unwrap().permissions().mode() & 0o7777, 0o700);
+        assert_eq!(tree.symlink("/zone/a", "/d/l"), Ok(true));
+        assert_eq!(tree.symlink("/zone/a", "/d/l"), Ok(false));
+        assert_eq!(tree.symlink("/zone/b", "/d/l"), Ok(true));
+        assert_eq!(tree.read_link("/d/l").as_deref(), Some("/zone/b"));
+        assert_eq!(tree.rename("/d/l", "/m"), Ok(()));
+        assert_eq!(tree.remove("/m"), Ok(true));
+        assert_eq!(tree.remove("/m"), Ok(false));
+        assert_eq!(tree.remove("/missing/m"), Ok(false));
+    }
+
+    #[test]
+    fn mtime_is_copied_to_the_nanosecond() {
+        let scratch = Scratch::new("mtime");
+        let tree = scratch.tree();
+        tree.mkdir("/a", 0o755, None).unwrap();
+        tree.mkdir("/b", 0o755, None).unwrap();
+        fs::write(scratch.0.join("b/x"), b"").unwrap();
+        tree.copy_mtime("/a", "/b").unwrap();
+        let time = |name: &str| {
+            let m = fs::metadata(scratch.0.join(name)).unwrap();
+            (m.mtime(), m.mtime_nsec())
+        };
+        assert_eq!(time("a"), time("b"));
+        assert_eq!(tree.copy_mtime("/a", "/b"), Ok(false));
     }
 }

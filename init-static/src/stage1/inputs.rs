@@ -9,22 +9,24 @@ use alloc::string::{String, ToString};
 use super::cmdline::KernelCmdline;
 use super::plan::{Request, Root};
 use genpack_core::contract::{cmdline_keys as keys, paths};
+use genpack_core::text::kernel_cmdline;
 
 /// Reads the request off the kernel command line.
 #[must_use]
 pub fn request(cmdline: &str) -> Request {
-    let words = KernelCmdline::new(cmdline);
-    let timeout = words.value(keys::RD_TIMEOUT).and_then(|v| v.parse().ok());
+    let value = |key| kernel_cmdline::value(cmdline, key);
+    let switch = |key| kernel_cmdline::switch(cmdline, key, false);
+    let timeout = value(keys::RD_TIMEOUT).and_then(|v| v.parse().ok());
     Request {
-        root: root(words.value(keys::ROOT).unwrap_or_default(), words.value("rootfstype")),
+        root: root(value(keys::ROOT).unwrap_or_default(), value("rootfstype")),
         timeout_s: timeout
             .filter(|t| (1..=keys::RD_TIMEOUT_MAX).contains(t))
             .unwrap_or(keys::RD_TIMEOUT_DEFAULT),
-        transient: words.flag(keys::TRANSIENT),
-        image: words.value(keys::IMAGE).filter(|name| is_base_name(name)).map(ToString::to_string),
-        init: words.value("init").filter(|path| path.starts_with('/')).map(ToString::to_string),
-        shell: words.flag(keys::SHELL),
-        debug: words.flag(keys::DEBUG),
+        transient: switch(keys::TRANSIENT),
+        image: value(keys::IMAGE).filter(|name| is_base_name(name)).map(ToString::to_string),
+        init: value("init").filter(|path| path.starts_with('/')).map(ToString::to_string),
+        shell: switch(keys::SHELL),
+        debug: switch(keys::DEBUG),
     }
 }
 

@@ -165,7 +165,6 @@ pub fn modprobe(name: &[u8]) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
 
     const DEP: &str = "kernel/fs/fat/fat.ko:\nkernel/fs/fat/vfat.ko: kernel/fs/fat/fat.ko\n\
         kernel/drivers/block/virtio_blk.ko: kernel/drivers/virtio/virtio.ko kernel/drivers/virtio/virtio_ring.ko\n";
@@ -188,12 +187,9 @@ mod tests {
             ),
             ("ext4", None),
         ] {
-            let order = load_order(DEP, name);
-            assert_eq!(
-                order.as_deref(),
-                expected.map(|e| e.iter().map(ToString::to_string).collect()).as_deref() as Option<&[String]>,
-                "{name}"
-            );
+            let expected =
+                expected.map(|paths: &[&str]| paths.iter().copied().map(String::from).collect::<Vec<_>>());
+            assert_eq!(load_order(DEP, name), expected, "{name}");
         }
     }
 
