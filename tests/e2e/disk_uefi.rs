@@ -4,7 +4,7 @@ use genpack_tests::scene::Scene;
 use genpack_tests::verdict::Verdict;
 
 const KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDummyDummyDummyDummyDummyDummyDummyDummyDumm owner@desk";
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHZQtNCkqr4WR7gq+kHFSs2/p5I3ZPGwPqhydJaXD9ao owner@desk";
 
 fn settings_are_the_owners(verdict: &Verdict) {
     assert_eq!(verdict.hostname, "scene-uefi");
