@@ -5,6 +5,7 @@
 
 use std::vec::Vec;
 
+pub mod archive;
 pub mod disk;
 pub mod kernel;
 pub mod squashfs;
