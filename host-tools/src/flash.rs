@@ -10,7 +10,7 @@ use crate::command_error::{CommandError, Kind, Result};
 use crate::ctx::Ctx;
 use crate::disk::layout::Table;
 use crate::disk::size::Size;
-use crate::disk::target::Kind as TargetKind;
+use crate::disk::target::{self, Kind as TargetKind};
 
 pub mod config;
 pub mod inputs;
@@ -67,6 +67,10 @@ pub fn flash(ctx: &Ctx, request: &Request) -> Result<()> {
     if ctx.dry_run {
         report::show(ctx, &plan);
         return Ok(());
+    }
+    if plan.target.kind == TargetKind::Device {
+        // Found now, a disk in use costs nothing; the run opens it again and holds it.
+        target::open_exclusively(&plan.target.path)?;
     }
     if ctx.ui.is_json() {
         ctx.ui.event("plan", report::json(&plan));

@@ -3,4 +3,5 @@
 pub mod atomic_file;
 pub mod decompress;
 pub mod hash;
+pub mod interrupt;
 pub mod system_image;

@@ -391,6 +391,40 @@ fn full_disk_leaves_nothing() {
     assert_eq!(scene.names(), before);
 }
 
+/// Puts a program of this name before all others and flashes; the script stands for mkfs.btrfs.
+fn flash_with_mkfs(scene: &Scene, script: &str) -> (Option<i32>, String) {
+    use std::os::unix::fs::PermissionsExt;
+    let program = scene.path("bin/mkfs.btrfs");
+    fs::create_dir_all(scene.path("bin")).unwrap();
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", scene.path("bin").display(), std::env::var("PATH").unwrap());
+    let before = scene.names();
+    let output = Command::new(env!("CARGO_BIN_EXE_genpack-host"))
+        .args(["-C", scene.dir.path().to_str().unwrap(), "flash", "image", "disk.img"])
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert_eq!(scene.names(), before);
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn ctrl_c_leaves_nothing() {
+    let Some(scene) = Scene::new() else { return };
+    let (code, said) = flash_with_mkfs(&scene, "kill -INT $PPID; exit 1");
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("error: interrupted"), "{said}");
+}
+
+#[test]
+fn failing_mkfs_is_quoted_and_leaves_nothing() {
+    let Some(scene) = Scene::new() else { return };
+    let (code, said) = flash_with_mkfs(&scene, "echo no room for trees >&2; exit 1");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("| no room for trees") && said.contains("making the data file system"), "{said}");
+}
+
 /// A loop device that goes away with the test.
 struct Loop(String);
 

@@ -6,8 +6,8 @@
 //! disk without a mount (ZFS, Ceph); the kernel refuses those at the exclusive open.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::fs::{self, File};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::command_error::{CommandError, Context, Kind as ErrorKind, Result};
@@ -150,6 +150,28 @@ pub fn gather(path: &Path) -> Result<Facts> {
         facts.read_only = rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err();
     }
     Ok(facts)
+}
+
+/// Opens a device for us alone: the kernel refuses one that anything uses, also what [`gather`] did not think of.
+///
+/// # Errors
+/// A refusal when it is in use or read-only; a failure without the right to write it.
+pub fn open_exclusively(path: &Path) -> Result<File> {
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(rustix::fs::OFlags::EXCL.bits().cast_signed())
+        .open(path);
+    opened.map_err(|e| {
+        let what = format!("opening {} for us alone", path.display());
+        let (kind, hint) = match e.kind() {
+            std::io::ErrorKind::PermissionDenied => (ErrorKind::Failed, "run it as root"),
+            std::io::ErrorKind::ResourceBusy => (ErrorKind::Refused, "stop what uses it first"),
+            std::io::ErrorKind::ReadOnlyFilesystem => (ErrorKind::Refused, "check the switch on the card"),
+            _ => (ErrorKind::Failed, "check that the disk is still there"),
+        };
+        CommandError::new(kind, e.to_string()).context(what).hint(hint)
+    })
 }
 
 fn missing(path: &Path) -> Result<Facts> {

@@ -11,6 +11,7 @@ use rustix::fs::{Advice, FallocateFlags};
 use sha2::{Digest, Sha256};
 
 use crate::command_error::{CommandError, Context, Kind, Result};
+use crate::io::interrupt::Interrupt;
 use crate::ui::Progress;
 
 /// Bytes of one read and one hash: large enough for a card's erase block, small enough to name a place.
@@ -100,8 +101,13 @@ pub struct Written(Vec<[u8; 32]>);
 /// Writes everything in order and returns the hashes; zeros are made by the target itself where it can.
 ///
 /// # Errors
-/// When a source cannot be read or the target cannot be written.
-pub fn run(target: &File, writes: &[Write], progress: &mut Progress) -> Result<Vec<Written>> {
+/// When a source cannot be read or the target cannot be written; [`Kind::Aborted`] when the user stops it.
+pub fn run(
+    target: &File,
+    writes: &[Write],
+    progress: &mut Progress,
+    interrupt: &Interrupt,
+) -> Result<Vec<Written>> {
     let mut buffer = vec![0; usize::try_from(CHUNK_BYTES).unwrap_or(0)];
     let mut written = Vec::with_capacity(writes.len());
     for write in writes {
@@ -114,6 +120,7 @@ pub fn run(target: &File, writes: &[Write], progress: &mut Progress) -> Result<V
             continue;
         }
         for (start, len) in write.chunks() {
+            interrupt.check()?;
             let Some(chunk) = buffer.get_mut(..len) else { continue };
             write.source.read(start, chunk).with_context(|| format!("reading {}", write.what))?;
             if !matches!(write.source, Source::Zeros(_)) {
@@ -132,14 +139,21 @@ pub fn run(target: &File, writes: &[Write], progress: &mut Progress) -> Result<V
 /// Reads everything back and compares it with the hashes; call it after the target was synced.
 ///
 /// # Errors
-/// [`Kind::VerifyFailed`] with the first offset that differs.
-pub fn verify(target: &File, writes: &[Write], written: &[Written], progress: &mut Progress) -> Result<()> {
+/// [`Kind::VerifyFailed`] with the first offset that differs; [`Kind::Aborted`] when the user stops it.
+pub fn verify(
+    target: &File,
+    writes: &[Write],
+    written: &[Written],
+    progress: &mut Progress,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let mut buffer = vec![0; usize::try_from(CHUNK_BYTES).unwrap_or(0)];
     for (write, Written(hashes)) in writes.iter().zip(written) {
         // A target that cannot drop its cache (a RAM disk) is compared all the same.
         let len = std::num::NonZeroU64::new(write.source.len());
         let _ = rustix::fs::fadvise(target, write.offset, len, Advice::DontNeed);
         for ((start, len), hash) in write.chunks().zip(hashes) {
+            interrupt.check()?;
             let Some(chunk) = buffer.get_mut(..len) else { continue };
             let offset = write.offset.saturating_add(start);
             target.read_exact_at(chunk, offset).with_context(|| format!("reading back {}", write.what))?;
@@ -194,8 +208,8 @@ mod tests {
         let target = tempfile::tempfile().unwrap();
         target.write_all_at(&[0xEE; 100], 0).unwrap();
         let writes = writes();
-        let written = run(&target, &writes, &mut progress()).unwrap();
-        verify(&target, &writes, &written, &mut progress()).unwrap();
+        let written = run(&target, &writes, &mut progress(), &Interrupt::default()).unwrap();
+        verify(&target, &writes, &written, &mut progress(), &Interrupt::default()).unwrap();
         let mut head = [0; 10];
         target.read_exact_at(&mut head, 0).unwrap();
         assert_eq!(head, [1, 2, 3, 0, 0, 0, 0, 0, 7, 7]);
@@ -205,9 +219,9 @@ mod tests {
     fn changed_byte_is_named() {
         let target = tempfile::tempfile().unwrap();
         let writes = writes();
-        let written = run(&target, &writes, &mut progress()).unwrap();
+        let written = run(&target, &writes, &mut progress(), &Interrupt::default()).unwrap();
         target.write_all_at(&[0], 8 + (4 << 20) + 17).unwrap();
-        let error = verify(&target, &writes, &written, &mut progress()).unwrap_err();
+        let error = verify(&target, &writes, &written, &mut progress(), &Interrupt::default()).unwrap_err();
         assert_eq!(error.kind, Kind::VerifyFailed);
         assert_eq!(error.to_string(), "body reads back differently, first at byte 4194329 of the target");
     }

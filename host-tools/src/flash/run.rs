@@ -1,7 +1,6 @@
 //! Carries a plan out: a dumb loop that decides nothing.
 
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +12,10 @@ use tempfile::{NamedTempFile, TempDir};
 use super::plan::{DataFileSystem, Plan};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
-use crate::disk::target::Kind;
-use crate::disk::write::{self, Source, Write, Written};
+use crate::disk::target::{self, Kind};
+use crate::disk::write::{self, Source, Write};
 use crate::io::atomic_file::AtomicFile;
+use crate::io::interrupt::Interrupt;
 use crate::runner::Run;
 
 /// Permissions of a new disk file.
@@ -38,21 +38,16 @@ pub struct Outcome {
 /// When the target cannot be written or does not read back the same. A file target is then as it was before; a
 /// device has no partition table.
 pub fn run(ctx: &Ctx, plan: &Plan, verify: bool) -> Result<Outcome> {
+    let interrupt = &Interrupt::watch()?;
     let mut body = plan.body.clone();
     if let Some(data) = &plan.data {
         ctx.ui.step(format!("making the data file system {}", data.label));
-        body.extend(make_data(ctx, plan, data)?);
+        body.extend(make_data(ctx, plan, data, interrupt)?);
     }
     let what = || format!("writing {}", plan.target.path.display());
     if plan.target.kind == Kind::Device {
-        let disk = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            // Exclusive: the kernel refuses a disk that anything uses, also what we did not think of.
-            .custom_flags(rustix::fs::OFlags::EXCL.bits().cast_signed())
-            .open(&plan.target.path)
-            .with_context(|| format!("opening {} for us alone", plan.target.path.display()))?;
-        let outcome = fill(ctx, plan, &disk, &body, verify).with_context(what)?;
+        let disk = target::open_exclusively(&plan.target.path)?;
+        let outcome = fill(ctx, plan, &disk, &body, verify, interrupt).with_context(what)?;
         drop(disk);
         reread_table(ctx, &plan.target.path);
         return Ok(outcome);
@@ -60,56 +55,53 @@ pub fn run(ctx: &Ctx, plan: &Plan, verify: bool) -> Result<Outcome> {
     let file = AtomicFile::create(&plan.target.path)?;
     file.file().set_len(plan.layout.disk_bytes).with_context(what)?;
     let disk = std::fs::OpenOptions::new().read(true).write(true).open(file.path()).with_context(what)?;
-    let outcome = fill(ctx, plan, &disk, &body, verify).with_context(what)?;
+    let outcome = fill(ctx, plan, &disk, &body, verify, interrupt).with_context(what)?;
     file.commit(DISK_FILE_MODE)?;
     Ok(outcome)
 }
 
-fn fill(ctx: &Ctx, plan: &Plan, disk: &File, body: &[Write], verify: bool) -> Result<Outcome> {
+fn fill(
+    ctx: &Ctx,
+    plan: &Plan,
+    disk: &File,
+    body: &[Write],
+    verify: bool,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
     let bytes = |writes: &[Write]| writes.iter().map(|write| write.source.len()).sum::<u64>();
     let written = bytes(body).saturating_add(bytes(&plan.enable));
     ctx.ui.step(format!("writing {}", plan.target.path.display()));
     let started = Instant::now();
     let mut progress = ctx.ui.progress("writing", written.saturating_add(bytes(&plan.wipe)));
-    write::run(disk, &plan.wipe, &mut progress)?;
-    let hashes = write::run(disk, body, &mut progress)?;
+    write::run(disk, &plan.wipe, &mut progress, interrupt)?;
+    let hashes = write::run(disk, body, &mut progress, interrupt)?;
     disk.sync_data().context("waiting for the disk")?;
     drop(progress);
     let mut writing = started.elapsed();
     let mut verifying = None;
     if verify {
         ctx.ui.step("reading it back");
-        verifying = Some(timed_verify(ctx, disk, body, &hashes, written)?);
+        let started = Instant::now();
+        let mut progress = ctx.ui.progress("reading back", written);
+        write::verify(disk, body, &hashes, &mut progress, interrupt)?;
+        verifying = Some(started.elapsed());
     }
     let started = Instant::now();
     let mut progress = ctx.ui.progress("enabling", bytes(&plan.enable));
     for last in &plan.enable {
         let last = std::slice::from_ref(last);
-        let hashes = write::run(disk, last, &mut progress)?;
+        let hashes = write::run(disk, last, &mut progress, interrupt)?;
         disk.sync_all().context("waiting for the disk")?;
         if verify {
-            write::verify(disk, last, &hashes, &mut progress)?;
+            write::verify(disk, last, &hashes, &mut progress, interrupt)?;
         }
     }
     writing = writing.saturating_add(started.elapsed());
     Ok(Outcome { written, writing, verifying })
 }
 
-fn timed_verify(
-    ctx: &Ctx,
-    disk: &File,
-    writes: &[Write],
-    hashes: &[Written],
-    total: u64,
-) -> Result<Duration> {
-    let started = Instant::now();
-    let mut progress = ctx.ui.progress("reading back", total);
-    write::verify(disk, writes, hashes, &mut progress)?;
-    Ok(started.elapsed())
-}
-
 /// Makes the data file system in a sparse file and returns its data as writes.
-fn make_data(ctx: &Ctx, plan: &Plan, data: &DataFileSystem) -> Result<Vec<Write>> {
+fn make_data(ctx: &Ctx, plan: &Plan, data: &DataFileSystem, interrupt: &Interrupt) -> Result<Vec<Write>> {
     let directory = match plan.target.kind {
         Kind::Device => std::env::temp_dir(),
         _ => parent(&plan.target.path).to_owned(),
@@ -125,7 +117,10 @@ fn make_data(ctx: &Ctx, plan: &Plan, data: &DataFileSystem) -> Result<Vec<Write>
     if let Some(content) = &content {
         mkfs = mkfs.arg("--rootdir").arg(content.path());
     }
-    ctx.runner.run(&mkfs.arg(file.path())).with_context(what)?;
+    let made = ctx.runner.run(&mkfs.arg(file.path()));
+    // Ctrl-C reaches the program too; its end is then our end and no failure.
+    interrupt.check()?;
+    made.with_context(what)?;
     data_extents(file, data).with_context(what)
 }
 
