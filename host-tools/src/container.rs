@@ -113,6 +113,7 @@ impl Container {
             read_only: resolver.as_deref().map(|r| (r, inside.as_str())),
             environment: &self.environment,
             piped,
+            systemd: Path::new("/run/systemd/system").is_dir(),
         };
         Ok(nspawn::command(&place, payload))
     }

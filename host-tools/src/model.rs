@@ -1,8 +1,9 @@
 //! `genpack.json5` → [`Artifact`] → [`Effective`], the one configuration that all phases read.
 //!
-//! What the keys mean is in `docs/keys.md`; the language is [`genpack_core::text::json5`]. There is no include
-//! mechanism between artifacts, on purpose: an artifact is one directory.
+//! What each key means stands at its field in [`artifact`]; the language is [`genpack_core::text::json5`]. There is no
+//! include mechanism between artifacts, on purpose: an artifact is one directory.
 
+pub mod account;
 pub mod artifact;
 pub mod base;
 pub mod effective;

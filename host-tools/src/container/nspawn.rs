@@ -1,6 +1,6 @@
 //! The argument vector of systemd-nspawn(1).
 //!
-//! The flags also work where systemd is not PID 1 and where there is no udev. `--timezone`, `--link-journal` and
+//! The flags also work where there is no udev; `--keep-unit` is for machines where systemd is not PID 1. `--timezone`, `--link-journal` and
 //! `--resolv-conf` are all set, because nspawn's defaults copy settings of the host into the root.
 
 use std::path::Path;
@@ -29,6 +29,8 @@ pub struct Place<'a> {
     pub environment: &'a [(String, String)],
     /// Not on a terminal.
     pub piped: bool,
+    /// systemd is PID 1 here and can be asked for a scope.
+    pub systemd: bool,
 }
 
 impl Payload {
@@ -54,7 +56,6 @@ pub fn command(place: &Place<'_>, payload: &Payload) -> Run {
     let mut run = Run::new("systemd-nspawn").package("systemd-container").args([
         "-q",
         "--register=no",
-        "--keep-unit",
         "--as-pid2",
         "--suppress-sync=true",
         "--timezone=off",
@@ -62,6 +63,9 @@ pub fn command(place: &Place<'_>, payload: &Payload) -> Run {
         "--resolv-conf=off",
         "--chdir=/",
     ]);
+    if !place.systemd {
+        run = run.arg("--keep-unit");
+    }
     run = run.arg(format!("--machine=genpack-{}", std::process::id()));
     run = run.arg(format!("--directory={}", place.root.display()));
     if place.piped {
@@ -101,17 +105,17 @@ mod tests {
                 read_only: Some((Path::new("/h/resolv.conf"), "/run/r")),
                 environment: &[("ARTIFACT".into(), "x y".into())],
                 piped: true,
+                systemd: false,
             },
             &Payload { argv: vec!["id".into()], user: Some("u".into()) },
         );
         let argv: Vec<_> = run.argv.iter().map(|a| a.to_string_lossy().into_owned()).collect();
         assert_eq!(
-            argv[..9],
+            argv[..8],
             [
                 "systemd-nspawn",
                 "-q",
                 "--register=no",
-                "--keep-unit",
                 "--as-pid2",
                 "--suppress-sync=true",
                 "--timezone=off",

@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::command_error::CommandError;
-use crate::model::artifact::{Artifact, Breaker, Group, Layer, User};
+use crate::model::account::{Group, User};
+use crate::model::artifact::{Artifact, Breaker, Layer};
 use crate::model::base::Base;
 use crate::model::reader::AtomValue;
 use crate::model::source::Source;

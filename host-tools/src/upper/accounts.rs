@@ -1,6 +1,6 @@
 //! The argument vectors of groupadd(8) and useradd(8).
 
-use crate::model::artifact::{Group, User};
+use crate::model::account::{Group, User};
 
 /// Returns the command that adds a group.
 #[must_use]

@@ -16,8 +16,8 @@ const SSH_KEYS_WANTS: &str = "/usr/lib/systemd/system/ssh.service.wants/genpack-
 const SSH_KEYS: &str = r#"[Unit]
 Description=Make the SSH host keys of this machine
 Before=ssh.service ssh.socket
-ConditionPathExists=|!/etc/ssh/ssh_host_ed25519_key
-ConditionPathExists=|!/etc/ssh/ssh_host_ecdsa_key
+ConditionFileNotEmpty=|!/etc/ssh/ssh_host_ed25519_key
+ConditionFileNotEmpty=|!/etc/ssh/ssh_host_ecdsa_key
 
 [Service]
 Type=oneshot

@@ -246,3 +246,6 @@ fn image_steps(
     steps.push(Step::new("touch /usr", Action::TouchUsr));
     steps
 }
+
+#[cfg(test)]
+mod tests;
