@@ -55,8 +55,9 @@ pub fn run() -> ! {
     exec.log.set_debug(request.debug);
     exec.log.info(format_args!("stage 1, version {}, {:?}", env!("CARGO_PKG_VERSION"), request.root));
     let devices = Devices::open(&mut exec.log);
-    let mut boot =
-        Boot { exec, devices, request, status: BootStatus::default(), start_ms, modprobe: String::new() };
+    let mut status = BootStatus::default();
+    status.set(boot_status::DEGRADED, "");
+    let mut boot = Boot { exec, devices, request, status, start_ms, modprobe: String::new() };
     boot.prepare_modules();
     let Err(failure) = boot.assemble().and_then(|()| boot.switch());
     boot.exec.log.error(format_args!("cannot boot: {}", failure.reason));
@@ -213,7 +214,6 @@ impl Boot {
     ) -> Result<Option<&'static str>, Failure> {
         self.status.set(boot_status::PERSISTENT, "no");
         self.status.set(boot_status::DATA_DEVICE, "");
-        self.status.set(boot_status::DEGRADED, "");
         let mut place = None;
         match data {
             Some(device) if self.request.transient => {
