@@ -241,6 +241,33 @@ fn disk_file_is_what_foreign_tools_expect() {
 }
 
 #[test]
+fn owner_can_edit_the_settings_inside_the_disk_file() {
+    let Some(scene) = Scene::new() else { return };
+    scene.flash_ok(&["image", "disk.img", "--no-data", "--set", "hostname=old"]);
+    fs::write(scene.path("new.ini"), "hostname = new\n").unwrap();
+    let part = format!("{}@@1M", scene.path("disk.img").display());
+    output("mcopy", &["-o", "-i", &part, scene.path("new.ini").to_str().unwrap(), "::/system.ini"]);
+    output("mcopy", &["-i", &part, scene.path("image").to_str().unwrap(), "::/system.new"]);
+    let fat = scene.partition("disk.img", 1, "p1");
+    check_fat(&fat);
+    assert_eq!(file_on(&fat, "system.ini"), b"hostname = new\n");
+    assert_eq!(file_on(&fat, "system.img"), file_on(&fat, "system.new"));
+}
+
+#[test]
+fn link_and_permissions_of_an_old_file_stay() {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(scene) = Scene::new() else { return };
+    fs::write(scene.path("old.img"), "").unwrap();
+    fs::set_permissions(scene.path("old.img"), fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("old.img", scene.path("link.img")).unwrap();
+    scene.flash_ok(&["image", "link.img", "--no-data", "--yes"]);
+    assert!(fs::symlink_metadata(scene.path("link.img")).unwrap().is_symlink());
+    let metadata = fs::metadata(scene.path("old.img")).unwrap();
+    assert_eq!((metadata.len(), metadata.mode() & 0o777), (513 * MIB, 0o600));
+}
+
+#[test]
 fn shapes_of_the_disk_follow_the_options() {
     let Some(scene) = Scene::new() else { return };
     scene.flash_ok(&["image", "a.img", "--no-data", "--no-esp", "--verify=off"]);

@@ -55,6 +55,8 @@ pub struct Facts {
     pub loops: Vec<String>,
     /// Vendor and model.
     pub model: Option<String>,
+    /// Permission bits of a file.
+    pub mode: Option<u32>,
 }
 
 impl Facts {
@@ -71,6 +73,7 @@ impl Facts {
             holders: Vec::new(),
             loops: Vec::new(),
             model: None,
+            mode: None,
         }
     }
 }
@@ -140,8 +143,13 @@ pub fn gather(path: &Path) -> Result<Facts> {
         Facts::of(path, kind, metadata.len())
     };
     if facts.kind == Kind::File {
-        facts.loops =
-            loops_on(&fs::canonicalize(path).with_context(|| format!("resolving {}", path.display()))?);
+        // What a link points to is replaced, not the link.
+        let file = fs::canonicalize(path).with_context(|| format!("resolving {}", path.display()))?;
+        if fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink()) {
+            facts.path.clone_from(&file);
+        }
+        facts.mode = Some(metadata.mode() & 0o777);
+        facts.loops = loops_on(&file);
         let identity = (metadata.dev(), metadata.ino());
         facts.swaps = swaps(&read("/proc/swaps")?)
             .into_iter()

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,12 +43,12 @@ pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
     if request.table == Some(Table::Gpt) && !request.esp {
         return Err(CommandError::usage("--no-esp has no meaning with --gpt"));
     }
-    let target = target::gather(&ctx.path(&request.target))?;
+    let target = target::gather(&resolve(ctx, &request.target))?;
     target::check(&target)?;
     if target.kind == Kind::Device && request.size.is_some() {
         return Err(CommandError::usage("--size is for disk files; a disk has its size"));
     }
-    let image_path = ctx.path(&request.image);
+    let image_path = resolve(ctx, &request.image);
     let image = SystemImage::open(&image_path)?;
     let meta = check_image(&image, &image_path)?;
     let image_source = image_source(&image, &image_path)?;
@@ -56,7 +56,7 @@ pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
     let loaders = loaders::read(&image)?;
     let mut config = vec![system_ini_file(ctx, request)?];
     if let Some(path) = &request.system_cfg {
-        let bytes = read_text(&ctx.path(path))?;
+        let bytes = read_text(&resolve(ctx, path))?;
         config.push(BootFile { path: SYSTEM_CFG.to_owned(), source: Source::Bytes(bytes.into()) });
     }
     let mut warnings = Vec::new();
@@ -111,6 +111,12 @@ pub fn check_tools_and_room(plan: &Plan) -> Result<()> {
         .hint("make room, or write the file somewhere else"));
     }
     Ok(())
+}
+
+/// Returns the path from the working directory of the command, without a `./` that nobody typed.
+fn resolve(ctx: &Ctx, path: &Path) -> PathBuf {
+    let path = ctx.path(path);
+    path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)
 }
 
 fn parse_label(text: &str) -> Result<Label> {
@@ -183,12 +189,12 @@ fn read_text(path: &Path) -> Result<Vec<u8>> {
 fn system_ini_file(ctx: &Ctx, request: &Request) -> Result<BootFile> {
     let mut keys = Vec::new();
     for path in &request.ssh_keys {
-        let path = ctx.path(path);
+        let path = resolve(ctx, path);
         let text = read_text(&path)?;
         let found = config::public_keys(&String::from_utf8_lossy(&text));
         keys.extend(found.with_context(|| format!("reading the public key {}", path.display()))?);
     }
-    let given = request.system_ini.as_ref().map(|path| ctx.path(path));
+    let given = request.system_ini.as_ref().map(|path| resolve(ctx, path));
     let bytes = given.as_ref().map(|path| read_text(path)).transpose()?;
     let mut findings = Vec::new();
     let text = match &bytes {
@@ -223,7 +229,7 @@ fn additions(
 ) -> Result<Vec<BootFile>> {
     let mut files: Vec<BootFile> = Vec::new();
     for (destination, source) in &request.additions {
-        let path = ctx.path(source);
+        let path = resolve(ctx, source);
         let (file, len) = open_regular(&path).with_context(|| format!("adding {destination}"))?;
         not_the_target(target, &path)?;
         let added = BootFile { path: destination.clone(), source: Source::File { file, offset: 0, len } };
@@ -242,7 +248,7 @@ fn additions(
 ///
 /// # Errors
 /// A usage error when a side is missing or DEST leaves the partition.
-pub fn parse_addition(text: &str) -> Result<(String, std::path::PathBuf)> {
+pub fn parse_addition(text: &str) -> Result<(String, PathBuf)> {
     let wrong = |why: &str| {
         Err(CommandError::usage(format!("--add {text}: {why}")).hint("write --add path/on/the/disk=file"))
     };

@@ -18,7 +18,7 @@ use crate::io::atomic_file::AtomicFile;
 use crate::io::interrupt::Interrupt;
 use crate::runner::Run;
 
-/// Permissions of a new disk file.
+/// Permissions of a new disk file; an old one keeps its own.
 const DISK_FILE_MODE: u32 = 0o644;
 
 /// What a finished run can tell.
@@ -47,7 +47,8 @@ pub fn run(ctx: &Ctx, plan: &Plan, verify: bool) -> Result<Outcome> {
     let what = || format!("writing {}", plan.target.path.display());
     if plan.target.kind == Kind::Device {
         let disk = target::open_exclusively(&plan.target.path)?;
-        let outcome = fill(ctx, plan, &disk, &body, verify, interrupt).with_context(what)?;
+        let outcome =
+            fill(ctx, plan, &disk, &body, verify, interrupt).with_context(what).map_err(unfinished)?;
         drop(disk);
         reread_table(ctx, &plan.target.path);
         return Ok(outcome);
@@ -56,8 +57,15 @@ pub fn run(ctx: &Ctx, plan: &Plan, verify: bool) -> Result<Outcome> {
     file.file().set_len(plan.layout.disk_bytes).with_context(what)?;
     let disk = std::fs::OpenOptions::new().read(true).write(true).open(file.path()).with_context(what)?;
     let outcome = fill(ctx, plan, &disk, &body, verify, interrupt).with_context(what)?;
-    file.commit(DISK_FILE_MODE)?;
+    file.commit(plan.target.mode.unwrap_or(DISK_FILE_MODE))?;
     Ok(outcome)
+}
+
+/// Tells what state a device is in after a failure.
+fn unfinished(mut error: CommandError) -> CommandError {
+    let state = "the disk has no partition table now; flash it again";
+    error.hint = Some(error.hint.map_or_else(|| state.to_owned(), |hint| format!("{hint}; {state}")));
+    error
 }
 
 fn fill(

@@ -20,6 +20,7 @@ fn target(kind: Kind, bytes: u64) -> Facts {
         holders: Vec::new(),
         loops: Vec::new(),
         model: None,
+        mode: None,
     }
 }
 
