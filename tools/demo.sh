@@ -21,6 +21,8 @@ boot_seconds=900
 shutdown_seconds=300
 
 machine=
+bold='' plain=''
+if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
 
 # Ends the machine if it still runs: the power button (TERM), and at once after it QEMU itself (INT).
 finish() {
@@ -33,13 +35,19 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+say() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# Prints a command, then runs it.
+# Prints a command as one would type it, then runs it.
 run() {
+  local word
   printf '$'
-  printf ' %q' "$@"
+  for word in "$@"; do
+    case $word in
+      '' | *[!A-Za-z0-9_./:=@,+-]*) printf " '%s'" "$word" ;;
+      *) printf ' %s' "$word" ;;
+    esac
+  done
   printf '\n'
   "$@"
 }
