@@ -34,7 +34,7 @@ fn options(compression: &str) -> &'static [&'static str] {
         "xz" => &["-comp", "xz", "-b", "1M"],
         "lzo" => &["-comp", "lzo"],
         "zstd" => &["-comp", "zstd"],
-        "none" => &["-no-compression"],
+        "none" => &["-noI", "-noD", "-noF", "-noX"],
         _ => &["-comp", "gzip", "-Xcompression-level", "1"],
     }
 }
@@ -78,7 +78,7 @@ mod tests {
         let head = "mksquashfs /t /i -noappend -no-exports -no-progress -wildcards";
         assert_eq!(shell("gzip"), format!("{head} -comp gzip -Xcompression-level 1 -ef /e"));
         assert_eq!(shell("xz"), format!("{head} -comp xz -b 1M -ef /e"));
-        assert_eq!(shell("none"), format!("{head} -no-compression -ef /e"));
+        assert_eq!(shell("none"), format!("{head} -noI -noD -noF -noX -ef /e"));
     }
 
     #[test]
