@@ -1,4 +1,5 @@
 //! Overlay mounts against the kernel. Needs root; what is mounted lives in a namespace of the test's own thread.
+#![expect(clippy::print_stdout, reason = "a skipped test says why")]
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};

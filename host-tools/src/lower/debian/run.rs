@@ -66,9 +66,10 @@ fn source_lines(runner: &Runner, plan: &Plan) -> Result<Vec<String>> {
 fn explain(model: &Model, plan: &Plan, log: &Path, error: CommandError) -> CommandError {
     let text = std::fs::read(log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
     let Some(complaint) = complaint::find(&text) else {
-        let full = text.contains("No space left on device");
-        let hint = if full {
+        let hint = if text.contains("No space left on device") {
             "free some space on this file system".to_owned()
+        } else if text.contains("Failed to fetch") {
+            format!("see whether the mirror can be reached, or name another one with {DEBIAN_MIRROR_ENV}")
         } else {
             format!("the whole log is {}", log.display())
         };
