@@ -53,7 +53,7 @@ pub fn run() -> ! {
     let cmdline = exec.tree.read_text("/proc/cmdline", MAX_CMDLINE).unwrap_or_default();
     let request = inputs::request(cmdline.trim_end());
     exec.log.set_debug(request.debug);
-    exec.log.info(format_args!("stage 1, version {}, {:?}", env!("CARGO_PKG_VERSION"), request.root));
+    exec.log.info(format_args!("stage 1, version {}, root is {}", env!("CARGO_PKG_VERSION"), request.root));
     let devices = Devices::open(&mut exec.log);
     let mut status = BootStatus::default();
     status.set(boot_status::DEGRADED, "");
@@ -92,7 +92,7 @@ impl Boot {
             Some(choice) => choice,
             None if root == Root::Auto => return Err(Failure::new(Fault::BootFs, "no boot partition found")),
             None => {
-                let what = format!("{root:?} did not appear in {} seconds", self.request.timeout_s);
+                let what = format!("{root} did not appear in {} seconds", self.request.timeout_s);
                 self.exec.log.error(format_args!("{what}; looking for any boot partition with an image"));
                 self.degraded(&what);
                 self.find_now(&Root::Auto).ok_or_else(|| Failure::new(Fault::BootFs, &what))?

@@ -8,7 +8,7 @@ pub mod plan;
 pub mod provision;
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use self::inputs::Configuration;
 use crate::fault::{self, Fault};
@@ -104,8 +104,15 @@ pub fn finding_line(configuration: &Configuration, index: usize) -> String {
     format!("{}:{}: {}: {}{hint}", place.line, place.column, finding.severity.word(), finding.message)
 }
 
+/// Findings that go to the kernel log; the report has them all.
+const MAX_SAID: usize = 20;
+
 fn say_findings(log: &mut Log, configuration: &Configuration) {
-    for (i, finding) in configuration.findings.iter().enumerate() {
+    let unsaid = configuration.findings.len().saturating_sub(MAX_SAID);
+    if unsaid > 0 {
+        log.warning(format_args!("{}: {unsaid} more findings than these {MAX_SAID}", paths::SYSTEM_INI));
+    }
+    for (i, finding) in configuration.findings.iter().enumerate().take(MAX_SAID) {
         let level = if finding.severity == Severity::Note { Level::Info } else { Level::Warning };
         log.say(level, format_args!("{}:{}", paths::SYSTEM_INI, finding_line(configuration, i)));
     }
@@ -165,7 +172,7 @@ fn append_log(tree: &Tree, stage1: &str, stage2: &str) -> Result<(), Errno> {
     if size > MAX_LOG {
         tree.rename(paths::INIT_LOG, &format!("{}.1", paths::INIT_LOG))?;
     }
-    let mut text = format!("--- boot at {} (seconds since 1970)\n", clock::unix_seconds().to_string());
+    let mut text = format!("--- boot at {} (seconds since 1970)\n", clock::unix_seconds());
     text.push_str(stage1);
     text.push_str(stage2);
     tree.append(paths::INIT_LOG, 0o640, text.as_bytes())

@@ -264,7 +264,7 @@ impl Tree {
         let times = Timestamps {
             last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
             last_modification: Timespec {
-                tv_sec: i64::try_from(a.st_mtime).map_err(|_| Errno::OVERFLOW)?,
+                tv_sec: a.st_mtime,
                 tv_nsec: i64::try_from(a.st_mtime_nsec).map_err(|_| Errno::OVERFLOW)?,
             },
         };

@@ -6,6 +6,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::fault::Fault;
 use crate::op::{Flag, Op, Step};
@@ -89,6 +90,19 @@ pub enum Root {
     DeviceLabel(String),
     /// A tree shared by the host under this tag; used as it is.
     Virtiofs(String),
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BootPartition(uuid) => write!(f, "boot partition {uuid}"),
+            Self::Auto => f.write_str("any boot partition with an image"),
+            Self::Device(name) => write!(f, "/dev/{name}"),
+            Self::DeviceUuid(uuid) => write!(f, "device with UUID {uuid}"),
+            Self::DeviceLabel(label) => write!(f, "device with label {label}"),
+            Self::Virtiofs(tag) => write!(f, "virtiofs tag {tag}"),
+        }
+    }
 }
 
 /// What the kernel command line asks for.

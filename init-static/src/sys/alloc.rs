@@ -7,10 +7,12 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 /// Smallest class, bytes: a free block holds the pointer to the next one.
-const MIN_CLASS_LOG2: u32 = 4;
+const MIN_CLASS_LOG2: u8 = 4;
 /// Largest class, bytes as a power of two; beyond it every block is a mapping of its own.
-const MAX_CLASS_LOG2: u32 = 15;
-const CLASSES: usize = (MAX_CLASS_LOG2 - MIN_CLASS_LOG2 + 1) as usize;
+const MAX_CLASS_LOG2: u8 = 15;
+const CLASSES: usize = 12;
+
+const _: () = assert!(1_usize << MAX_CLASS_LOG2 == (1 << MIN_CLASS_LOG2) << (CLASSES - 1));
 /// Chunk size, bytes.
 const CHUNK: usize = 128 * 1024;
 const PAGE: usize = 4096;
@@ -52,7 +54,8 @@ fn size_of_request(layout: Layout) -> Option<Size> {
     // Why: a block of a class is aligned to its own size, so a larger alignment only asks for a larger class.
     let wanted = layout.size().max(layout.align()).max(1 << MIN_CLASS_LOG2).checked_next_power_of_two()?;
     if wanted <= 1 << MAX_CLASS_LOG2 {
-        let class = usize::try_from(wanted.trailing_zeros() - MIN_CLASS_LOG2).ok()?;
+        let class =
+            usize::try_from(wanted.trailing_zeros()).ok()?.checked_sub(usize::from(MIN_CLASS_LOG2))?;
         return Some(Size::Class(class, wanted));
     }
     if layout.align() > PAGE {
