@@ -1,7 +1,7 @@
 //! `genpack-host vm run` as a user calls it: the printed command line, refusals, and a boot sector that really boots.
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -41,7 +41,10 @@ fn vm_run(image: &Path, arguments: &[&str]) -> Command {
 }
 
 fn qemu_is_installed() -> bool {
-    let name = "qemu-system-x86_64";
+    is_installed("qemu-system-x86_64")
+}
+
+fn is_installed(name: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(name).is_file()));
     assert!(found || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{name} is not installed");
@@ -57,11 +60,14 @@ fn code_and_stderr(output: &Output) -> (Option<i32>, String) {
 
 /// Starts a machine and returns it when its guest has printed.
 fn booted(image: &Path) -> (Child, BufReader<ChildStdout>) {
-    let mut command = vm_run(image, &["--bios", "--no-kvm"]);
+    started(vm_run(image, &["--bios", "--no-kvm"]))
+}
+
+fn started(mut command: Command) -> (Child, BufReader<ChildStdout>) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut console = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    while !line.ends_with("BOOTED\n") {
+    while !line.trim_end().ends_with("BOOTED") {
         line.clear();
         assert_ne!(console.read_line(&mut line).unwrap(), 0, "the console ended early");
     }
@@ -186,4 +192,31 @@ fn emulators_refusal_is_shown_with_its_own_words() {
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("no/such/directory"), "{stderr}");
     assert!(stderr.contains("error: QEMU failed (exit status 1)"), "{stderr}");
+}
+
+#[test]
+fn terminal_reaches_qemu_by_its_escape_and_is_given_back() {
+    if !qemu_is_installed() || !is_installed("script") {
+        return;
+    }
+    let (dir, path) = disk(false);
+    let plain_name = dir.path().join("disk.img");
+    std::fs::rename(path, &plain_name).unwrap();
+    let run = format!(
+        "stty -a > {dir}/before; {host} vm run {image} --bios --no-kvm; echo ended $?; stty -a > {dir}/after",
+        dir = dir.path().display(),
+        host = env!("CARGO_BIN_EXE_genpack-host"),
+        image = plain_name.display(),
+    );
+    let mut command = Command::new("script");
+    command.args(["-q", "-f", "-c", &run, "/dev/null"]).stdin(Stdio::piped());
+    let (mut child, mut console) = started(command);
+    // Ctrl-C is the guest's; Ctrl-A X is QEMU's.
+    child.stdin.as_mut().unwrap().write_all(b"\x03\x01x").unwrap();
+    let mut rest = String::new();
+    console.read_to_string(&mut rest).unwrap();
+    child.wait().unwrap();
+    assert!(rest.contains("ended 0"), "{rest}");
+    let stty = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!(stty("before"), stty("after"));
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Programs that every scene needs: our binaries drive the first three, the disk is looked at with the last.
-const PROGRAMS: [&str; 4] = ["qemu-system-x86_64", "mmdebstrap", "systemd-nspawn", "mcopy"];
+/// Programs that every scene needs: our binaries drive all but the last, with which the disk is looked at.
+const PROGRAMS: [&str; 5] = ["qemu-system-x86_64", "mmdebstrap", "systemd-nspawn", "mksquashfs", "mcopy"];
 
 /// Returns the root of the source tree.
 #[must_use]
