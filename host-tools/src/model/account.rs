@@ -4,7 +4,6 @@ use genpack_core::text::diagnostic::Span;
 use genpack_core::text::json5::value::{Node, Value};
 use serde::Serialize;
 
-use crate::model::artifact::unknown_field;
 use crate::model::reader::Reader;
 
 /// A user to add, as `useradd` takes it.
@@ -90,7 +89,7 @@ impl User {
                         "empty_password" => {
                             user.empty_password = reader.boolean(&m.value, &what).unwrap_or(false);
                         }
-                        _ => unknown_field(m.key_span, &m.key, "a user", USER_KEYS, reader),
+                        _ => reader.unknown_field(m, "a user", USER_KEYS),
                     }
                 }
                 if user.name.is_empty() {
@@ -118,7 +117,7 @@ impl Group {
                     match m.key.as_str() {
                         "name" => group.name = account_name(&m.value, "name of a group", reader)?,
                         "gid" => group.gid = reader.unsigned(&m.value, "gid of a group"),
-                        _ => unknown_field(m.key_span, &m.key, "a group", &["name", "gid"], reader),
+                        _ => reader.unknown_field(m, "a group", &["name", "gid"]),
                     }
                 }
                 Some(group)

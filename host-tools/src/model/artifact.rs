@@ -1,6 +1,5 @@
 //! The definition as it was written: typed, checked, every late-judged value with its place.
 
-use genpack_core::text::diagnostic::Span;
 use genpack_core::text::json5::value::{Node, Value};
 use serde::Serialize;
 
@@ -216,11 +215,6 @@ fn each<T>(
     elements.iter().filter_map(|e| read(e, &what, reader).map(|value| Spanned::new(value, e.span))).collect()
 }
 
-pub(super) fn unknown_field(span: Span, key: &str, of: &str, known: &[&str], reader: &mut Reader<'_>) {
-    let near = super::keys::nearest(key, known.iter().copied());
-    reader.warning(span, format!("unknown key {key} of {of}"), near.map(|n| format!("did you mean {n}?")));
-}
-
 fn read_breaker(node: &Node, what: &str, reader: &mut Reader<'_>) -> Breaker {
     let mut breaker = Breaker::default();
     for m in reader.members(node, what) {
@@ -230,7 +224,7 @@ fn read_breaker(node: &Node, what: &str, reader: &mut Reader<'_>) -> Breaker {
                 breaker.packages = reader.strings(&m.value, &what).into_iter().map(|s| s.value).collect();
             }
             "use" => breaker.use_flags = reader.string(&m.value, &what).map(|s| s.value),
-            _ => unknown_field(m.key_span, &m.key, "circulardep_breaker", &["packages", "use"], reader),
+            _ => reader.unknown_field(m, "circulardep_breaker", &["packages", "use"]),
         }
     }
     breaker

@@ -43,6 +43,13 @@ impl<'d> Reader<'d> {
     }
 
     /// Says that `what` has the wrong type.
+    /// Reports a member that `of` does not have, with the nearest one that it has.
+    pub(super) fn unknown_field(&mut self, member: &Member, of: &str, known: &[&str]) {
+        let near = super::keys::nearest(&member.key, known.iter().copied());
+        let hint = near.map(|n| format!("did you mean {n}?"));
+        self.warning(member.key_span, format!("unknown key {} of {of}", member.key), hint);
+    }
+
     pub(super) fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {
         self.error(node.span, format!("{what} must be {expected}, not {}", node.kind()), None);
     }
