@@ -104,8 +104,8 @@ boot() {
   printf '$ ssh -i %s -p %s root@127.0.0.1 "hostname; cat /run/genpack/boot-status"\n' "$key" "$ssh_port"
   # The page can be up a moment before the ssh server is.
   local answer='' until=$((SECONDS + 120))
-  until answer=$(on_guest 'hostname; cat /run/genpack/boot-status'); do
-    [ $SECONDS -lt $until ] || fail "no answer over ssh; the console is in demo/serial.log"
+  until answer=$(on_guest 'hostname; cat /run/genpack/boot-status' 2>demo/ssh-messages); do
+    [ $SECONDS -lt $until ] || fail "no answer over ssh ($(cat demo/ssh-messages)); the console is in demo/serial.log"
     sleep 1
   done
   name=${answer%%$'\n'*}
@@ -124,6 +124,7 @@ boot() {
 # Prints a value of the boot status.
 status_of() { sed -n "s/^$1=//p" <<<"$status"; }
 
+kib() { awk -v bytes="$1" 'BEGIN { printf "%.0f KiB", bytes / 1024 }'; }
 mib() { awk -v bytes="$1" 'BEGIN { printf "%.1f MiB", bytes / 1048576 }'; }
 
 [ -x "$genpack" ] || fail "$genpack is not built (make build)"
@@ -169,7 +170,7 @@ say "Report"
 cat <<REPORT
 host name       $first_name as set, then $second_name after the edit (asked over ssh, and on the web page)
 changes         $([ "$(status_of persistent)" = yes ] && echo "kept on the data partition" || echo "in memory only")
-genpack-init    $(mib "$("$genpack" cat "$image" /usr/bin/genpack-init | wc -c)"), from its start to systemd's: $(status_of init_ms) ms
+genpack-init    $(kib "$("$genpack" cat "$image" /usr/bin/genpack-init | wc -c)"), from its start to systemd's: $(status_of init_ms) ms
 initramfs       $(mib "$("$genpack" cat "$image" /boot/initramfs | wc -c)")
 image           $(mib "$(stat -c %s "$image")") $image
 disk file       $(mib "$(stat -c %s "$disk")") $disk, of which $(mib $(($(stat -c '%b * %B' "$disk")))) are used
