@@ -21,11 +21,13 @@ boot_seconds=900
 shutdown_seconds=300
 
 machine=
+waiting=
 bold='' plain=''
 if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
 
-# Ends the machine if it still runs: the power button (TERM), and at once after it QEMU itself (INT).
+# Ends whatever still waits for the machine, and the machine if it still runs: the power button (TERM), and at once after it QEMU itself (INT).
 finish() {
+  [ -z "$waiting" ] || kill "$waiting" 2>/dev/null || true
   if [ -n "$machine" ] && kill -0 "$machine" 2>/dev/null; then
     kill -TERM "$machine" && kill -INT "$machine" || true
     wait "$machine" || true
@@ -75,7 +77,7 @@ on_guest() {
 # Boots the disk file, waits for its web page, asks it for its name and state over ssh, switches it off.
 # Sets page, page_seconds, name, status and boot_took.
 boot() {
-  local started=$SECONDS curl finished code=0
+  local started=$SECONDS finished code=0
   printf '$ %s vm run %s -c 2 -m 1G --hostfwd tcp:127.0.0.1:0-:80 --hostfwd tcp:127.0.0.1:0-:22\n' "$genpack" "$disk"
   : >demo/messages
   "$genpack" vm run "$disk" -c 2 -m 1G --hostfwd tcp:127.0.0.1:0-:80 --hostfwd tcp:127.0.0.1:0-:22 \
@@ -90,13 +92,11 @@ boot() {
   printf '$ curl http://127.0.0.1:%s/ (until the guest answers)\n' "$web_port"
   curl --silent --fail --max-time 30 --retry 1000 --retry-delay 1 --retry-all-errors --retry-max-time "$boot_seconds" \
     --output demo/page.html "http://127.0.0.1:$web_port/" &
-  curl=$!
+  waiting=$!
   # Whichever ends first: the page is there, or the machine is gone.
-  wait -n -p finished "$machine" "$curl" || code=$?
-  if [ "$finished" = "$machine" ]; then
-    kill "$curl" 2>/dev/null || true
-    fail "the machine ended before it answered: $(cat demo/messages)"
-  fi
+  wait -n -p finished "$machine" "$waiting" || code=$?
+  [ "$finished" != "$machine" ] || fail "the machine ended before it answered: $(cat demo/messages)"
+  waiting=
   [ "$code" = 0 ] || fail "no page within $boot_seconds s; the console is in demo/serial.log"
   page_seconds=$((SECONDS - started))
   page=$(sed -n 's/.*<h1>\(.*\)<\/h1>.*/\1/p' demo/page.html)
