@@ -8,7 +8,7 @@ help:
 	@echo "make test-full  the longer matrices too"
 	@echo "make bench      figures against peers of the same run"
 	@echo "make fuzz       cargo-fuzz on every format (FUZZ_SECONDS=60 each)"
-	@echo "make init       target/init/<arch>/genpack-init"
+	@echo 'make init       target/init/<arch>/genpack-init (INIT_ARCHES="x86_64 aarch64 riscv64")'
 	@echo "make build      target/release/genpack-host and the init"
 
 setup:
@@ -17,8 +17,11 @@ setup:
 setup-test:
 	@tools/setup.sh test
 
+# INIT_ARCHES="x86_64 aarch64 riscv64" builds the foreign ones too.
+INIT_ARCHES ?= x86_64
+
 init:
-	@tools/build-init.sh
+	@tools/build-init.sh $(INIT_ARCHES)
 
 build: init
 	cargo build --release --locked -p genpack-host
