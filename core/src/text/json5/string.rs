@@ -169,15 +169,11 @@ pub(super) fn scan_identifier<'a>(lexer: &mut Lexer<'a>, expected: Expected) -> 
                 }
                 lexer.advance(1);
                 scan_hex(lexer, 4)?;
-                // Why: only a whole pair is a letter; one half alone fails below.
-                if lexer.rest().starts_with("\\u") && is_high_surrogate(lexer.text_from(at)) {
-                    lexer.advance(2);
-                    scan_hex(lexer, 4)?;
-                }
                 let mut decoded = DecodedChars { rest: lexer.text_from(at).chars() };
-                let fits = match (decoded.next(), decoded.next()) {
-                    (Some(Ok(c)), None) if first => is_identifier_start(c),
-                    (Some(Ok(c)), None) => is_identifier_part(c),
+                // Why: each escape stands for one letter (ES5.1 §7.6), so half of a surrogate pair is none.
+                let fits = match decoded.next() {
+                    Some(Ok(c)) if first => is_identifier_start(c),
+                    Some(Ok(c)) => is_identifier_part(c),
                     _ => false,
                 };
                 if !fits {
@@ -192,10 +188,6 @@ pub(super) fn scan_identifier<'a>(lexer: &mut Lexer<'a>, expected: Expected) -> 
             _ => return Ok(RawString { raw: lexer.text_from(start), escaped }),
         }
     }
-}
-
-fn is_high_surrogate(escape: &str) -> bool {
-    matches!(DecodedChars { rest: escape.chars() }.next(), Some(Err(0xD800..=0xDBFF)))
 }
 
 /// Reads the escape whose backslash is the next byte; checks it, keeps nothing.

@@ -279,6 +279,14 @@ mod tests {
     }
 
     #[test]
+    fn unquoted_key_of_an_escaped_surrogate_pair_is_rejected() {
+        // U+1D4B3 is a letter: as itself it is a key, in two escapes it is two halves.
+        assert!(parse("{\u{1D4B3}: 1}", Mode::Json5, &mut Vec::new()).is_ok());
+        assert!(parse(r"{\ud835\udcb3: 1}", Mode::Json5, &mut Vec::new()).is_err());
+        assert!(parse(r"{a\ud835\udcb3: 1}", Mode::Json5, &mut Vec::new()).is_err());
+    }
+
+    #[test]
     fn lone_surrogate_is_replaced_with_a_warning() {
         let (node, diagnostics) = tree("['\\ud83d!']");
         assert_eq!(
