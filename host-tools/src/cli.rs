@@ -1,26 +1,45 @@
 //! The command line: argument types here, one file per verb group, work elsewhere.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use genpack_core::kernel::arch::Arch;
 
-use crate::command_error::{CommandError, Kind, Result};
+use crate::command_error::{CommandError, Context, Kind, Result};
 use crate::ctx::{Ctx, host_arch};
 use crate::runner::Runner;
 use crate::ui::{Color, Ui};
 
 mod build;
 mod dev;
+mod doc;
 mod flash;
 mod look;
+mod usage;
 mod vm;
+
+/// The version, and the commit when the sources were in git.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("GENPACK_COMMIT"));
 
 /// Builds, flashes, runs and looks at immutable Linux OS images.
 #[derive(Debug, Parser)]
-#[command(name = "genpack-host", version, max_term_width = 100)]
+#[command(
+    name = "genpack-host",
+    version = VERSION,
+    max_term_width = 100,
+    subcommand_value_name = "VERB",
+    subcommand_help_heading = "Verbs",
+    after_help = "Examples:\n  \
+        genpack-host -C artifacts/hello build\n  \
+        genpack-host flash artifacts/hello/hello-x86_64.squashfs disk.img --set hostname=kitchen\n  \
+        genpack-host vm run disk.img\n\n\
+        Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a safety check or findings of a check,\n\
+        4 aborted by the user, 5 verification failed."
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -28,32 +47,35 @@ struct Cli {
     verb: Verb,
 }
 
+/// Where `--help` lists the options of every verb.
+const COMMON: &str = "Common options";
+
 /// Options of every verb; they may stand before or after it.
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// Work in this directory (where genpack.json5 is)
-    #[arg(short = 'C', global = true, value_name = "DIR", default_value = ".")]
+    /// Work in this directory, as after `cd DIR`: genpack.json5 is there, other paths begin there
+    #[arg(short = 'C', global = true, value_name = "DIR", default_value = ".", help_heading = COMMON)]
     dir: PathBuf,
-    /// Target architecture: x86_64, aarch64, riscv64 or i686; default: this machine's
-    #[arg(long, global = true, value_name = "ARCH", value_parser = parse_arch)]
+    /// Target architecture; default: this machine's
+    #[arg(long, global = true, value_name = "ARCH", value_parser = arch_parser(), help_heading = COMMON)]
     arch: Option<Arch>,
     /// Variant of the artifact
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = COMMON)]
     variant: Option<String>,
-    /// Answer in JSON
-    #[arg(long, global = true)]
+    /// Answer in JSON on stdout: one document, or a line per event
+    #[arg(long, global = true, help_heading = COMMON)]
     json: bool,
-    /// Say less
-    #[arg(short, global = true)]
+    /// Say less: no steps, no progress
+    #[arg(short, long, global = true, help_heading = COMMON)]
     quiet: bool,
-    /// Say more
-    #[arg(short, global = true)]
+    /// Say more: every program that is run
+    #[arg(short, long, global = true, help_heading = COMMON)]
     verbose: bool,
-    /// Print what would be done and do nothing
-    #[arg(long, global = true)]
+    /// Print what would be done and change nothing
+    #[arg(long, global = true, help_heading = COMMON)]
     dry_run: bool,
-    /// Colour on stderr
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// Colour in what is printed on stderr
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = COMMON)]
     color: Color,
 }
 
@@ -66,10 +88,13 @@ enum Verb {
     #[command(flatten)]
     Flash(flash::Verb),
     /// Runs machines on QEMU
+    #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
     Vm {
         #[command(subcommand)]
         verb: vm::Verb,
     },
+    #[command(flatten)]
+    Doc(doc::Verb),
     /// Tools of the toolchain's own making
     #[command(hide = true)]
     Dev {
@@ -82,26 +107,41 @@ enum Verb {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(e) => {
-            // Why: clap prints usage errors with 2 and help with 0, which is our contract too; a closed stdout is not an error.
-            let _ = e.print();
-            return ExitCode::from(if e.use_stderr() { Kind::Usage.exit_code() } else { 0 });
-        }
+        Err(e) => return answer_of_clap(&e),
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose, cli.global.color);
     let ctx = match context(cli.global) {
         Ok(ctx) => ctx,
-        Err(e) => {
-            ui.error(&e);
-            return ExitCode::from(e.kind.exit_code());
-        }
+        Err(e) => return failed(&ui, &e),
     };
-    match dispatch(&ctx, cli.verb) {
+    match dispatch(&ctx, cli.verb).and_then(|code| ctx.ui.check_answered().map(|()| code)) {
         Ok(code) => code,
-        Err(e) => {
-            ctx.ui.error(&e);
-            ExitCode::from(e.kind.exit_code())
+        Err(e) => failed(&ctx.ui, &e),
+    }
+}
+
+fn failed(ui: &Ui, error: &CommandError) -> ExitCode {
+    ui.error(error);
+    ExitCode::from(error.kind.exit_code())
+}
+
+/// Prints the help or version that was asked for, or what is wrong with the command line.
+fn answer_of_clap(e: &clap::Error) -> ExitCode {
+    let ui = Ui::new(false, false, false, Color::Auto);
+    match e.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            ui.text(&e.render().to_string());
+            match ui.check_answered() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(e) => failed(&ui, &e),
+            }
         }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // Why: a closed or full stderr has no other place to complain to.
+            let _ = e.print();
+            ExitCode::from(Kind::Usage.exit_code())
+        }
+        _ => failed(&ui, &usage::usage_error(e)),
     }
 }
 
@@ -111,6 +151,7 @@ fn dispatch(ctx: &Ctx, verb: Verb) -> Result<ExitCode> {
         Verb::Build(verb) => verb.run(ctx),
         Verb::Flash(verb) => verb.run(ctx),
         Verb::Vm { verb } => verb.run(ctx),
+        Verb::Doc(verb) => verb.run(ctx),
         Verb::Dev { verb } => verb.run(ctx),
     }
 }
@@ -120,6 +161,7 @@ fn context(global: Global) -> Result<Ctx> {
         Some(arch) => arch,
         None => host_arch()?,
     };
+    check_directory(&global.dir)?;
     Ok(Ctx {
         ui: Ui::new(global.json, global.quiet, global.verbose, global.color),
         runner: Runner::default(),
@@ -130,8 +172,20 @@ fn context(global: Global) -> Result<Ctx> {
     })
 }
 
-fn parse_arch(name: &str) -> Result<Arch, CommandError> {
-    Arch::from_name(name).ok_or_else(|| CommandError::usage(format!("unknown architecture {name:?}")))
+/// Why for every verb: `genpack.json5` that is missing would be blamed for a mistyped directory.
+fn check_directory(dir: &Path) -> Result<()> {
+    let what = || format!("entering {}", dir.display());
+    if std::fs::metadata(dir).with_context(what)?.is_dir() {
+        Ok(())
+    } else {
+        Err(CommandError::failed("it is not a directory").context(what()).hint("-C takes a directory"))
+    }
+}
+
+fn arch_parser() -> impl TypedValueParser<Value = Arch> {
+    let unknown = |name: String| CommandError::usage(format!("unknown architecture {name:?}"));
+    PossibleValuesParser::new(Arch::ALL.map(Arch::name))
+        .try_map(move |name| Arch::from_name(&name).ok_or_else(|| unknown(name)))
 }
 
 #[cfg(test)]

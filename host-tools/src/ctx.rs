@@ -29,13 +29,13 @@ impl Ctx {
     /// Returns `work/<arch>` of the artifact.
     #[must_use]
     pub fn work(&self) -> PathBuf {
-        self.dir.join("work").join(self.arch.name())
+        self.path(Path::new("work")).join(self.arch.name())
     }
 
-    /// Returns `path` relative to the artifact's directory.
+    /// Returns `path` relative to the artifact's directory; without `-C` it stays as the user typed it.
     #[must_use]
     pub fn path(&self, path: &Path) -> PathBuf {
-        self.dir.join(path)
+        if self.dir == Path::new(".") { path.to_owned() } else { self.dir.join(path) }
     }
 }
 

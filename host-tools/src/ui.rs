@@ -2,23 +2,23 @@
 //!
 //! With `--json` stdout carries one document, or JSON lines with an `event` key for long work, and no human text.
 //! Progress is a bar on a terminal and one plain line per step in a log.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::command_error::{CommandError, Snippet};
+use crate::command_error::{CommandError, Context, Result, Snippet};
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {
-    /// On a terminal.
+    /// On a terminal, unless NO_COLOR is set
     #[default]
     Auto,
-    /// Always.
+    /// In files and pipes, too
     Always,
-    /// Never.
+    /// Nowhere
     Never,
 }
 
@@ -30,6 +30,8 @@ pub struct Ui {
     verbose: bool,
     color: bool,
     terminal: bool,
+    /// Why stdout took no more.
+    lost: OnceLock<io::Error>,
 }
 
 impl Ui {
@@ -42,7 +44,7 @@ impl Ui {
             Color::Always => true,
             Color::Never => false,
         };
-        Self { json, quiet, verbose, color, terminal }
+        Self { json, quiet, verbose, color, terminal, lost: OnceLock::new() }
     }
 
     /// Tells whether answers are JSON.
@@ -54,7 +56,28 @@ impl Ui {
     /// Prints one line of the answer of a verb for a person; nothing with `--json`.
     pub fn answer(&self, line: impl Display) {
         if !self.json {
-            out(&format!("{line}\n"));
+            self.text(&format!("{line}\n"));
+        }
+    }
+
+    /// Prints an answer that is a text of its own (JSON, a script), also with `--json`.
+    pub fn text(&self, text: &str) {
+        if let Err(e) = self.answer_bytes(text.as_bytes()) {
+            // Why: the first reason stands; the others follow from it.
+            let _ = self.lost.set(e);
+        }
+    }
+
+    /// Tells whether everything that was printed on stdout arrived.
+    ///
+    /// # Errors
+    /// When it did not; a reader that has seen enough (`… | head`) is no error.
+    pub fn check_answered(&self) -> Result<()> {
+        match self.lost.get() {
+            Some(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+                Err(io::Error::from(e.kind())).context("writing to stdout")
+            }
+            _ => Ok(()),
         }
     }
 
@@ -62,15 +85,15 @@ impl Ui {
     ///
     /// # Errors
     /// When stdout is closed or full: nothing is left in a buffer that could fail later.
-    pub fn answer_bytes(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut stdout = std::io::stdout().lock();
+    pub fn answer_bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
         stdout.write_all(bytes)?;
         stdout.flush()
     }
 
     /// Prints the answer of a verb as one JSON document.
     pub fn document(&self, value: &serde_json::Value) {
-        out(&format!("{value:#}\n"));
+        self.text(&format!("{value:#}\n"));
     }
 
     /// Prints one JSON line `{"event":<name>,…fields}` when `--json` was given.
@@ -81,14 +104,14 @@ impl Ui {
             if let serde_json::Value::Object(fields) = fields {
                 object.extend(fields);
             }
-            out(&format!("{}\n", serde_json::Value::Object(object)));
+            self.text(&format!("{}\n", serde_json::Value::Object(object)));
         }
     }
 
     /// Prints a line about a step of long work.
     pub fn step(&self, line: impl Display) {
         if !self.quiet {
-            eprintln!("{} {line}", self.paint("36", "::"));
+            err(&format!("{} {line}\n", self.paint("36", "::")));
         }
         self.event("step", serde_json::json!({"message": line.to_string()}));
     }
@@ -96,38 +119,38 @@ impl Ui {
     /// Prints a detail, only with `-v`.
     pub fn detail(&self, line: impl Display) {
         if self.verbose {
-            eprintln!("   {line}");
+            err(&format!("   {line}\n"));
         }
     }
 
     /// Prints a warning, with a hint when there is one.
     pub fn warning(&self, line: impl Display, hint: Option<&str>) {
-        eprintln!("{}: {line}", self.paint("33", "warning"));
+        err(&format!("{}: {line}\n", self.paint("33", "warning")));
         if let Some(hint) = hint {
-            eprintln!("  hint: {hint}");
+            err(&format!("  hint: {hint}\n"));
         }
     }
 
     /// Prints a warning about a place in a text file.
     pub fn warning_at(&self, message: &str, snippet: &Snippet, hint: Option<&str>) {
-        eprintln!("{}: {message}", self.paint("33", "warning"));
-        eprintln!("{snippet}");
+        err(&format!("{}: {message}\n", self.paint("33", "warning")));
+        err(&format!("{snippet}\n"));
         if let Some(hint) = hint {
-            eprintln!("  hint: {hint}");
+            err(&format!("  hint: {hint}\n"));
         }
     }
 
     /// Prints an error.
     pub fn error(&self, error: &CommandError) {
         for line in &error.tail {
-            eprintln!("  | {line}");
+            err(&format!("  | {line}\n"));
         }
-        eprintln!("{}: {error}", self.paint("31", "error"));
+        err(&format!("{}: {error}\n", self.paint("31", "error")));
         if let Some(snippet) = &error.snippet {
-            eprintln!("{snippet}");
+            err(&format!("{snippet}\n"));
         }
         if let Some(hint) = &error.hint {
-            eprintln!("  hint: {hint}");
+            err(&format!("  hint: {hint}\n"));
         }
     }
 
@@ -147,12 +170,12 @@ impl Ui {
     /// Asks a question on the terminal; anything but `y` or `yes` (any case) is no, also the end of the input.
     #[must_use]
     pub fn confirm(&self, question: impl Display) -> bool {
-        eprint!("{question} [y/N] ");
+        err(&format!("{question} [y/N] "));
         let mut answer = String::new();
         match std::io::stdin().read_line(&mut answer) {
             Ok(n) if n > 0 => matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"),
             _ => {
-                eprintln!();
+                err("\n");
                 false
             }
         }
@@ -185,7 +208,7 @@ impl Progress {
             let rate = self.done as f64 / seconds;
             let left = (self.total.saturating_sub(self.done)) as f64 / rate.max(1.0);
             let percent = self.done.saturating_mul(100) / self.total.max(1);
-            eprint!("\r\x1b[K{} {percent:3} %  {:.1} MB/s  {left:.0} s left", self.name, rate / 1e6);
+            err(&format!("\r\x1b[K{} {percent:3} %  {:.1} MB/s  {left:.0} s left", self.name, rate / 1e6));
         }
     }
 }
@@ -193,12 +216,12 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.painted.is_some() {
-            eprint!("\r\x1b[K");
+            err("\r\x1b[K");
         }
     }
 }
 
-/// A closed pipe behind us (`… | head`) is not an error of ours.
-fn out(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+/// Why no error: a stderr that is closed or full leaves no place to tell it, and the work goes on.
+fn err(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }

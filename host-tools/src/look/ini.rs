@@ -6,7 +6,7 @@ use genpack_core::text::diagnostic::{Collector, Diagnostic};
 use genpack_core::text::ini::{Document, decode};
 use serde_json::{Map, Value};
 
-use super::json5::{answer, read};
+use super::json5::read;
 use crate::command_error::{Result, Snippet};
 use crate::ctx::Ctx;
 
@@ -22,7 +22,8 @@ pub fn run(ctx: &Ctx, file: Option<&Path>) -> Result<()> {
     for d in &diagnostics {
         ctx.ui.warning_at(&d.message, &Snippet::of(&path, &text, d), d.hint.as_deref());
     }
-    answer(ctx, &format!("{document:#}\n"))
+    ctx.ui.document(&document);
+    Ok(())
 }
 
 /// Returns every section with the fallbacks of `[DEFAULT]` merged in, as `configparser` would list it.

@@ -21,16 +21,8 @@ pub fn run(ctx: &Ctx, file: Option<&Path>) -> Result<()> {
     for d in &diagnostics {
         ctx.ui.warning_at(&d.message, &Snippet::of(&path, text, d), d.hint.as_deref());
     }
-    answer(ctx, &json)
-}
-
-/// Prints the answer, and tells when it could not be printed.
-pub(super) fn answer(ctx: &Ctx, json: &str) -> Result<()> {
-    match ctx.ui.answer_bytes(json.as_bytes()) {
-        // Why: a reader that has seen enough (`… | head`) is no failure.
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("writing to stdout"),
-    }
+    ctx.ui.text(&json);
+    Ok(())
 }
 
 /// Returns the document as strict JSON that ends with a newline.
