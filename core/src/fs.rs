@@ -1,9 +1,15 @@
 //! File systems: who is on this device, how a FAT is made, what a SquashFS holds.
 
 pub mod btrfs;
+pub mod erofs;
+pub mod exfat;
 pub mod ext;
 pub mod fat;
 pub mod iso9660;
+pub mod linux_raid;
+pub mod luks;
+pub mod lvm2;
+pub mod ntfs;
 pub mod probe;
 pub mod squashfs;
 mod squashfs_magic;

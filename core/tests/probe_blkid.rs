@@ -3,11 +3,14 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use genpack_core::fs::probe::{Filesystem, probe};
+use genpack_core::disk::mbr::{self, Mbr, Partition};
+use genpack_core::fs::probe::{Filesystem, Kind, probe};
 
+const PHYSICAL_VOLUME: &[(usize, &[u8])] = &[(0, b"LABELONE\x01\x00\x00\x00\x00\x00\x00\x00\xFA\x91\xC1\xA8 \x00\x00\x00LVM2 001G3uHCYey7wooOOttvsq82AyKXKt1LGQS\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x10"), (105, b"\x10\x00\x00\x00\x00\x00\x00\x00\xF0\x0F"), (136, b"\x02")];
 const UUID: &str = "01234567-89ab-cdef-0123-456789abcdef";
 
 /// Runs a program and returns its stdout; `None` when it is missing, which is allowed outside CI only.
@@ -69,6 +72,10 @@ fn file_systems_of_their_own_tools_are_what_blkid_says() {
         ),
         (MIB, &["mkswap", "-q", "-U", UUID, "-L", "swap"]),
         (MIB, &["mkswap", "-q", "-p", "65536"]),
+        (64 * MIB, &["mkfs.exfat", "-L", "exf ü"]),
+        (64 * MIB, &["mkfs.exfat", "-c", "4K"]),
+        (64 * MIB, &["mkntfs", "-q", "-Q", "-F", "-L", "dätä with a label of 32 letters!"]),
+        (64 * MIB, &["mkntfs", "-q", "-Q", "-F", "-s", "1024", "-c", "65536"]),
     ];
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("image");
@@ -108,12 +115,188 @@ fn discs_and_squashfs_are_what_blkid_says() {
         commands.push([&["genisoimage", "-quiet"], *options, &["-o", image, tree]].concat());
     }
     commands.push([&["mksquashfs", tree, image], squashfs].concat());
+    commands.push(vec!["mkfs.erofs", "--quiet", "-U", UUID, image, tree]);
+    commands.push(vec!["mkfs.erofs", "--quiet", "-zlz4", image, tree]);
     for command in commands {
         let _ = std::fs::remove_file(&path);
         let (program, args) = command.split_first().unwrap();
         let (Some(_), Some(expected)) = (run(program, args), blkid(image)) else { continue };
         assert!(expected[0].is_some(), "{command:?} made nothing");
         assert_eq!(tags(ours(&path).as_ref()), expected, "{command:?}");
+    }
+}
+
+#[test]
+fn encrypted_devices_are_what_blkid_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let image = path.to_str().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, "password").unwrap();
+    let format = ["-q", "luksFormat", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"];
+    let types: [&[&str]; 3] = [
+        &["--type", "luks1"],
+        &["--type", "luks2", "--uuid", UUID, "--label", "the safe of 1234-ABCD"],
+        &["--type", "luks2", "--luks2-metadata-size", "64k"],
+    ];
+    for options in types {
+        let _ = std::fs::remove_file(&path);
+        File::create(&path).unwrap().set_len(32 << 20).unwrap();
+        let args = [&format[..], options, &[image, key.to_str().unwrap()]].concat();
+        let (Some(_), Some(expected)) = (run("cryptsetup", &args), blkid(image)) else { return };
+        assert_eq!(expected[0].as_deref(), Some("crypto_LUKS"));
+        let found = ours(&path);
+        assert_eq!(tags(found.as_ref()), expected, "{options:?}");
+        let version = blkid_version(image);
+        assert_eq!(found.and_then(|f| f.kind.version()).map(str::to_owned), version, "{options:?}");
+        if options[1] == "luks2" {
+            patch(&path, 0, &[0; 512]);
+            assert_eq!(tags(ours(&path).as_ref()), blkid(image).unwrap(), "{options:?} by the second header");
+            assert_eq!(ours(&path).map(|f| f.kind), Some(Kind::Luks2));
+        }
+    }
+}
+
+fn patch(path: &Path, offset: u64, bytes: &[u8]) {
+    File::options().write(true).open(path).unwrap().write_all_at(bytes, offset).unwrap();
+}
+
+fn blkid_version(image: &str) -> Option<String> {
+    let text = run("blkid", &["-p", "-o", "value", "-s", "VERSION", image])?;
+    Some(text.trim_end_matches('\n').to_owned()).filter(|t| !t.is_empty())
+}
+
+/// Writes the fields of a superblock one behind the other; mdadm itself needs the driver of the kernel.
+fn raid_1(offset: u64) -> Vec<u8> {
+    let mut s = vec![0; 256];
+    s[..8].copy_from_slice(&[0xFC, 0x4E, 0x2B, 0xA9, 1, 0, 0, 0]);
+    s[16..32].copy_from_slice(&std::array::from_fn::<u8, 16, _>(|i| 0x10 + i as u8));
+    s[32..42].copy_from_slice(b"buildhost:");
+    s[42] = b'7';
+    s[128..136].copy_from_slice(&2048_u64.to_le_bytes());
+    s[136..144].copy_from_slice(&10_000_u64.to_le_bytes());
+    s[144..152].copy_from_slice(&(offset / 512).to_le_bytes());
+    s
+}
+
+#[test]
+fn raid_members_are_what_blkid_says() {
+    const SIZE: u64 = (16 << 20) + 0x1_1800;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let image = path.to_str().unwrap();
+    let word = |s: &mut [u8], at: usize, value: u32, little: bool| {
+        s[at..at + 4].copy_from_slice(&if little { value.to_le_bytes() } else { value.to_be_bytes() });
+    };
+    let raid_0_90 = |little| {
+        let mut s = vec![0; 4096];
+        let fields = [(0, 0xA92B_4EFC), (8, 90), (20, 0x1234_5678), (52, 0x9ABC_DEF0), (56, 7), (60, 0x99)];
+        for (at, value) in fields {
+            word(&mut s, at, value, little);
+        }
+        s
+    };
+    let end_1_0 = (SIZE & !0xFFF) - 0x2000;
+    let end_0_90 = (SIZE & !0xFFFF) - 0x1_0000;
+    for (offset, superblock, version) in [
+        (end_1_0, raid_1(end_1_0), "1.0"),
+        (0, raid_1(0), "1.1"),
+        (0x1000, raid_1(0x1000), "1.2"),
+        (end_0_90, raid_0_90(true), "0.90"),
+        (end_0_90, raid_0_90(false), "0.90"),
+    ] {
+        // The file system in a member at whose end the superblock lies.
+        File::create(&path).unwrap().set_len(SIZE).unwrap();
+        if offset > 0x1000 && run("mkfs.ext4", &["-q", "-F", image, "8M"]).is_none() {
+            return;
+        }
+        patch(&path, offset, &superblock);
+        let Some(expected) = blkid(image) else { return };
+        assert_eq!(expected[0].as_deref(), Some("linux_raid_member"), "{version}");
+        let found = ours(&path);
+        assert_eq!(tags(found.as_ref()), expected, "{version}");
+        assert_eq!(found.and_then(|f| f.kind.version()), Some(version));
+        assert!(blkid_version(image).unwrap().starts_with(version));
+    }
+    // A partition over the superblock takes it from the disk; blkid asks that for 0.90 only.
+    let partition =
+        Partition { active: false, os_type: 0xFD, start_lba: 2048, sectors: (SIZE / 512 - 2048) as u32 };
+    let mut sector = [0; mbr::LEN];
+    Mbr { disk_signature: 1, partitions: [Some(partition), None, None, None] }.emit(&mut sector);
+    for (offset, superblock) in [(end_0_90, raid_0_90(true)), (end_1_0, raid_1(end_1_0))] {
+        File::create(&path).unwrap().set_len(SIZE).unwrap();
+        patch(&path, offset, &superblock);
+        patch(&path, 0, &sector);
+        let Some(expected) = blkid(image) else { return };
+        assert_eq!(ours(&path), None);
+        assert_eq!(expected[0].is_none(), offset == end_0_90);
+    }
+}
+
+#[test]
+fn physical_volume_is_what_blkid_says() {
+    // The label that pvcreate 2.03.16 wrote on a device of 64 MiB; making one needs root and a loop device.
+    let mut label = vec![0; 512];
+    for (at, bytes) in PHYSICAL_VOLUME {
+        label[*at..*at + bytes.len()].copy_from_slice(bytes);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let image = path.to_str().unwrap();
+    File::create(&path).unwrap().set_len(64 << 20).unwrap();
+    patch(&path, 512, &label);
+    let Some(expected) = blkid(image) else { return };
+    assert_eq!(expected[0].as_deref(), Some("LVM2_member"));
+    let found = ours(&path);
+    assert_eq!(tags(found.as_ref()), expected);
+    assert_eq!(found.map(|f| f.bytes), Some(64 << 20));
+    patch(&path, 512 + 100, &[1]);
+    assert_eq!((blkid(image).unwrap(), tags(ours(&path).as_ref())), ([None, None, None], [None, None, None]));
+}
+
+#[test]
+fn sleeping_and_old_swap_spaces_are_what_blkid_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let image = path.to_str().unwrap();
+    for (offset, magic, name) in [
+        (4086, &b"S1SUSPEND\0"[..], "swsuspend"),
+        (4086, b"S2SUSPEND\0", "swsuspend"),
+        (4086, b"ULSUSPEND\0", "swsuspend"),
+        (4086, b"LINHIB0001", "swsuspend"),
+        (0, b"\xED\xC3\x02\xE9\x98\x56\xE5\x0C", "swsuspend"),
+        (4086, b"SWAP-SPACE", "swap"),
+        (4086, b"SWAPSPACE2", "swap"),
+    ] {
+        File::create(&path).unwrap().set_len(1 << 20).unwrap();
+        if run("mkswap", &["-q", "-U", UUID, "-L", "sleeping", image]).is_none() {
+            return;
+        }
+        patch(&path, offset, magic);
+        let Some(expected) = blkid(image) else { return };
+        assert_eq!(expected[0].as_deref(), Some(name), "{magic:?}");
+        assert_eq!(tags(ours(&path).as_ref()), expected, "{magic:?}");
+    }
+}
+
+#[test]
+fn btrfs_of_every_checksum_is_what_blkid_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let image = path.to_str().unwrap();
+    for algorithm in ["crc32c", "xxhash", "sha256", "blake2"] {
+        let _ = std::fs::remove_file(&path);
+        File::create(&path).unwrap().set_len(128 << 20).unwrap();
+        if run("mkfs.btrfs", &["-q", "--csum", algorithm, "-L", "sum", image]).is_none() {
+            return;
+        }
+        let Some(expected) = blkid(image) else { return };
+        assert_eq!((expected[0].as_deref(), tags(ours(&path).as_ref())), (Some("btrfs"), expected.clone()));
+        if algorithm == "crc32c" {
+            patch(&path, 0x1_0000 + 0x130, b"x");
+            // blkid looks at the sum since 2.39 only; the kernel always does.
+            assert_eq!(ours(&path), None);
+        }
     }
 }
 
@@ -164,13 +347,15 @@ fn file_system_made_over_another_is_the_new_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("image");
     let image = path.to_str().unwrap();
-    let makers: [&[&str]; 6] = [
+    let makers: [&[&str]; 8] = [
         &["mkfs.vfat", "-F", "32"],
         &["mkfs.ext4", "-q", "-F"],
         &["mkfs.btrfs", "-q", "-f"],
         &["mkfs.xfs", "-q", "-f"],
         &["mkswap", "-q", "-f"],
         &["mkfs.vfat", "-F", "16", "-s", "16"],
+        &["mkfs.exfat"],
+        &["mkfs.ntfs", "-q", "-Q", "-F"],
     ];
     for old in makers {
         for new in makers {

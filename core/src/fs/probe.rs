@@ -1,18 +1,20 @@
 //! Which file system is on a device, with its UUID and label as blkid spells them.
 //!
 //! One module per file system reads its superblock; this one has the order in which they are asked and the answer
-//! they share. Differentially tested against blkid. Not handled: NTFS, exFAT, RAID and LUKS members, partition
-//! tables (see [`crate::disk`]), and the content of a file system.
+//! they share. Members of a RAID, of LVM and encrypted devices count as file systems here, as they do for blkid.
+//! Differentially tested against blkid. Not handled: partition tables (see [`crate::disk`]), the content of a file
+//! system, and everything that [`Kind`] does not name: ZFS, bcachefs, F2FS, UDF, external journals, RAID of firmware.
 
 use heapless::String;
 
 use crate::fs::fat::{bpb, geometry::FatType};
-use crate::fs::{btrfs, ext, iso9660, squashfs_magic, swap, xfs};
+use crate::fs::linux_raid::{self, Metadata};
+use crate::fs::{btrfs, erofs, exfat, ext, iso9660, luks, lvm2, ntfs, squashfs_magic, swap, xfs};
 use crate::guid::Guid;
 use crate::source::{ReadAt, ReadError};
 
-/// A UUID, FAT serial or ISO date: at most the 36 characters of a UUID.
-pub type Uuid = String<36>;
+/// A UUID, FAT serial or ISO date; the longest is that of LUKS, a field of 40 bytes.
+pub type Uuid = String<40>;
 /// A label; the longest is that of btrfs, 256 bytes. Bytes that are not UTF-8 are U+FFFD.
 pub type Label = String<256>;
 
@@ -37,10 +39,26 @@ pub enum Kind {
     Iso9660,
     /// Linux swap space.
     Swap,
+    /// Linux swap space in which a system sleeps.
+    Swsuspend,
+    /// exFAT.
+    ExFat,
+    /// NTFS.
+    Ntfs,
+    /// EROFS.
+    Erofs,
+    /// Encrypted by LUKS 1.
+    Luks1,
+    /// Encrypted by LUKS 2.
+    Luks2,
+    /// Member of a Linux software RAID.
+    LinuxRaid(Metadata),
+    /// Physical volume of LVM2.
+    Lvm2Member,
 }
 
 impl Kind {
-    /// Returns the name that blkid prints as TYPE; mount(8) takes all of them but `swap`.
+    /// Returns the name that blkid prints as TYPE; mount(8) takes those of true file systems.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -53,7 +71,33 @@ impl Kind {
             Self::Squashfs => "squashfs",
             Self::Iso9660 => "iso9660",
             Self::Swap => "swap",
+            Self::Swsuspend => "swsuspend",
+            Self::ExFat => "exfat",
+            Self::Ntfs => "ntfs",
+            Self::Erofs => "erofs",
+            Self::Luks1 | Self::Luks2 => "crypto_LUKS",
+            Self::LinuxRaid(_) => "linux_raid_member",
+            Self::Lvm2Member => "LVM2_member",
         }
+    }
+
+    /// Returns what tells apart those that share a name.
+    #[must_use]
+    pub const fn version(self) -> Option<&'static str> {
+        match self {
+            Self::Fat(fat_type) => Some(fat_type.name()),
+            Self::Luks1 => Some("1"),
+            Self::Luks2 => Some("2"),
+            Self::LinuxRaid(metadata) => Some(metadata.name()),
+            _ => None,
+        }
+    }
+
+    /// Tells whether the device is only a layer below others (RAID, LVM, LUKS): its own bytes mean nothing alone, and
+    /// who owns them cannot be seen in a list of mounts.
+    #[must_use]
+    pub const fn is_member(self) -> bool {
+        matches!(self, Self::Luks1 | Self::Luks2 | Self::LinuxRaid(_) | Self::Lvm2Member)
     }
 }
 
@@ -72,7 +116,7 @@ pub struct Filesystem {
     pub uuid: Option<Uuid>,
     /// Label as blkid prints it, without padding.
     pub label: Option<Label>,
-    /// Size that the superblock claims, bytes: a shorter source is truncated.
+    /// Size that the superblock claims, bytes: a shorter source is truncated. 0 when it claims none.
     pub bytes: u64,
 }
 
@@ -91,6 +135,20 @@ impl Filesystem {
     pub(super) fn with_label(mut self, bytes: &[u8]) -> Self {
         let text = crate::bytes::until_nul(bytes).trim_ascii_end();
         self.label = (!text.is_empty()).then(|| from_utf8_lossy(text));
+        self
+    }
+
+    /// Sets the label to this UTF-16 without what follows a NUL and without trailing blanks.
+    pub(super) fn with_utf16_label(mut self, units: impl Iterator<Item = u16>) -> Self {
+        let mut text = Label::new();
+        for c in char::decode_utf16(units.take_while(|unit| *unit != 0)) {
+            // The longest, 128 units of NTFS, may need more bytes than there are; its end is cut.
+            if text.push(c.unwrap_or(char::REPLACEMENT_CHARACTER)).is_err() {
+                break;
+            }
+        }
+        text.truncate(text.trim_ascii_end().len());
+        self.label = (!text.is_empty()).then_some(text);
         self
     }
 }
@@ -126,13 +184,32 @@ type Probe<R> = fn(&R) -> Result<Option<Filesystem>, ReadError>;
 pub fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadError> {
     // The order matters where two signatures can be on one device, an old one that a formatter left and the new
     // one, or one that happens to lie in the content:
+    // - Members before what they hold: a mirror with its superblock at the end begins with the file system in it.
     // - SquashFS and XFS own byte 0; behind it a SquashFS has packed data, which may be anyone's superblock.
     // - mkswap and mke2fs clear the places that the other uses, so these two never meet.
-    // - ext before btrfs: mke2fs writes nothing at 64 KiB, mkfs.btrfs clears the first 2 MiB.
-    // - FAT after them: they leave the first sector to a boot loader, whose code may have a parameter block.
-    // - ISO 9660 last: it leaves the first 32 KiB to a boot loader, and a small FAT leaves an old ISO descriptor.
-    let table: [Probe<R>; 7] =
-        [squashfs_magic::probe, xfs::probe, swap::probe, ext::probe, btrfs::probe, fat, iso9660::probe];
+    // - EROFS and ext lie at the same place, so they exclude each other.
+    // - ext, exFAT and NTFS before btrfs: their formatters write nothing at 64 KiB, mkfs.btrfs clears the first 2 MiB.
+    // - FAT after them: they leave the first sector to a boot loader, whose code may have a parameter block. FAT,
+    //   exFAT and NTFS exclude each other, and none takes a partition table for its boot sector: FAT demands
+    //   parameters where an MBR has boot code, exFAT and NTFS their names.
+    // - ISO 9660 late: it leaves the first 32 KiB to a boot loader, and a small FAT leaves an old ISO descriptor.
+    // - The second header of LUKS last: only cryptsetup clears it, so an old one stays behind every file system.
+    let table: [Probe<R>; 14] = [
+        linux_raid::probe,
+        lvm2::probe,
+        luks::probe,
+        squashfs_magic::probe,
+        xfs::probe,
+        swap::probe,
+        erofs::probe,
+        ext::probe,
+        exfat::probe,
+        ntfs::probe,
+        btrfs::probe,
+        fat,
+        iso9660::probe,
+        luks::probe_secondary,
+    ];
     for probe in table {
         if let Some(found) = probe(source)? {
             return Ok(Some(found));

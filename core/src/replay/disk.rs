@@ -7,6 +7,7 @@ use crate::bytes;
 use crate::disk::gpt::{self, Gpt, Header, Name, RawHeader, Table};
 use crate::disk::mbr::{self, Mbr, logical::Logical};
 use crate::fs::fat::bpb::{self, Bpb};
+use crate::fs::lvm2;
 use crate::fs::probe::probe;
 use crate::guid::Guid;
 use crate::source::ReadAt;
@@ -119,9 +120,29 @@ pub fn bpb_parse(input: &[u8]) {
     let _ = bpb::volume_label::read(input, &block);
 }
 
-/// Probes for a file system.
+/// Probes for a file system as it is, and once more with right checksums where one is checked.
 pub fn fs_probe(input: &[u8]) {
+    fs_probe_laws(input);
+    let crc32c = |bytes: &[u8]| crc::Crc::<u32>::new(&crc::CRC_32_ISCSI).checksum(bytes);
+    let mut device: Vec<u8> = input.into();
+    if let Some(superblock) = device.get_mut(0x1_0000..).and_then(|s| s.first_chunk_mut::<0x1000>()) {
+        let sum = crc32c(superblock.get(0x20..).unwrap_or_default());
+        bytes::put_u32_le::<0, 0x1000>(superblock, sum);
+        fs_probe_laws(&device);
+    }
+    if let Some(label) = device.get_mut(512..).and_then(|s| s.first_chunk_mut::<512>()) {
+        let sum = lvm2::checksum(label);
+        bytes::put_u32_le::<16, 512>(label, sum);
+        fs_probe_laws(&device);
+    }
+}
+
+fn fs_probe_laws(input: &[u8]) {
     let Ok(found) = probe(input) else { panic!("a slice has no read errors") };
     // A file system is found in no source that is shorter than its superblock.
     assert!(found.is_none() || input.size().is_ok_and(|n| n >= 96));
+    let Some(found) = found else { return };
+    for text in [found.uuid.as_deref(), found.label.as_deref()].into_iter().flatten() {
+        assert!(!text.is_empty() && !text.contains('\0') && text.trim_ascii_end() == text);
+    }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use genpack_core::disk::mbr::logical::Logical;
 use genpack_core::disk::{gpt, mbr};
-use genpack_core::fs::probe::{Filesystem, Kind, probe};
+use genpack_core::fs::probe::{Filesystem, probe};
 use genpack_core::kernel::image::{Format, HEAD_LEN, KernelImage, detect};
 use genpack_core::source::{ReadAt, ReadError};
 use serde_json::{Map, Value, json};
@@ -153,8 +153,8 @@ fn row(number: u32, start_lba: u64, sectors: u64, sector_size: u64) -> Map<Strin
 fn filesystem(found: &Filesystem) -> Value {
     let mut out = Map::new();
     out.insert("kind".into(), found.kind.name().into());
-    if let Kind::Fat(fat_type) = found.kind {
-        out.insert("version".into(), fat_type.name().into());
+    if let Some(version) = found.kind.version() {
+        out.insert("version".into(), version.into());
     }
     if let Some(uuid) = &found.uuid {
         out.insert("uuid".into(), uuid.as_str().into());
@@ -162,7 +162,9 @@ fn filesystem(found: &Filesystem) -> Value {
     if let Some(label) = &found.label {
         out.insert("label".into(), label.as_str().into());
     }
-    out.insert("size".into(), found.bytes.into());
+    if found.bytes != 0 {
+        out.insert("size".into(), found.bytes.into());
+    }
     Value::Object(out)
 }
 

@@ -249,7 +249,16 @@ fn kind(kind: probe::Kind) -> Option<Kind> {
         probe::Kind::Xfs => Some(Kind::Xfs),
         probe::Kind::Squashfs => Some(Kind::Squashfs),
         probe::Kind::Iso9660 => Some(Kind::Iso9660),
-        probe::Kind::Swap => None,
+        // Nothing that we mount, or nothing that can be mounted at all.
+        probe::Kind::ExFat
+        | probe::Kind::Ntfs
+        | probe::Kind::Erofs
+        | probe::Kind::Swap
+        | probe::Kind::Swsuspend
+        | probe::Kind::Luks1
+        | probe::Kind::Luks2
+        | probe::Kind::LinuxRaid(_)
+        | probe::Kind::Lvm2Member => None,
     }
 }
 
