@@ -2,7 +2,7 @@
 #![cfg(feature = "_fuzz")]
 
 use genpack_core::fs::squashfs::{
-    BlockBuffers, Device, Error, FileSystem, FileType, Fragment, MetadataBlock, Node, OpenFile,
+    BlockBuffers, Device, Error, FileSystem, FileType, Fragment, MetadataBlock, Node, OpenFile, Table,
 };
 use genpack_core::replay::mutate;
 use genpack_core::replay::squashfs::{Stored, read_everything};
@@ -45,6 +45,72 @@ fn image_of_every_inode_type_is_read_without_a_decompressor() {
         ("x-link", FileType::Symlink, 1, true),
     ];
     assert_eq!(found, expected.map(|(name, t, nlink, xattr)| (name.to_owned(), t, nlink, xattr)));
+}
+
+#[test]
+fn xattrs_of_every_extended_type_are_read() {
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let mut value = [0; 16];
+    for path in ["x-dir", "x-file", "x-link", "x-block", "x-char", "x-fifo", "socket"] {
+        let index = fs.lookup_no_follow(path.as_bytes()).unwrap().unwrap().xattr.unwrap();
+        let mut xattrs = fs.xattrs(index).unwrap();
+        let xattr = xattrs.next(&mut fs, &mut value).unwrap().unwrap();
+        assert_eq!((&*xattr.name, &value[..xattr.value_len]), (&b"trusted.a"[..], &b"v"[..]), "{path}");
+        assert_eq!(xattrs.next(&mut fs, &mut value), Ok(None), "{path}");
+    }
+    let missing = Error::TableIndex { table: Table::Xattr, index: 1000 };
+    assert_eq!(fs.xattrs(1000).map(|_| ()), Err(missing));
+    let mut xattrs = fs.xattrs(0).unwrap();
+    assert_eq!(xattrs.next(&mut fs, &mut []), Err(Error::Buffer { needs: 1 }));
+}
+
+#[test]
+fn xattr_with_a_bad_field_is_rejected() {
+    // The list holds one entry: type 1, one byte of name, `a`, one byte of value, `v`.
+    let entry = [1, 0, 1, 0, b'a', 1, 0, 0, 0, b'v'];
+    let at = SEED.windows(entry.len()).position(|w| w == entry).unwrap();
+    for (offset, bytes, error) in [
+        (0, &[3, 0][..], Error::XattrType(3)),
+        (0, &[1, 2], Error::XattrType(0x201)),
+        (0, &[1, 1], Error::XattrValue(1)),
+        (2, &[0, 0], Error::XattrName(0)),
+        (2, &[0xFF, 0xFF], Error::XattrName(0xFFFF)),
+        (4, &[0], Error::XattrName(1)),
+        (5, &[1, 0, 1, 0], Error::XattrValue(0x1_0001)),
+        (5, &[8, 0, 0, 0], Error::Buffer { needs: 8 }),
+    ] {
+        let mut image = SEED.to_vec();
+        image[at + offset..at + offset + bytes.len()].copy_from_slice(bytes);
+        let mut fs = FileSystem::open(&image[..], Stored, [MetadataBlock::EMPTY]).unwrap();
+        let mut xattrs = fs.xattrs(0).unwrap();
+        assert_eq!(xattrs.next(&mut fs, &mut [0]), Err(error), "{bytes:?} at {offset}");
+    }
+}
+
+#[test]
+fn inode_is_found_by_its_number() {
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    for number in 1..=fs.superblock().inodes {
+        assert_eq!(fs.inode_by_number(number).unwrap().unwrap().number, number);
+    }
+    for number in [0, fs.superblock().inodes + 1, u32::MAX] {
+        let missing = Error::TableIndex { table: Table::Export, index: number };
+        assert_eq!(fs.inode_by_number(number), Err(missing));
+    }
+    // The first entry of the export table is given the second one's inode.
+    let positions = usize::try_from(fs.superblock().lookup_table_start.unwrap()).unwrap();
+    let block = u64::from_le_bytes(SEED[positions..positions + 8].try_into().unwrap());
+    let first = usize::try_from(block).unwrap() + 2;
+    let mut image = SEED.to_vec();
+    image.copy_within(first + 8..first + 16, first);
+    let mut fs = FileSystem::open(&image[..], Stored, [MetadataBlock::EMPTY]).unwrap();
+    assert_eq!(fs.inode_by_number(1), Err(Error::InodeNumber { wanted: 1, found: 2 }));
+}
+
+#[test]
+fn compressor_options_are_absent_where_the_superblock_has_none() {
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    assert_eq!(fs.compressor_options(), Ok(None));
 }
 
 #[test]

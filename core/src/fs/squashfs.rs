@@ -10,21 +10,23 @@
 //! | `superblock` | the 96 bytes at offset 0; every range is checked there |
 //! | `metadata` | blocks of at most 8 KiB that carry inodes, directories and tables |
 //! | `table` | two-level tables: ids, fragments, export |
-//! | `inode`, `dir` | all fourteen inode types; directory listings |
+//! | `inode`, `dir`, `dir_index` | all fourteen inode types; directory listings and their index |
 //! | `data`, `fragment` | a regular file's bytes |
+//! | `xattr` | extended attributes |
+//! | `compressor`, `compressor_options` | the six compressors and what the writer told them |
 //! | `lookup` | paths, with symbolic links that never leave the root |
 //!
 //! What bounds the work on hostile bytes: metadata is read forwards only and every table has an end, so no listing
 //! and no block list can be longer than the image pays for; a path has at most [`MAX_PATH`] bytes and follows at
 //! most [`MAX_LINKS`] links. A directory may still contain itself: who walks the tree bounds the depth.
 //!
-//! Not handled: versions before 4.0, big-endian images, the values of extended attributes (an inode keeps its xattr
-//! index), the compressor options (no decompressor needs them), the index of an extended directory (listings are
-//! read from their start).
+//! Not handled: versions before 4.0, big-endian images.
 
 mod compressor;
+mod compressor_options;
 mod data;
 mod dir;
+mod dir_index;
 mod error;
 mod file_system;
 mod fragment;
@@ -34,8 +36,10 @@ mod lookup;
 mod metadata;
 mod superblock;
 mod table;
+mod xattr;
 
 pub use compressor::{Compressor, Decompress, DecompressError};
+pub use compressor_options::CompressorOptions;
 pub use data::{BlockBuffers, OpenFile};
 pub use dir::{DirEntry, DirReader, Name};
 pub use error::{Error, Table};
@@ -45,6 +49,7 @@ pub use inode::{Device, Directory, FileType, Inode, InodeRef, Node, RegularFile,
 pub use lookup::{MAX_LINKS, MAX_PATH};
 pub use metadata::MetadataBlock;
 pub use superblock::{Flags, MAGIC, Superblock};
+pub use xattr::{MAX_XATTR_NAME, MAX_XATTR_VALUE, MAX_XATTRS, Xattr, XattrName, XattrReader};
 
 /// Largest data block, 1 MiB: `SQUASHFS_FILE_MAX_SIZE`.
 pub const MAX_BLOCK_SIZE: u32 = 1 << 20;

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use crate::fs::squashfs::{
     BlockBuffers, Compressor, Decompress, DecompressError, FileSystem, Inode, InodeRef, MAX_SYMLINK,
-    MetadataBlock, Node, OpenFile,
+    MAX_XATTR_VALUE, MetadataBlock, Node, OpenFile,
 };
 use crate::source::{ReadAt, ReadError};
 use crate::units::{u64_from_usize, usize_from_u32};
@@ -63,6 +63,9 @@ pub fn read_everything(image: &[u8], decompress: impl Decompress) {
     let mut target = [0; 4096];
     assert_eq!(u64_from_usize(target.len()), u64::from(MAX_SYMLINK));
 
+    let mut value = vec![0; MAX_XATTR_VALUE];
+    let _ = fs.compressor_options();
+
     let mut seen: HashSet<InodeRef> = HashSet::new();
     let mut left: Vec<InodeRef> = vec![fs.superblock().root_inode];
     while let Some(at) = left.pop() {
@@ -74,12 +77,24 @@ pub fn read_everything(image: &[u8], decompress: impl Decompress) {
         let Ok(inode) = fs.inode(at) else { continue };
         // Errors are answers here: only panics and endless reads count.
         let _ = fs.owner(&inode);
-        let _ = fs.export(inode.number);
+        let _ = fs.inode_by_number(inode.number);
+        refill(&fs);
+        if let Some(Ok(mut xattrs)) = inode.xattr.map(|index| fs.xattrs(index)) {
+            for _ in 0..MAX_INODES {
+                refill(&fs);
+                let Ok(Some(_)) = xattrs.next(&mut fs, &mut value) else { break };
+            }
+        }
         refill(&fs);
         match inode.node {
             Node::Directory(directory) => {
                 let mut entries = directory.entries();
                 while let Ok(Some(entry)) = entries.next(&mut fs) {
+                    // The law about an index: what is in the listing is found, whatever the index says.
+                    let before = fs.source().left.replace(per_pass.saturating_mul(4));
+                    let found = fs.find(&directory, &entry.name);
+                    assert!(!matches!(found, Ok(None)), "a name of the listing is not found");
+                    fs.source().left.set(before);
                     left.push(entry.inode);
                     if left.len() > MAX_INODES {
                         break;

@@ -4,7 +4,7 @@
 //! block of their inodes) and `inode_number`; an entry has `offset`, `inode_number` (a signed difference to the
 //! header's), `type`, `size` (one less than the name's length) and the name. `.` and `..` are not stored.
 //!
-//! Not handled: sorting is not demanded, and the index of extended directories is not used.
+//! Not handled: sorting is not demanded. The index of extended directories is in `dir_index`.
 
 use super::compressor::Decompress;
 use super::error::Error;
@@ -152,7 +152,16 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
     /// # Errors
     /// When the listing is corrupt.
     pub fn find(&mut self, directory: &Directory, name: &[u8]) -> Result<Option<DirEntry>, Error> {
-        let mut entries = directory.entries();
+        if let Some(mut part) = self.indexed_part(directory, name) {
+            // Why: the index is only a shortcut: what it does not lead to, the whole listing decides.
+            if let Ok(Some(entry)) = self.find_in(&mut part, name) {
+                return Ok(Some(entry));
+            }
+        }
+        self.find_in(&mut directory.entries(), name)
+    }
+
+    fn find_in(&mut self, entries: &mut DirReader, name: &[u8]) -> Result<Option<DirEntry>, Error> {
         while let Some(entry) = entries.next_where(self, |len| len == name.len())? {
             if entry.name == *name {
                 return Ok(Some(entry));

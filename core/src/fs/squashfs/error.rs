@@ -97,6 +97,30 @@ pub enum Error {
     },
     /// An unknown inode type.
     InodeType(u16),
+    /// An inode that the export table gives for another number.
+    InodeNumber {
+        /// The number that was asked for.
+        wanted: u32,
+        /// `inode_number` of the inode that is there.
+        found: u32,
+    },
+    /// A compressor option that the compressor does not take.
+    CompressorOption {
+        /// Which compressor.
+        compressor: Compressor,
+        /// The option's value.
+        value: u32,
+    },
+    /// An extended attribute of an unknown type.
+    XattrType(u16),
+    /// An extended attribute whose name is empty, holds a NUL or is longer than [`super::MAX_XATTR_NAME`]; its
+    /// length in bytes without the prefix.
+    XattrName(u16),
+    /// An extended attribute whose value is longer than [`super::MAX_XATTR_VALUE`], or a reference that is not 8
+    /// bytes long.
+    XattrValue(u32),
+    /// An inode with more than [`super::MAX_XATTRS`] extended attributes.
+    TooManyXattrs(u32),
     /// A symbolic link whose target is longer than [`super::MAX_SYMLINK`], or empty.
     SymlinkLength(u32),
     /// A directory header that announces more entries than the format allows.
@@ -171,6 +195,7 @@ impl Error {
             | Self::PathTooLong
             | Self::TooManyLinks
             | Self::TooManyEntries
+            | Self::TooManyXattrs(_)
             | Self::Decompress { error: DecompressError::Memory, .. } => Class::Limit,
             Self::Read { error, .. } => error.into(),
             _ => Class::Corrupt,
@@ -198,6 +223,16 @@ impl core::fmt::Display for Error {
                 write!(f, "metadata block at {at} has no byte {offset}")
             }
             Self::InodeType(kind) => write!(f, "unknown inode type {kind}"),
+            Self::InodeNumber { wanted, found } => {
+                write!(f, "the export table gives inode {found} for {wanted}")
+            }
+            Self::CompressorOption { compressor, value } => {
+                write!(f, "{compressor} does not take the option value {value}")
+            }
+            Self::XattrType(kind) => write!(f, "an extended attribute has type {kind:#x}"),
+            Self::XattrName(n) => write!(f, "an extended attribute has an illegal name of {n} bytes"),
+            Self::XattrValue(n) => write!(f, "an extended attribute's value has {n} bytes"),
+            Self::TooManyXattrs(n) => write!(f, "an inode has {n} extended attributes"),
             Self::SymlinkLength(n) => write!(f, "a symbolic link's target has {n} bytes"),
             Self::DirCount(n) => write!(f, "a directory header announces {n} entries"),
             Self::TooManyEntries => f.write_str("a directory has too many entries"),

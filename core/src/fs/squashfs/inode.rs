@@ -7,6 +7,7 @@
 use super::compressor::Decompress;
 use super::data::BlockList;
 use super::dir::DirReader;
+use super::dir_index::DirIndex;
 use super::error::Error;
 use super::file_system::FileSystem;
 use super::fragment::Fragment;
@@ -149,15 +150,21 @@ pub struct Directory {
     pub parent_inode: u32,
     /// `file_size`: length of the listing in bytes and 3 more.
     pub size: u32,
-    listing: Option<Cursor>,
+    pub(super) listing: Option<Cursor>,
+    pub(super) index: Option<DirIndex>,
 }
 
 impl Directory {
     /// Returns a reader of its entries.
     #[must_use]
     pub const fn entries(&self) -> DirReader {
+        DirReader::new(self.listing, self.listing_len())
+    }
+
+    /// Returns the length of the listing in bytes.
+    pub(super) const fn listing_len(&self) -> u32 {
         // Why: `file_size` counts 3 bytes for `.` and `..`, which are not stored.
-        DirReader::new(self.listing, self.size.saturating_sub(3))
+        self.size.saturating_sub(3)
     }
 }
 
@@ -265,12 +272,14 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         Ok((u32_le::<4, 16>(&b), None, Node::Directory(listing)))
     }
 
-    /// `squashfs_ldir_inode`: `nlink`, `file_size`, `start_block`, `parent_inode`, `i_count`, `offset`, `xattr`; the
-    /// index of `i_count` entries that follows is not read.
+    /// `squashfs_ldir_inode`: `nlink`, `file_size`, `start_block`, `parent_inode`, `i_count`, `offset`, `xattr`, the
+    /// index of `i_count` entries.
     fn extended_directory(&mut self, at: &mut Cursor) -> Result<(u32, Option<u32>, Node), Error> {
         let b = self.read_metadata_array::<24>(at)?;
         let (file_size, start_block) = (u32_le::<4, 24>(&b), u32_le::<8, 24>(&b));
-        let listing = self.listing(start_block, u16_le::<18, 24>(&b), file_size, u32_le::<12, 24>(&b))?;
+        let mut listing = self.listing(start_block, u16_le::<18, 24>(&b), file_size, u32_le::<12, 24>(&b))?;
+        let count = u16_le::<16, 24>(&b);
+        listing.index = (count > 0).then_some(DirIndex { entries: *at, count });
         Ok((u32_le::<0, 24>(&b), Some(u32_le::<20, 24>(&b)), Node::Directory(listing)))
     }
 
@@ -285,7 +294,7 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         // Why: an empty directory has no listing, its place may be the end of the table.
         let listing =
             if size <= 3 { None } else { Some(place(at, offset, self.superblock.directory_table_end())?) };
-        Ok(Directory { parent_inode, size, listing })
+        Ok(Directory { parent_inode, size, listing, index: None })
     }
 
     /// `squashfs_reg_inode`: `start_block`, `fragment`, `offset`, `file_size`, `block_list`.

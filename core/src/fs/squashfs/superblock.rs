@@ -1,6 +1,6 @@
 //! The superblock: 96 bytes at offset 0, `struct squashfs_super_block`.
 //!
-//! The compressor options that may follow it are not handled: no decompressor needs them.
+//! The compressor options that may follow it are in `compressor_options`.
 
 use super::compressor::Compressor;
 use super::error::{Error, Table};

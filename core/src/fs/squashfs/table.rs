@@ -6,7 +6,7 @@
 use super::compressor::Decompress;
 use super::error::{Error, Table};
 use super::file_system::FileSystem;
-use super::inode::InodeRef;
+use super::inode::{Inode, InodeRef};
 use super::metadata::{Cursor, METADATA_SIZE, MetadataBlock};
 use crate::source::ReadAt;
 use crate::units::{u64_from_usize, usize_from_u32};
@@ -43,5 +43,18 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         let index = index.ok_or(Error::TableIndex { table: Table::Export, index: inode_number })?;
         let entry = self.table_entry::<8>(Table::Export, start, index)?;
         Ok(Some(InodeRef(u64::from_le_bytes(entry))))
+    }
+
+    /// Reads the inode with this number through the export table; `None` when there is no such table.
+    ///
+    /// # Errors
+    /// As [`FileSystem::export`] and [`FileSystem::inode`], and when the inode there has another number.
+    pub fn inode_by_number(&mut self, number: u32) -> Result<Option<Inode>, Error> {
+        let Some(at) = self.export(number)? else { return Ok(None) };
+        let inode = self.inode(at)?;
+        if inode.number != number {
+            return Err(Error::InodeNumber { wanted: number, found: inode.number });
+        }
+        Ok(Some(inode))
     }
 }
