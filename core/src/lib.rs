@@ -49,6 +49,7 @@ pub mod contract;
 pub mod disk;
 pub mod error;
 pub mod fs;
+pub mod gentoo;
 pub mod guid;
 pub mod kernel;
 #[cfg(feature = "_fuzz")]

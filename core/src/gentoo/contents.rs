@@ -1,0 +1,215 @@
+//! CONTENTS: what an installed package owns, one line each, in `/var/db/pkg/<category>/<name-version>/`.
+//!
+//! Portage's own format (vdb, `dblink.mergeme`): `dir P`, `obj P MD5 MTIME`, `sym P -> T MTIME`, `fif P`, `dev P`.
+//! Paths may contain blanks and `#`, so `obj` is read from the right. A `sym` ends its path at the first ` -> `, as
+//! Portage reads it. Not handled: paths with a newline, which Portage cannot write either.
+
+use core::fmt;
+
+use crate::error::Class;
+
+/// Why a line is none of CONTENTS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The line begins with none of the kinds.
+    Kind,
+    /// The path is not absolute.
+    Path,
+    /// No ` -> ` with a target.
+    Target,
+    /// No MD5 of 32 hexadecimal digits.
+    Md5,
+    /// No time of modification.
+    Mtime,
+}
+
+/// Why a line is none of CONTENTS, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What is wrong.
+    pub cause: Cause,
+    /// Line, from 1.
+    pub line: u32,
+}
+
+impl Error {
+    /// Returns the class.
+    #[must_use]
+    pub fn class(self) -> Class {
+        match self.cause {
+            Cause::Kind => Class::Unsupported,
+            _ => Class::Corrupt,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.cause {
+            Cause::Kind => "an unknown kind of entry",
+            Cause::Path => "a path that is not absolute",
+            Cause::Target => "a symbolic link without a target",
+            Cause::Md5 => "a file without an MD5",
+            Cause::Mtime => "an entry without a time",
+        };
+        write!(f, "line {} has {what}", self.line)
+    }
+}
+
+/// A line of CONTENTS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// A directory.
+    Dir {
+        /// Absolute path.
+        path: &'a str,
+    },
+    /// A regular file.
+    Obj {
+        /// Absolute path.
+        path: &'a str,
+        /// MD5 of its content, 32 hexadecimal digits.
+        md5: &'a str,
+        /// Time of modification, in seconds of Unix time.
+        mtime: i64,
+    },
+    /// A symbolic link.
+    Sym {
+        /// Absolute path.
+        path: &'a str,
+        /// What it points at, as it is written.
+        target: &'a str,
+        /// Time of modification, in seconds of Unix time.
+        mtime: i64,
+    },
+    /// A FIFO.
+    Fif {
+        /// Absolute path.
+        path: &'a str,
+    },
+    /// A device node.
+    Dev {
+        /// Absolute path.
+        path: &'a str,
+    },
+}
+
+impl<'a> Entry<'a> {
+    /// Returns the path.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        match self {
+            Self::Dir { path }
+            | Self::Obj { path, .. }
+            | Self::Sym { path, .. }
+            | Self::Fif { path }
+            | Self::Dev { path } => path,
+        }
+    }
+
+    /// Reads a line without its end.
+    ///
+    /// # Errors
+    /// Says which part is missing.
+    pub fn parse(line: &'a str) -> Result<Self, Cause> {
+        let (kind, rest) = line.split_once(' ').ok_or(Cause::Kind)?;
+        let entry = match kind {
+            "dir" => Self::Dir { path: rest },
+            "fif" => Self::Fif { path: rest },
+            "dev" => Self::Dev { path: rest },
+            "obj" => {
+                let (rest, mtime) = mtime(rest)?;
+                let (path, md5) = rest.rsplit_once(' ').ok_or(Cause::Md5)?;
+                if md5.len() != 32 || !md5.bytes().all(|b| b.is_ascii_hexdigit()) {
+                    return Err(Cause::Md5);
+                }
+                Self::Obj { path, md5, mtime }
+            }
+            "sym" => {
+                let (rest, mtime) = mtime(rest)?;
+                let (path, target) =
+                    rest.split_once(" -> ").filter(|(_, t)| !t.is_empty()).ok_or(Cause::Target)?;
+                Self::Sym { path, target, mtime }
+            }
+            _ => return Err(Cause::Kind),
+        };
+        if entry.path().starts_with('/') { Ok(entry) } else { Err(Cause::Path) }
+    }
+}
+
+impl fmt::Display for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dir { path } => write!(f, "dir {path}"),
+            Self::Obj { path, md5, mtime } => write!(f, "obj {path} {md5} {mtime}"),
+            Self::Sym { path, target, mtime } => write!(f, "sym {path} -> {target} {mtime}"),
+            Self::Fif { path } => write!(f, "fif {path}"),
+            Self::Dev { path } => write!(f, "dev {path}"),
+        }
+    }
+}
+
+/// Returns the entries of a file; empty lines are left out, and a bad line does not end the list.
+pub fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, Error>> {
+    (1_u32..)
+        .zip(text.split('\n'))
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(line, text)| Entry::parse(text).map_err(|cause| Error { cause, line }))
+}
+
+fn mtime(text: &str) -> Result<(&str, i64), Cause> {
+    let (rest, digits) = text.rsplit_once(' ').ok_or(Cause::Mtime)?;
+    // Why: `parse` alone takes a plus sign, and what it takes must be what we write.
+    let number = digits.parse().ok().filter(|_| !digits.starts_with('+'));
+    Ok((rest, number.ok_or(Cause::Mtime)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
+    #[test]
+    fn paths_with_blanks_arrows_and_number_signs_are_kept() {
+        let obj = std::format!("obj /a b/c # 1 -> 2 {MD5} 1700000000");
+        let wanted = Entry::Obj { path: "/a b/c # 1 -> 2", md5: MD5, mtime: 1_700_000_000 };
+        assert_eq!(Entry::parse(&obj), Ok(wanted));
+        for (line, entry) in [
+            ("dir /usr/lib", Entry::Dir { path: "/usr/lib" }),
+            ("dir /", Entry::Dir { path: "/" }),
+            ("fif /run/a b", Entry::Fif { path: "/run/a b" }),
+            ("dev /dev/null", Entry::Dev { path: "/dev/null" }),
+            ("sym /a -> b c -1", Entry::Sym { path: "/a", target: "b c", mtime: -1 }),
+            ("sym /a -> b -> c 7", Entry::Sym { path: "/a", target: "b -> c", mtime: 7 }),
+        ] {
+            assert_eq!(Entry::parse(line), Ok(entry));
+            assert_eq!(entry.to_string(), line);
+        }
+        assert_eq!(wanted.to_string(), obj);
+    }
+
+    #[test]
+    fn bad_lines_are_refused_and_the_others_are_read() {
+        let text = "dir /a\n\nxyz /b\nobj /c\nobj /c 1\nobj /c x 1\nsym /d 1\nsym /d -> 1\ndir e\nfif /f\ndir\n\
+                    sym /g ->  +1\n";
+        let all: Vec<_> = entries(text).collect();
+        let causes: Vec<_> = all.iter().filter_map(|e| e.err()).map(|e| (e.line, e.cause)).collect();
+        let wanted = [
+            (3, Cause::Kind),
+            (4, Cause::Mtime),
+            (5, Cause::Md5),
+            (6, Cause::Md5),
+            (7, Cause::Target),
+            (8, Cause::Target),
+            (9, Cause::Path),
+            (11, Cause::Kind),
+            (12, Cause::Mtime),
+        ];
+        assert_eq!(causes, wanted);
+        assert_eq!(all.iter().flatten().map(Entry::path).collect::<Vec<_>>(), ["/a", "/f"]);
+        assert_eq!(Error { cause: Cause::Kind, line: 1 }.class(), Class::Unsupported);
+    }
+}
