@@ -197,4 +197,61 @@ mod tests {
     fn command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    /// Returns every visible verb with the words that call it.
+    fn visible_verbs() -> Vec<(String, clap::Command)> {
+        fn add(command: &clap::Command, name: &str, verbs: &mut Vec<(String, clap::Command)>) {
+            verbs.push((name.to_owned(), command.clone()));
+            for verb in command.get_subcommands().filter(|v| !v.is_hide_set() && v.get_name() != "help") {
+                add(verb, &format!("{name} {}", verb.get_name()), verbs);
+            }
+        }
+        let mut program = Cli::command();
+        program.build();
+        let mut verbs = Vec::new();
+        add(&program, "genpack-host", &mut verbs);
+        verbs
+    }
+
+    #[test]
+    fn every_visible_verb_and_option_has_help_in_one_voice() {
+        for (name, verb) in visible_verbs() {
+            let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+            let (first, _) = about.split_once([' ', ',']).unwrap_or((&about, ""));
+            assert!(first.ends_with('s'), "{name} tells what it does: {about:?}");
+            assert!(!about.ends_with('.'), "{name} has a full stop: {about:?}");
+            for argument in verb.get_arguments().filter(|a| !a.is_hide_set()) {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                let id = argument.get_id();
+                assert!(help.starts_with(char::is_uppercase), "{name}: {id} has no help: {help:?}");
+                assert!(!help.ends_with('.'), "{name}: {id} has a full stop: {help:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn help_is_at_most_100_columns_wide_and_usage_names_the_verb() {
+        for (name, mut verb) in visible_verbs() {
+            for help in [verb.render_help(), verb.render_long_help()] {
+                let help = help.to_string();
+                assert!(help.contains(&format!("Usage: {name}")), "{name}: {help}");
+                for line in help.lines() {
+                    assert!(line.chars().count() <= 100, "{name}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn examples_in_the_help_are_understood() {
+        for (name, verb) in visible_verbs() {
+            let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let program =
+                |line: &str| line.find("genpack-host ").and_then(|at| line.get(at..).map(str::to_owned));
+            for line in examples.lines().filter(|line| line.starts_with("  ")).filter_map(program) {
+                let words = line.split(' ').take_while(|word| !["|", "&&", ">"].contains(word));
+                assert!(Cli::try_parse_from(words).is_ok(), "{name}: {line}");
+            }
+        }
+    }
 }

@@ -10,8 +10,14 @@ use crate::{build, model};
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// Prints the effective configuration: arch and variant merged
+    #[command(after_help = "Examples:\n  \
+        genpack-host -C artifacts/hello config\n  \
+        genpack-host config --variant kiosk --json | jq .packages")]
     Config,
     /// Builds the image: lower, upper, pack; what is unchanged is reused
+    #[command(after_help = "Examples:\n  \
+        genpack-host -C artifacts/hello build\n  \
+        genpack-host build --dry-run")]
     Build,
     /// Makes the lower image: the packages
     Lower,
@@ -20,12 +26,17 @@ pub(super) enum Verb {
     /// Packs the image file
     Pack,
     /// Runs a command, or a shell, on the lower image; what it writes is thrown away
+    #[command(after_help = "Examples:\n  \
+        genpack-host bash\n  \
+        genpack-host bash -- dpkg -l")]
     Bash {
         /// The command; its exit status is passed through
         #[arg(last = true, value_name = "CMD")]
         command: Vec<String>,
     },
     /// Runs a command, or a shell, on the built tree; what it writes is thrown away
+    #[command(after_help = "Examples:\n  \
+        genpack-host upper-bash -- systemctl list-unit-files --state=enabled")]
     UpperBash {
         /// The command; its exit status is passed through
         #[arg(last = true, value_name = "CMD")]
@@ -34,8 +45,11 @@ pub(super) enum Verb {
     /// Tells what is built, what is stale and why, and how large it is
     Status,
     /// Removes what the build made from, but not the image
+    #[command(after_help = "Examples:\n  \
+        genpack-host clean --dry-run --all\n  \
+        genpack-host clean --all")]
     Clean {
-        /// The whole work directory, all architectures and variants
+        /// Remove the whole work directory: all architectures and variants
         #[arg(long)]
         all: bool,
     },

@@ -17,6 +17,10 @@ pub(super) enum Verb {
     /// The disk gets a boot partition (FAT: the image, the boot loaders, system.ini) and a data partition (btrfs).
     /// A file is made sparse and appears only when it is complete; neither root nor a loop device is needed for it.
     /// Everything is checked before the first byte is written and read back afterwards.
+    #[command(after_help = "Examples:\n  \
+        genpack-host flash hello-x86_64.squashfs disk.img --size 4G\n  \
+        genpack-host flash hello-x86_64.squashfs /dev/sdX --set hostname=kitchen --ssh-key ~/.ssh/id_ed25519.pub\n  \
+        genpack-host flash hello-x86_64.squashfs disk.img --add wallpaper.png=art/sea.png --dry-run")]
     Flash(Args),
 }
 

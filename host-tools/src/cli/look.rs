@@ -10,11 +10,23 @@ use crate::ctx::Ctx;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// Prints a JSON5 document as strict JSON
+    ///
+    /// The order of the keys and the digits of numbers stay. Of a key that stands more than once the last value counts.
+    /// What JSON lacks becomes null. Both are warnings on stderr; a document outside JSON5 is an error.
+    #[command(after_help = "Examples:\n  \
+        genpack-host json5 genpack.json5 | jq .packages\n  \
+        echo \"{a: 0x10,}\" | genpack-host json5")]
     Json5 {
         /// The document; absent or `-` is stdin
+        #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
     /// Prints an INI file as genpack-init reads it, as JSON
+    ///
+    /// Keys before the first header are in `_default`; what [DEFAULT] says holds in every section. Findings are
+    /// warnings on stderr and never an error: a mistake does not stop a boot either.
+    #[command(after_help = "Examples:\n  \
+        genpack-host ini /boot/system.ini | jq -r ._default.hostname")]
     Ini {
         /// The file; absent or `-` is stdin
         file: Option<PathBuf>,
@@ -23,22 +35,31 @@ pub(super) enum Verb {
     ///
     /// Prints JSON, also without --json; what is not there has no key. Starts and sizes are bytes. Partition types
     /// are spelled as sfdisk spells them, UUIDs and labels as blkid does.
+    #[command(after_help = "Examples:\n  \
+        genpack-host probe /dev/sda | jq .table.partitions\n  \
+        genpack-host probe disk.img")]
     Probe {
-        /// The file or device
+        /// The file or block device
+        #[arg(value_name = "FILE")]
         path: PathBuf,
     },
     /// Lists a directory of a SquashFS image
+    #[command(after_help = "Examples:\n  \
+        genpack-host ls -l hello-x86_64.squashfs /boot\n  \
+        genpack-host ls --json hello-x86_64.squashfs /etc | jq -r .[].path")]
     Ls {
         /// The image
         image: PathBuf,
         /// The directory or file inside it
         #[arg(default_value = "/")]
         path: String,
-        /// Mode, owner, size, time and name
-        #[arg(short)]
+        /// Print mode, owner, size, time and name
+        #[arg(short, long)]
         long: bool,
     },
     /// Prints a file of a SquashFS image
+    #[command(after_help = "Examples:\n  \
+        genpack-host cat hello-x86_64.squashfs /etc/os-release")]
     Cat {
         /// The image
         image: PathBuf,
@@ -55,8 +76,8 @@ impl Verb {
             Self::Json5 { file } => look::json5::run(ctx, file.as_deref()),
             Self::Ini { file } => look::ini::run(ctx, file.as_deref()),
             Self::Probe { path } => look::probe::run(ctx, &path),
-            Self::Ls { image, path, long } => look::image::ls(ctx, &image, &path, long),
-            Self::Cat { image, path } => look::image::cat(ctx, &image, &path),
+            Self::Ls { image, path, long } => look::image::ls(ctx, &ctx.path(&image), &path, long),
+            Self::Cat { image, path } => look::image::cat(ctx, &ctx.path(&image), &path),
         }?;
         Ok(ExitCode::SUCCESS)
     }

@@ -67,7 +67,7 @@ mod tests {
             ),
             (
                 &["probe"],
-                "genpack-host probe: the following required arguments were not provided: <PATH>",
+                "genpack-host probe: the following required arguments were not provided: <FILE>",
                 "`genpack-host probe --help` says how to use it",
             ),
             (

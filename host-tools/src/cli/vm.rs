@@ -17,6 +17,10 @@ pub(super) enum Verb {
     /// A system image (SquashFS) boots by its own kernel, a disk by UEFI firmware or BIOS. The guest's network is
     /// QEMU's user network. Without a terminal the console is plain standard input and output; on one, Ctrl-A X quits
     /// and Ctrl-C belongs to the guest. SIGTERM presses the power button, a second one ends QEMU.
+    #[command(after_help = "Examples:\n  \
+        genpack-host vm run hello-x86_64.squashfs\n  \
+        genpack-host vm run disk.img --memory 4G --hostfwd tcp:127.0.0.1:2222-:22\n  \
+        genpack-host vm run disk.img --bios --dry-run")]
     Run(RunArgs),
 }
 

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -106,6 +107,13 @@ impl SystemImage {
     /// When it is not a SquashFS 4.0, is truncated, or uses a compressor we cannot read.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display();
+        let kind = std::fs::metadata(path).with_context(|| format!("opening {name}"))?.file_type();
+        // Why before opening: to open a pipe waits for a writer, and it could not be read at offsets.
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(CommandError::failed("it is neither a file nor a block device")
+                .context(format!("opening {name}"))
+                .hint("a system image is made by genpack-host build"));
+        }
         let file = File::open(path).with_context(|| format!("opening {name}"))?;
         let cache = vec![MetadataBlock::EMPTY; METADATA_BLOCKS];
         let fs = FileSystem::open(file, Decompressors::default(), cache).map_err(|e| match e {

@@ -15,7 +15,7 @@ use genpack_core::kernel::image::{Format, HEAD_LEN, KernelImage, detect};
 use genpack_core::source::{ReadAt, ReadError};
 use serde_json::{Map, Value, json};
 
-use crate::command_error::{CommandError, Context, Result};
+use crate::command_error::{CommandError, Result};
 use crate::ctx::Ctx;
 use crate::ui::Ui;
 
@@ -24,14 +24,12 @@ use crate::ui::Ui;
 /// # Errors
 /// When the file is missing, is neither a file nor a block device, or cannot be read.
 pub fn run(ctx: &Ctx, path: &Path) -> Result<()> {
-    let file = open(&ctx.path(path), path)?;
-    let document = document(&ctx.ui, &file).map_err(|e| read_error(e).context(doing(path)))?;
+    let path = ctx.path(path);
+    let probing = || format!("probing {}", path.display());
+    let file = open(&path).map_err(|e| e.context(probing()))?;
+    let document = document(&ctx.ui, &file).map_err(|e| read_error(e).context(probing()))?;
     ctx.ui.document(&document);
     Ok(())
-}
-
-fn doing(path: &Path) -> String {
-    format!("probing {}", path.display())
 }
 
 fn read_error(e: ReadError) -> CommandError {
@@ -41,18 +39,21 @@ fn read_error(e: ReadError) -> CommandError {
     })
 }
 
-fn open(path: &Path, shown: &Path) -> Result<File> {
+fn open(path: &Path) -> Result<File> {
+    const READS_AT_OFFSETS: &str = "probe reads here and there: save the stream to a file and name that";
+    let failed = |e: std::io::Error| CommandError::failed(e.to_string());
     // Why before opening: to open a pipe waits for a writer.
-    let kind = std::fs::metadata(path).with_context(|| doing(shown))?.file_type();
+    let kind = match std::fs::metadata(path) {
+        Err(e) if path == Path::new("-") => return Err(failed(e).hint(READS_AT_OFFSETS)),
+        metadata => metadata.map_err(failed)?.file_type(),
+    };
     if kind.is_dir() {
-        return Err(CommandError::failed("it is a directory")
-            .context(doing(shown))
-            .hint("name an image file or a block device"));
+        return Err(CommandError::failed("it is a directory").hint("name an image file or a block device"));
     }
     if !kind.is_file() && !kind.is_block_device() {
-        return Err(CommandError::failed("it is neither a file nor a block device").context(doing(shown)));
+        return Err(CommandError::failed("it is neither a file nor a block device").hint(READS_AT_OFFSETS));
     }
-    File::open(path).with_context(|| doing(shown))
+    File::open(path).map_err(failed)
 }
 
 /// Returns the answer about these bytes; a damaged partition table is a warning.
