@@ -149,6 +149,52 @@ fn gpt_of_sfdisk_is_read_as_sfdisk_reads_it() {
     assert_eq!(gpt_rows(&path), (HeaderCopy::Backup, disk_guid, expected));
 }
 
+#[test]
+fn damaged_gpt_is_restored_as_sfdisk_and_sgdisk_want_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let image = sparse(&path, 64 << 20);
+    let script = "label: gpt\nstart=2048, size=20000, type=U, name=\"EFI\"\nstart=40000, size=100, type=L\n";
+    if run("sfdisk", &["-q", &image], script).is_none() {
+        return;
+    }
+    let whole = std::fs::read(&path).unwrap();
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let end = 64 << 20;
+    for (offset, len) in [(512, 512), (512, 20 * 512), (end - 512, 512), (end - 33 * 512, 33 * 512)] {
+        file.write_all_at(&vec![0xA5; len], offset).unwrap();
+        let repair = Gpt::open(&file).unwrap().unwrap().repair().unwrap().unwrap();
+        let mut entries = vec![0; repair.entries_len as usize];
+        ReadAt::read_exact_at(&file, repair.entries_from, &mut entries).unwrap();
+        file.write_all_at(&entries, repair.entries_to).unwrap();
+        let mut header = [0; 512];
+        repair.emit_header(&mut header).unwrap();
+        file.write_all_at(&header, repair.header_to).unwrap();
+        assert!(std::fs::read(&path).unwrap() == whole, "{offset}");
+        let verdict = run("sfdisk", &["--verify", &image], "").unwrap();
+        assert!(verdict.contains("No errors detected"), "{verdict}");
+        let Some(verdict) = run("sgdisk", &["-v", &image], "") else { return };
+        assert!(verdict.contains("No problems found"), "{verdict}");
+        assert_eq!(Gpt::open(&file).unwrap().unwrap().repair(), Ok(None));
+    }
+}
+
+#[test]
+fn hybrid_mbr_and_longer_array_of_sgdisk_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let image = sparse(&path, 64 << 20);
+    let new = ["-S", "200", "-n", "1:2048:4095", "-n", "150:4096:8191", "-h", "1", &image];
+    if run("sgdisk", &new, "").is_none() {
+        return;
+    }
+    let file = File::open(&path).unwrap();
+    let table = Gpt::open(&file).unwrap().unwrap();
+    assert_eq!((table.mbr_role, table.header.entries), (mbr::Role::Hybrid, 200));
+    let numbers: Vec<u32> = table.partitions().map(|p| p.unwrap().number).collect();
+    assert_eq!((numbers, table.repair()), (vec![1, 150], Ok(None)));
+}
+
 fn write_gpt(path: &Path, sector_size: u32, disk_bytes: u64) {
     let partition = |number, type_guid, first_lba, last_lba, name| gpt::Partition {
         number,

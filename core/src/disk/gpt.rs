@@ -1,8 +1,9 @@
 //! GUID partition table: reading one that is legal, and writing one.
 //!
 //! Source: UEFI specification 2.10, section 5.3. Reading tries the primary header and then the backup, with
-//! sectors of 512 and 4096 bytes, because a file does not tell its sector size. Not handled: repairing a table,
-//! and tables without a protective MBR, which the kernel and sfdisk do not take for tables either.
+//! sectors of 512 and 4096 bytes, because a file does not tell its sector size. [`Gpt::repair`] tells the writes that
+//! restore the other copy. Not handled: tables without a protective MBR,
+//! which the kernel and sfdisk do not take for tables either.
 
 use heapless::Vec;
 
@@ -14,10 +15,12 @@ use crate::units::usize_from_u32;
 mod emit;
 mod entry;
 mod header;
+mod repair;
 
 pub use emit::Table;
 pub use entry::{Name, Partition, RawEntry};
 pub use header::{Header, RawHeader};
+pub use repair::Repair;
 
 /// Type of an EFI system partition.
 pub const TYPE_EFI_SYSTEM: Guid = constant("C12A7328-F81F-11D2-BA4B-00A0C93EC93B");
@@ -78,6 +81,8 @@ pub enum Error {
     Number(u32),
     /// The sector size of a disk to be written is neither 512 nor 4096 bytes.
     SectorSize(u32),
+    /// The copy to be restored belongs into this sector, and there is no room for it and its entries.
+    CopyPlace(u64),
     /// The buffer has not the size that the table has, bytes.
     Buffer(usize),
 }
@@ -127,6 +132,7 @@ impl core::fmt::Display for Error {
             Self::TooManyPartitions => write!(f, "more than {MAX_PARTITIONS} GPT partitions"),
             Self::Number(number) => write!(f, "GPT partition number {number} is taken or out of range"),
             Self::SectorSize(found) => write!(f, "sectors of {found} bytes"),
+            Self::CopyPlace(lba) => write!(f, "there is no room for a copy of the GPT in sector {lba}"),
             Self::Buffer(expected) => write!(f, "the table needs a buffer of {expected} bytes"),
         }
     }
@@ -153,6 +159,9 @@ pub struct Gpt<'a, R: ?Sized> {
     pub sector_size: u32,
     /// Which header it is.
     pub copy: HeaderCopy,
+    /// Whether the MBR only protects the table or repeats some of its partitions: [`Role::Protective`] or
+    /// [`Role::Hybrid`]. A hybrid one must be changed together with the table.
+    pub mbr_role: Role,
 }
 
 impl<'a, R: ReadAt + ?Sized> Gpt<'a, R> {
@@ -162,7 +171,8 @@ impl<'a, R: ReadAt + ?Sized> Gpt<'a, R> {
     /// When there are headers and none is legal: the cause in the primary one.
     pub fn open(source: &'a R) -> Result<Option<Self>, Error> {
         let Some(sector) = source.read_array_at::<{ mbr::LEN }>(0)? else { return Ok(None) };
-        if Mbr::parse(mbr::Raw::new(&sector)).map_or(Role::Legacy, |m| m.role()) == Role::Legacy {
+        let mbr_role = Mbr::parse(mbr::Raw::new(&sector)).map_or(Role::Legacy, |m| m.role());
+        if mbr_role == Role::Legacy {
             return Ok(None);
         }
         let size = source.size()?;
@@ -171,7 +181,7 @@ impl<'a, R: ReadAt + ?Sized> Gpt<'a, R> {
             let last_lba = size.checked_div(u64::from(sector_size)).unwrap_or(0).saturating_sub(1);
             let candidates = [(1, HeaderCopy::Primary), (last_lba, HeaderCopy::Backup)];
             for (lba, copy) in candidates {
-                match Self::open_copy(source, sector_size, lba, copy) {
+                match Self::open_copy(source, sector_size, lba, copy, mbr_role) {
                     Ok(gpt) => return Ok(Some(gpt)),
                     Err(Error::Read(e @ ReadError::Io(_))) => return Err(e.into()),
                     Err(Error::Signature | Error::Read(ReadError::EndOfInput)) => {}
@@ -182,7 +192,13 @@ impl<'a, R: ReadAt + ?Sized> Gpt<'a, R> {
         first_error.map_or(Ok(None), Err)
     }
 
-    fn open_copy(source: &'a R, sector_size: u32, lba: u64, copy: HeaderCopy) -> Result<Self, Error> {
+    fn open_copy(
+        source: &'a R,
+        sector_size: u32,
+        lba: u64,
+        copy: HeaderCopy,
+        mbr_role: Role,
+    ) -> Result<Self, Error> {
         let mut sector = [0; 4096];
         let sector = sector.get_mut(..usize_from_u32(sector_size)).unwrap_or_default();
         source.read_exact_at(lba.saturating_mul(u64::from(sector_size)), sector)?;
@@ -190,7 +206,7 @@ impl<'a, R: ReadAt + ?Sized> Gpt<'a, R> {
         if header.my_lba != lba {
             return Err(Error::MyLba(header.my_lba));
         }
-        let gpt = Self { source, header, sector_size, copy };
+        let gpt = Self { source, header, sector_size, copy, mbr_role };
         gpt.check_entries_crc()?;
         gpt.check_ranges()?;
         Ok(gpt)

@@ -48,6 +48,42 @@ fn gpt_laws(disk: &[u8]) {
         partitions.push(p);
     }
     assert!(partitions.len() <= gpt::MAX_PARTITIONS);
+    gpt_repair_laws(&table, disk);
+}
+
+/// Law: a repair touches no partition, and nothing is left to repair behind it.
+fn gpt_repair_laws(table: &Gpt<'_, [u8]>, disk: &[u8]) {
+    let Ok(Some(repair)) = table.repair() else { return };
+    let mut disk: Vec<u8> = disk.into();
+    let at = |offset: u64, len: u64| {
+        let offset = usize_from_u64(offset)?;
+        offset.checked_add(usize_from_u64(len)?).map(|end| offset..end)
+    };
+    let Some(entries) = at(repair.entries_from, repair.entries_len).and_then(|r| disk.get(r)).map(Vec::from)
+    else {
+        panic!("entries that were read lie outside of the disk");
+    };
+    for (offset, len) in
+        [(repair.entries_to, repair.entries_len), (repair.header_to, u64::from(table.sector_size))]
+    {
+        let unit = u64::from(table.sector_size);
+        let first = table.header.first_usable_lba.saturating_mul(unit);
+        let end = table.header.last_usable_lba.saturating_add(1).saturating_mul(unit);
+        assert!(offset.saturating_add(len) <= first || offset >= end);
+    }
+    let Some(target) = at(repair.entries_to, repair.entries_len).and_then(|r| disk.get_mut(r)) else {
+        return;
+    };
+    target.copy_from_slice(&entries);
+    let Some(target) = at(repair.header_to, u64::from(table.sector_size)).and_then(|r| disk.get_mut(r))
+    else {
+        return;
+    };
+    assert_eq!(repair.emit_header(target), Ok(()));
+    match Gpt::open(&*disk) {
+        Ok(Some(again)) => assert_eq!(again.repair(), Ok(None)),
+        other => panic!("a repaired table is not legal: {other:?}"),
+    }
 }
 
 /// Rewrites the checksums of the primary header; `None` when there is none.

@@ -115,7 +115,11 @@ fn gpt_table<R: ReadAt + ?Sized>(gpt: &gpt::Gpt<'_, R>) -> Result<Value, ReadErr
     });
     let partitions = partitions.collect::<Result<Vec<_>, ReadError>>()?;
     let uuid = gpt.header.disk_guid.to_string();
-    Ok(json!({"kind": "gpt", "uuid": uuid, "sector_size": sector_size, "partitions": partitions}))
+    let mut out = json!({"kind": "gpt", "uuid": uuid, "sector_size": sector_size, "partitions": partitions});
+    if gpt.mbr_role == mbr::Role::Hybrid {
+        out["hybrid_mbr"] = true.into();
+    }
+    Ok(out)
 }
 
 fn mbr_table<R: ReadAt + ?Sized>(mbr: &mbr::Mbr, source: &R) -> Result<Value, ReadError> {

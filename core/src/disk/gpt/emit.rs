@@ -160,7 +160,7 @@ impl<'a> Table<'a> {
     }
 }
 
-fn emit_header(header: &Header, sector: &mut [u8]) {
+pub(super) fn emit_header(header: &Header, sector: &mut [u8]) {
     sector.fill(0);
     if let Some(out) = sector.first_chunk_mut::<{ header::LEN }>() {
         header.emit(out);
@@ -169,7 +169,7 @@ fn emit_header(header: &Header, sector: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gpt, HeaderCopy, Name, TYPE_EFI_SYSTEM, TYPE_LINUX};
+    use super::super::{Gpt, HeaderCopy, MAX_PARTITIONS, Name, TYPE_EFI_SYSTEM, TYPE_LINUX};
     use super::*;
     use std::vec;
     use std::vec::Vec;
@@ -230,6 +230,76 @@ mod tests {
         disk[510] = 0;
         assert!(Gpt::open(&disk[..]).unwrap().is_none());
         assert!(Gpt::open(&disk[..100]).unwrap().is_none());
+    }
+
+    #[test]
+    fn entries_longer_than_128_bytes_are_read() {
+        for (entry_len, count) in [(256, 64), (512, 32), (4096, 4)] {
+            let parts = [partition(1, 40, 99), partition(4, 100, 120)];
+            let mut disk = disk(512, 200, &parts);
+            let array = &mut disk[1024..1024 + 16_384];
+            array.fill(0);
+            for p in &parts {
+                let at = (p.number as usize - 1) * entry_len as usize;
+                p.emit(array[at..].first_chunk_mut().unwrap());
+                // What lies behind the fields belongs to the entry and to no one else.
+                array[at + 128..at + entry_len as usize].fill(0xEE);
+            }
+            let entries_crc = CRC.checksum(array);
+            let header = Gpt::open(&disk[..]).unwrap().unwrap().header;
+            let long = Header {
+                my_lba: 1,
+                alternate_lba: 199,
+                partition_entry_lba: 2,
+                entry_len,
+                entries: count,
+                entries_crc,
+                ..header
+            };
+            long.emit(disk[512..].first_chunk_mut().unwrap());
+            assert_eq!(partitions(&disk), (HeaderCopy::Primary, 512, parts.to_vec()), "{entry_len}");
+        }
+    }
+
+    #[test]
+    fn more_partitions_than_the_bound_are_refused() {
+        let mut disk = disk(512, 2000, &[]);
+        let count = MAX_PARTITIONS as u32 + 1;
+        let array_len = count as usize * 128;
+        let array = &mut disk[1024..1024 + array_len];
+        for number in 1..=count {
+            let p = partition(number, 600 + u64::from(number), 600 + u64::from(number));
+            p.emit(array[(number as usize - 1) * 128..].first_chunk_mut().unwrap());
+        }
+        let entries_crc = CRC.checksum(array);
+        let header = Header {
+            my_lba: 1,
+            alternate_lba: 1999,
+            first_usable_lba: 600,
+            last_usable_lba: 1900,
+            disk_guid: Guid::NIL,
+            partition_entry_lba: 2,
+            entries: count,
+            entry_len: 128,
+            entries_crc,
+        };
+        header.emit(disk[512..].first_chunk_mut().unwrap());
+        disk[1999 * 512] = 0;
+        assert_eq!(Gpt::open(&disk[..]).err(), Some(Error::TooManyPartitions));
+        // The header of another place.
+        Header { my_lba: 2, ..header }.emit(disk[512..].first_chunk_mut().unwrap());
+        assert_eq!(Gpt::open(&disk[..]).err(), Some(Error::MyLba(2)));
+    }
+
+    #[test]
+    fn hybrid_mbr_is_told() {
+        let mut disk = disk(512, 200, &[]);
+        assert_eq!(Gpt::open(&disk[..]).unwrap().unwrap().mbr_role, mbr::Role::Protective);
+        let mut hybrid = Mbr::protective(200);
+        hybrid.partitions[1] =
+            Some(mbr::Partition { active: true, os_type: 0x0C, start_lba: 40, sectors: 20 });
+        hybrid.emit(disk.first_chunk_mut().unwrap());
+        assert_eq!(Gpt::open(&disk[..]).unwrap().unwrap().mbr_role, mbr::Role::Hybrid);
     }
 
     #[test]
