@@ -137,6 +137,8 @@ fn file_with_a_hole_and_file_in_a_fragment_are_read() {
     let mut out = [1; 8192];
     let n = OpenFile::new(file).read_at(&mut fs, &mut buffers, 0, &mut out).unwrap();
     assert_eq!(out[..n], [&[0; 4096][..], b"tail behind a hole\n"].concat());
+    let holes = [0, 1, 4095, 4096, 4115, u64::MAX].map(|at| OpenFile::new(file).hole_len(&mut fs, at));
+    assert_eq!(holes, [Ok(4096), Ok(4095), Ok(1), Ok(0), Ok(0), Ok(0)]);
 
     let Some(Node::RegularFile(file)) = fs.lookup(b"a/file").unwrap().map(|i| i.node) else { panic!() };
     assert_eq!((file.size, file.fragment), (8, Some(Fragment { index: 0, offset: 0 })));

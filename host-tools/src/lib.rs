@@ -11,7 +11,7 @@
 //! | [`lower`], [`upper`], [`initramfs`], [`pack`] | the phases of a build |
 //! | [`mod@build`] | the phases in order, status, clean, shells |
 //! | [`disk`], [`flash`] | layouts and how they are written |
-//! | [`look`] | verbs that only read: `json5`, `ini`, `probe`, `ls`, `cat` |
+//! | [`look`] | verbs that look at files: `json5`, `ini`, `probe`, `ls`, `cat`, `inspect`, `unpack` |
 //! | [`vm`] | machines: names, kernels out of images, the command line |
 //! | [`dev`] | hidden verbs: loaders |
 //!

@@ -1,6 +1,8 @@
-//! Verbs that only read.
+//! Verbs that only read; `unpack` writes, but only a directory of its own.
 
 pub mod image;
 pub mod ini;
+pub mod inspect;
 pub mod json5;
 pub mod probe;
+pub mod unpack;

@@ -106,6 +106,8 @@ pub fn read_everything(image: &[u8], decompress: impl Decompress) {
                 let end = file.size().saturating_sub(1);
                 for offset in [0, 4096, 100, end] {
                     refill(&fs);
+                    let _ = file.hole_len(&mut fs, offset);
+                    refill(&fs);
                     let _ = file.read_at(&mut fs, &mut buffers, offset, &mut content);
                 }
             }

@@ -1,4 +1,4 @@
-//! Verbs that only read: `json5`, `ini`, `probe`, `ls`, `cat`.
+//! Verbs that look at files: `json5`, `ini`, `probe`, `ls`, `cat`, `inspect`, `unpack`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +66,25 @@ pub(super) enum Verb {
         /// The file inside it
         path: String,
     },
+    /// Tells how a SquashFS image was made and what is in it
+    ///
+    /// Superblock, compressor and its options, inodes and bytes by type, what /.genpack says, the kernel.
+    Inspect {
+        /// The image
+        image: PathBuf,
+    },
+    /// Unpacks a SquashFS image into a new directory
+    ///
+    /// Keeps modes, times, extended attributes, links, hard links, FIFOs, sockets and holes; as root also owners and
+    /// devices. Without root set-uid and set-gid bits, devices and attributes outside user.* are left out, with a
+    /// warning. Nothing is ever written outside DIR, whatever the image says. DIR appears when all is unpacked;
+    /// before, everything lies in a hidden directory beside it, which vanishes when something fails.
+    Unpack {
+        /// The image
+        image: PathBuf,
+        /// The directory, which does not exist or is empty
+        dir: PathBuf,
+    },
 }
 
 impl Verb {
@@ -76,8 +95,10 @@ impl Verb {
             Self::Json5 { file } => look::json5::run(ctx, file.as_deref()),
             Self::Ini { file } => look::ini::run(ctx, file.as_deref()),
             Self::Probe { path } => look::probe::run(ctx, &path),
-            Self::Ls { image, path, long } => look::image::ls(ctx, &ctx.path(&image), &path, long),
-            Self::Cat { image, path } => look::image::cat(ctx, &ctx.path(&image), &path),
+            Self::Ls { image, path, long } => look::image::ls(ctx, &image, &path, long),
+            Self::Cat { image, path } => look::image::cat(ctx, &image, &path),
+            Self::Inspect { image } => look::inspect::run(ctx, &image),
+            Self::Unpack { image, dir } => look::unpack::run(ctx, &image, &dir),
         }?;
         Ok(ExitCode::SUCCESS)
     }

@@ -1,7 +1,7 @@
 //! A system image on the host: the SquashFS that a build makes and that `flash` and `vm run` read.
 //!
 //! The format is read by `core::fs::squashfs`; here are the buffers, the decompressors and words for a person. One
-//! image may be used by several threads, which take turns block by block. Not handled: extended attributes.
+//! image may be used by several threads, which take turns block by block.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use genpack_core::fs::squashfs::{
-    BlockBuffers, Device, Directory, Error, FileSystem, FileType, Inode, InodeRef, MAX_SYMLINK,
-    MetadataBlock, Node, OpenFile, Superblock,
+    BlockBuffers, CompressorOptions, Device, Directory, Error, FileSystem, FileType, Inode, InodeRef,
+    MAX_SYMLINK, MAX_XATTR_VALUE, MetadataBlock, Node, OpenFile, Superblock,
 };
 use genpack_core::kernel::arch::Arch;
 use genpack_core::source::ReadError;
@@ -27,6 +27,8 @@ const METADATA_BLOCKS: usize = 64;
 const MAX_DEPTH: usize = 2048;
 /// Longest file in `/.genpack`, in bytes.
 const MAX_META: u64 = 4096;
+/// Most bytes of names and values of one file's extended attributes: a hundred times what file systems on disks hold.
+const MAX_XATTR_BYTES: usize = 1 << 20;
 /// How much is read at a time when a file is copied, in bytes: at least one block, at most 1 MiB.
 const COPY_BYTES: usize = 1 << 20;
 
@@ -84,6 +86,20 @@ pub struct Entry {
     pub device: Option<Device>,
     /// Target of a symbolic link.
     pub target: Option<Vec<u8>>,
+    /// Index of its extended attributes, for [`SystemImage::xattrs`].
+    pub xattr: Option<u32>,
+}
+
+/// An extended attribute: the name with its prefix, and the value.
+pub type NamedXattr = (Vec<u8>, Vec<u8>);
+
+/// A piece of a regular file's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// So many bytes that are not stored and read as zeros.
+    Hole(u64),
 }
 
 impl Entry {
@@ -155,6 +171,78 @@ impl SystemImage {
     #[must_use]
     pub fn compression(&self) -> &'static str {
         self.superblock.compressor.name()
+    }
+
+    /// Reads what the writer told its compressor; `None` when that was nothing special.
+    ///
+    /// # Errors
+    /// When the image is corrupt.
+    pub fn compressor_options(&self) -> Result<Option<CompressorOptions>> {
+        let read = self.lock().fs.compressor_options();
+        read.map_err(|e| self.error("the compressor options", e))
+    }
+
+    /// Reads the extended attributes of an entry.
+    ///
+    /// # Errors
+    /// When the image is corrupt, or they are too many.
+    pub fn xattrs(&self, entry: &Entry) -> Result<Vec<NamedXattr>> {
+        let Some(index) = entry.xattr else { return Ok(Vec::new()) };
+        let failed = |e| self.error(&String::from_utf8_lossy(&entry.name), e);
+        let mut open = self.lock();
+        let mut reader = open.fs.xattrs(index).map_err(failed)?;
+        let mut value = vec![0; MAX_XATTR_VALUE];
+        let (mut xattrs, mut bytes) = (Vec::new(), 0);
+        while let Some(xattr) = reader.next(&mut open.fs, &mut value).map_err(failed)? {
+            bytes += xattr.name.len() + xattr.value_len;
+            if bytes > MAX_XATTR_BYTES {
+                let what = format!("it has more than {MAX_XATTR_BYTES} bytes of extended attributes");
+                return Err(
+                    CommandError::failed(what).context(self.reading(&String::from_utf8_lossy(&entry.name)))
+                );
+            }
+            let content = value.get(..xattr.value_len).unwrap_or_default().to_vec();
+            xattrs.push((xattr.name.to_vec(), content));
+        }
+        Ok(xattrs)
+    }
+
+    /// Returns the first `len` bytes of a regular file, or all of it; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When the image is corrupt.
+    pub fn head(&self, path: &str, len: usize) -> Result<Option<Vec<u8>>> {
+        let mut open = self.lock();
+        let Some(mut file) = regular_file(&mut open.fs, path).map_err(|e| self.error(path, e))? else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; len];
+        let n = open.read_at(&mut file, 0, &mut bytes).map_err(|e| self.error(path, e))?;
+        bytes.truncate(n);
+        Ok(Some(bytes))
+    }
+
+    /// Reads a regular file's content piece by piece, holes unread, and returns its length; anything else has none.
+    ///
+    /// # Errors
+    /// When the image is corrupt, or `take` fails.
+    pub fn read_pieces(&self, entry: &Entry, take: &mut dyn FnMut(Piece<'_>) -> Result<()>) -> Result<u64> {
+        let failed = |e| self.error(&String::from_utf8_lossy(&entry.name), e);
+        let inode = self.lock().fs.inode(entry.inode).map_err(failed)?;
+        let Node::RegularFile(file) = inode.node else { return Ok(0) };
+        let mut file = OpenFile::new(file);
+        let len = usize::try_from(file.size()).map_or(COPY_BYTES, |size| size.min(COPY_BYTES));
+        let mut buffer = vec![0; len];
+        let mut offset = 0;
+        loop {
+            let (hole, n) = self.lock().read_piece(&mut file, offset, &mut buffer).map_err(failed)?;
+            match (hole, n) {
+                (0, 0) => return Ok(offset),
+                (0, n) => take(Piece::Bytes(buffer.get(..n).unwrap_or_default()))?,
+                (hole, _) => take(Piece::Hole(hole))?,
+            }
+            offset += hole + n as u64;
+        }
     }
 
     /// Reads `/.genpack`.
@@ -361,6 +449,28 @@ impl Open {
     fn read_at(&mut self, file: &mut OpenFile, offset: u64, out: &mut [u8]) -> Result<usize, Error> {
         file.read_at(&mut self.fs, &mut self.buffers, offset, out)
     }
+
+    /// Returns the length of the hole at `offset`, or else how many bytes up to the next one were read into `out`.
+    fn read_piece(
+        &mut self,
+        file: &mut OpenFile,
+        offset: u64,
+        out: &mut [u8],
+    ) -> Result<(u64, usize), Error> {
+        let hole = file.hole_len(&mut self.fs, offset)?;
+        if hole > 0 {
+            return Ok((hole, 0));
+        }
+        let mut done = 0;
+        for block in out.chunks_mut(self.fs.superblock().block_size as usize) {
+            let at = offset + done as u64;
+            if done > 0 && file.hole_len(&mut self.fs, at)? > 0 {
+                break;
+            }
+            done += self.read_at(file, at, block)?;
+        }
+        Ok((0, done))
+    }
 }
 
 fn regular_file(fs: &mut Fs, path: &str) -> Result<Option<OpenFile>, Error> {
@@ -413,6 +523,7 @@ fn entry(fs: &mut Fs, name: Vec<u8>, inode: &Inode) -> Result<Entry, Error> {
         inode: inode.at,
         device,
         target,
+        xattr: inode.xattr,
     })
 }
 
@@ -422,7 +533,7 @@ fn damaged(e: Error) -> CommandError {
             let why = std::io::Error::from_raw_os_error(errno);
             CommandError::failed(format!("reading at byte {at}: {why}"))
         }
-        Error::TooManyLinks | Error::PathTooLong | Error::TooManyEntries => {
+        Error::TooManyLinks | Error::PathTooLong | Error::TooManyEntries | Error::TooManyXattrs(_) => {
             CommandError::failed(e.to_string())
         }
         _ => CommandError::failed(e.to_string()).hint("the image is damaged: copy or build it again"),

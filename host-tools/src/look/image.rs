@@ -122,7 +122,7 @@ fn object(directory: &str, e: &Entry) -> Value {
     object
 }
 
-const fn type_name(file_type: FileType) -> &'static str {
+pub(super) const fn type_name(file_type: FileType) -> &'static str {
     match file_type {
         FileType::Directory => "directory",
         FileType::RegularFile => "file",
@@ -162,7 +162,7 @@ fn mode(e: &Entry) -> String {
 }
 
 /// Returns the time in UTC, as in `2026-11-21T02:36:00Z`.
-fn iso8601(seconds: u32) -> String {
+pub(super) fn iso8601(seconds: u32) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Civil date from a day count, in years that begin in March so that the leap day is the last one
     // (https://howardhinnant.github.io/date_algorithms.html, civil_from_days).
@@ -178,7 +178,7 @@ fn iso8601(seconds: u32) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-fn printable(name: &[u8]) -> String {
+pub(super) fn printable(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -220,6 +220,7 @@ mod tests {
             inode: genpack_core::fs::squashfs::InodeRef(0),
             device: None,
             target: None,
+            xattr: None,
         }
     }
 

@@ -103,6 +103,33 @@ impl OpenFile {
         }
     }
 
+    /// Returns how many bytes from `offset` on are holes: blocks that are not stored. 0 at data and behind the end.
+    ///
+    /// # Errors
+    /// When the block list is corrupt.
+    pub fn hole_len<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>>(
+        &mut self,
+        fs: &mut FileSystem<R, D, C>,
+        offset: u64,
+    ) -> Result<u64, Error> {
+        let block_size = u64::from(fs.superblock.block_size);
+        let mut at = offset;
+        while at < self.file.size {
+            let index = at.checked_div(block_size).unwrap_or(0);
+            let start = index.saturating_mul(block_size);
+            let left = self.file.size.saturating_sub(start);
+            if self.file.fragment.is_some() && left < block_size {
+                break;
+            }
+            let (_, length) = self.seek(fs, index)?;
+            if length.stored(fs.superblock.block_size) != Some(0) {
+                break;
+            }
+            at = start.saturating_add(left.min(block_size));
+        }
+        Ok(at.saturating_sub(offset))
+    }
+
     /// Reads from the one block that holds the byte at `offset`, which is inside the file: at least one byte.
     fn read_in_block<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>, B: AsMut<[u8]>>(
         &mut self,
