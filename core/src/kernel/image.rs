@@ -2,14 +2,14 @@
 //!
 //! Sources: Documentation/arch/x86/boot.rst, Documentation/arch/arm64/booting.rst,
 //! Documentation/arch/riscv/boot-image-header.rst and drivers/firmware/efi/libstub/zboot-header.S of Linux, the
-//! PE/COFF specification, the ELF gABI, RFC 1952. Only headers are read: nothing is decompressed or verified. Not
-//! handled: big-endian kernels, uImage and FIT, other compressed wrappers than gzip.
+//! PE/COFF specification, the ELF gABI, RFC 1952; for the zImage, arch/arm/boot/compressed/head.S of Linux. Only
+//! headers are read: nothing is decompressed or verified. Not handled: uImage and FIT, other compressed wrappers than
+//! gzip, and the bzImage of s390, whose magic lies beyond the head.
 
 use crate::bytes;
 use crate::kernel::arch::Arch;
-
-mod elf;
-pub mod pe;
+use crate::kernel::machine::Machine;
+use crate::kernel::{elf, pe};
 
 /// Bytes of a file that hold every header this module looks at, section tables of an UKI included.
 pub const HEAD_LEN: usize = 4096;
@@ -23,6 +23,8 @@ pub enum Format {
     Arm64Image,
     /// Flat RISC-V `Image`.
     RiscvImage,
+    /// Compressed 32-bit Arm `zImage`.
+    ArmZImage,
     /// EFI application that decompresses the kernel inside it.
     EfiZboot,
     /// Unified kernel image: an EFI application with kernel, initramfs and command line as sections.
@@ -43,6 +45,7 @@ impl Format {
             Self::BzImage => "bzimage",
             Self::Arm64Image => "arm64-image",
             Self::RiscvImage => "riscv-image",
+            Self::ArmZImage => "arm-zimage",
             Self::EfiZboot => "efi-zboot",
             Self::Uki => "uki",
             Self::Pe => "pe",
@@ -93,15 +96,21 @@ pub struct Payload {
 pub struct KernelImage {
     /// The format.
     pub format: Format,
-    /// The architecture; `None` when it is hidden by a wrapper or none of ours.
-    pub arch: Option<Arch>,
+    /// The machine; `None` when it is hidden by a wrapper or has no name here.
+    pub machine: Option<Machine>,
     /// The kernel inside, for [`Format::EfiZboot`].
     pub payload: Option<Payload>,
 }
 
 impl KernelImage {
-    const fn new(format: Format, arch: Option<Arch>) -> Self {
-        Self { format, arch, payload: None }
+    const fn new(format: Format, machine: Option<Machine>) -> Self {
+        Self { format, machine, payload: None }
+    }
+
+    /// Returns the architecture; `None` when it is hidden by a wrapper or none that genpack builds for.
+    #[must_use]
+    pub fn arch(&self) -> Option<Arch> {
+        self.machine.and_then(Machine::arch)
     }
 }
 
@@ -113,13 +122,14 @@ pub fn detect(head: &[u8]) -> Option<KernelImage> {
     bzimage(head)
         .or_else(|| arm64(head))
         .or_else(|| riscv(head))
+        .or_else(|| arm(head))
         .or_else(|| zboot(head))
         .or_else(|| pe_image(head))
-        .or_else(|| elf::arch_of_program(head).map(|arch| KernelImage::new(Format::Elf, arch)))
+        .or_else(|| elf_program(head))
         .or_else(|| gzip(head))
 }
 
-/// x86: boot flag and `HdrS`; the 64-bit entry point decides between the two architectures.
+/// x86: boot flag and `HdrS`; the 64-bit entry point decides between the two machines.
 fn bzimage(head: &[u8]) -> Option<KernelImage> {
     const BOOT_FLAG: usize = 0x1FE;
     const HEADER: usize = 0x202;
@@ -133,7 +143,7 @@ fn bzimage(head: &[u8]) -> Option<KernelImage> {
     }
     let is_64_bit = bytes::u16_le_at(head, VERSION)? >= PROTOCOL_XLOADFLAGS
         && bytes::u16_le_at(head, XLOADFLAGS)? & XLF_KERNEL_64 != 0;
-    Some(KernelImage::new(Format::BzImage, Some(if is_64_bit { Arch::X86_64 } else { Arch::I686 })))
+    Some(KernelImage::new(Format::BzImage, Some(if is_64_bit { Machine::X86_64 } else { Machine::I686 })))
 }
 
 fn arm64(head: &[u8]) -> Option<KernelImage> {
@@ -144,7 +154,7 @@ fn arm64(head: &[u8]) -> Option<KernelImage> {
         return None;
     }
     let big_endian = bytes::u8_le_at(head, FLAGS)? & BIG_ENDIAN != 0;
-    Some(KernelImage::new(Format::Arm64Image, (!big_endian).then_some(Arch::Aarch64)))
+    Some(KernelImage::new(Format::Arm64Image, (!big_endian).then_some(Machine::Aarch64)))
 }
 
 fn riscv(head: &[u8]) -> Option<KernelImage> {
@@ -157,7 +167,18 @@ fn riscv(head: &[u8]) -> Option<KernelImage> {
         return None;
     }
     let is_32_bit = bytes::u64_le_at(head, TEXT_OFFSET)? == TEXT_OFFSET_32_BIT;
-    Some(KernelImage::new(Format::RiscvImage, (!is_32_bit).then_some(Arch::Riscv64)))
+    Some(KernelImage::new(Format::RiscvImage, (!is_32_bit).then_some(Machine::Riscv64)))
+}
+
+fn arm(head: &[u8]) -> Option<KernelImage> {
+    const MAGIC: usize = 0x24;
+    const BYTE_ORDER: usize = 0x30;
+    if bytes::u32_le_at(head, MAGIC)? != 0x016F_2818 {
+        return None;
+    }
+    // A kernel of the other byte order runs on machines that have no name here.
+    let is_little_endian = bytes::u32_le_at(head, BYTE_ORDER)? == 0x0403_0201;
+    Some(KernelImage::new(Format::ArmZImage, is_little_endian.then_some(Machine::Arm)))
 }
 
 fn zboot(head: &[u8]) -> Option<KernelImage> {
@@ -189,17 +210,22 @@ fn zboot(head: &[u8]) -> Option<KernelImage> {
         len: u64::from(bytes::u32_le_at(head, PAYLOAD_SIZE)?),
         codec,
     };
-    let arch = pe::Header::parse(head).and_then(|h| h.arch());
-    Some(KernelImage { format: Format::EfiZboot, arch, payload: Some(payload) })
+    let machine = pe::Header::parse(head).ok().and_then(|h| h.machine());
+    Some(KernelImage { format: Format::EfiZboot, machine, payload: Some(payload) })
 }
 
 fn pe_image(head: &[u8]) -> Option<KernelImage> {
-    let header = pe::Header::parse(head)?;
+    let header = pe::Header::parse(head).ok()?;
     if !header.is_efi_application() {
         return None;
     }
-    let is_uki = header.sections(head).any(|s| s.name() == b".linux");
-    Some(KernelImage::new(if is_uki { Format::Uki } else { Format::Pe }, header.arch()))
+    let is_uki = header.unified_kernel_image(head).is_some();
+    Some(KernelImage::new(if is_uki { Format::Uki } else { Format::Pe }, header.machine()))
+}
+
+fn elf_program(head: &[u8]) -> Option<KernelImage> {
+    let header = elf::Header::parse(head).ok()?;
+    header.is_free_standing(head).then(|| KernelImage::new(Format::Elf, header.machine()))
 }
 
 /// Magic and the only method there is: two bytes alone would find gzip in too many files.
@@ -221,8 +247,8 @@ mod tests {
         head
     }
 
-    fn found(head: &[u8]) -> Option<(&'static str, Option<Arch>)> {
-        detect(head).map(|k| (k.format.name(), k.arch))
+    fn found(head: &[u8]) -> Option<(&'static str, Option<Machine>)> {
+        detect(head).map(|k| (k.format.name(), k.machine))
     }
 
     /// PE header at 0x40 of an EFI application with one section.
@@ -252,26 +278,31 @@ mod tests {
             patches.extend([(0x206, version), (0x236, flags)]);
             patched(0x238, &patches)
         };
-        assert_eq!(found(&with(&[0x0F, 2], &[0x7F, 0])), Some(("bzimage", Some(Arch::X86_64))));
-        assert_eq!(found(&with(&[0x0F, 2], &[0x02, 0])), Some(("bzimage", Some(Arch::I686))));
-        assert_eq!(found(&with(&[0x0B, 2], &[0x7F, 0])), Some(("bzimage", Some(Arch::I686))));
+        assert_eq!(found(&with(&[0x0F, 2], &[0x7F, 0])), Some(("bzimage", Some(Machine::X86_64))));
+        assert_eq!(found(&with(&[0x0F, 2], &[0x02, 0])), Some(("bzimage", Some(Machine::I686))));
+        assert_eq!(found(&with(&[0x0B, 2], &[0x7F, 0])), Some(("bzimage", Some(Machine::I686))));
         assert_eq!(found(&with(&[0x0F, 2], &[1, 0])[..0x237]), None);
     }
 
     #[test]
     fn flat_images_are_told_by_their_magic() {
         for (head, expected) in [
-            (patched(64, &[(0, b"MZ"), (0x38, b"ARM\x64")]), Some(("arm64-image", Some(Arch::Aarch64)))),
+            (patched(64, &[(0, b"MZ"), (0x38, b"ARM\x64")]), Some(("arm64-image", Some(Machine::Aarch64)))),
             (patched(64, &[(0x18, &[1]), (0x38, b"ARM\x64")]), Some(("arm64-image", None))),
             (
                 patched(64, &[(8, &[0, 0, 0x20]), (0x30, b"RISCV"), (0x38, b"RSC\x05")]),
-                Some(("riscv-image", Some(Arch::Riscv64))),
+                Some(("riscv-image", Some(Machine::Riscv64))),
             ),
             (
                 patched(64, &[(8, &[0, 0, 0x40]), (0x30, b"RISCV"), (0x38, b"RSC\x05")]),
                 Some(("riscv-image", None)),
             ),
             (patched(64, &[(0x30, b"RISCV")]), None),
+            (
+                patched(64, &[(0x24, &[0x18, 0x28, 0x6F, 1]), (0x30, &[1, 2, 3, 4])]),
+                Some(("arm-zimage", Some(Machine::Arm))),
+            ),
+            (patched(64, &[(0x24, &[0x18, 0x28, 0x6F, 1])]), Some(("arm-zimage", None))),
             (vec![0x1F, 0x8B, 8, 0], Some(("gzip", None))),
             (vec![0x1F, 0x8B], None),
             (vec![], None),
@@ -282,33 +313,47 @@ mod tests {
 
     #[test]
     fn zboot_knows_its_payload_and_its_machine() {
-        let mut head = pe(0xAA64, b".text\0\0\0");
-        for (at, bytes) in [
-            (4, &b"zimg"[..]),
-            (8, &[0, 2, 0, 0]),
-            (12, &[0, 0, 1, 0]),
-            (0x18, b"zstd22"),
-            (0x38, &[0xCD, 0x23, 0x82, 0x81]),
+        for (name, codec) in [
+            (&b"gzip"[..], Codec::Gzip),
+            (b"lz4", Codec::Lz4),
+            (b"lzma", Codec::Lzma),
+            (b"lzo", Codec::Lzo),
+            (b"xzkern", Codec::Xz),
+            (b"zstd22", Codec::Zstd),
+            (b"bzip2", Codec::Unknown),
         ] {
-            head[at..at + bytes.len()].copy_from_slice(bytes);
+            let mut head = pe(0xAA64, b".text\0\0\0");
+            for (at, bytes) in [
+                (4, &b"zimg"[..]),
+                (8, &[0, 2, 0, 0]),
+                (12, &[0, 0, 1, 0]),
+                (0x18, name),
+                (0x38, &[0xCD, 0x23, 0x82, 0x81]),
+            ] {
+                head[at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            let found = detect(&head).unwrap();
+            assert_eq!(found.arch(), Some(Arch::Aarch64));
+            assert_eq!(
+                found,
+                KernelImage {
+                    format: Format::EfiZboot,
+                    machine: Some(Machine::Aarch64),
+                    payload: Some(Payload { offset: 512, len: 65_536, codec }),
+                }
+            );
         }
-        assert_eq!(
-            detect(&head),
-            Some(KernelImage {
-                format: Format::EfiZboot,
-                arch: Some(Arch::Aarch64),
-                payload: Some(Payload { offset: 512, len: 65_536, codec: Codec::Zstd }),
-            })
-        );
     }
 
     #[test]
     fn efi_application_with_a_linux_section_is_a_uki() {
-        assert_eq!(found(&pe(0x8664, b".linux\0\0")), Some(("uki", Some(Arch::X86_64))));
-        assert_eq!(found(&pe(0x8664, b".linuxes")), Some(("pe", Some(Arch::X86_64))));
-        assert_eq!(found(&pe(0x014C, b".text\0\0\0")), Some(("pe", Some(Arch::I686))));
-        assert_eq!(found(&pe(0x5064, b".text\0\0\0")), Some(("pe", Some(Arch::Riscv64))));
-        assert_eq!(found(&pe(0x6264, b".text\0\0\0")), Some(("pe", None)));
+        assert_eq!(found(&pe(0x8664, b".linux\0\0")), Some(("uki", Some(Machine::X86_64))));
+        assert_eq!(found(&pe(0x8664, b".linuxes")), Some(("pe", Some(Machine::X86_64))));
+        assert_eq!(found(&pe(0x014C, b".text\0\0\0")), Some(("pe", Some(Machine::I686))));
+        assert_eq!(found(&pe(0x5064, b".text\0\0\0")), Some(("pe", Some(Machine::Riscv64))));
+        assert_eq!(found(&pe(0x6264, b".text\0\0\0")), Some(("pe", Some(Machine::Loongarch64))));
+        assert_eq!(found(&pe(0x01C2, b".text\0\0\0")), Some(("pe", Some(Machine::Arm))));
+        assert_eq!(found(&pe(0x0200, b".text\0\0\0")), Some(("pe", None)));
         let mut windows_program = pe(0x8664, b".linux\0\0");
         windows_program[0x58 + 68] = 3;
         assert_eq!(found(&windows_program), None);

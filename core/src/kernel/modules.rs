@@ -26,6 +26,15 @@ pub fn alias_line(line: &str) -> Option<(&str, &str)> {
     Some((pattern.trim(), module))
 }
 
+/// Returns the path of a module that is part of the kernel, from one line of `modules.builtin`.
+///
+/// The path ends in `.ko` although there is no such file. `None` for lines that name no module.
+#[must_use]
+pub fn builtin_line(line: &str) -> Option<&str> {
+    let path = line.trim();
+    (path.ends_with(".ko") && !module_name(path).is_empty()).then_some(path)
+}
+
 /// Returns the file's base name without suffix: `kernel/fs/nls/nls_cp437.ko.xz` is `nls_cp437`.
 ///
 /// The name is as the file spells it; compare names with [`same_module`].
@@ -125,6 +134,14 @@ mod tests {
         assert_eq!(alias_line("alias fs-vfat vfat"), Some(("fs-vfat", "vfat")));
         assert_eq!(alias_line("alias dmi*:pnA B:* mod"), Some(("dmi*:pnA B:*", "mod")));
         assert_eq!(alias_line("# comment"), None);
+    }
+
+    #[test]
+    fn builtin_line_gives_a_path_that_ends_in_ko() {
+        assert_eq!(builtin_line("kernel/fs/ext4/ext4.ko\n"), Some("kernel/fs/ext4/ext4.ko"));
+        for line in ["", "kernel/fs/ext4", "kernel/fs/.ko", "# comment"] {
+            assert_eq!(builtin_line(line), None, "{line}");
+        }
     }
 
     #[test]

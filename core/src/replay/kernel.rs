@@ -1,15 +1,29 @@
 //! Bodies for kernel images and module tables.
 
-use crate::kernel::image::{Format, detect, pe};
-use crate::kernel::modules;
+use crate::kernel::image::{Format, detect};
+use crate::kernel::{elf, modules, pe};
 
-/// Detects a kernel image and walks the sections of a PE file.
+/// Detects a kernel image, and walks the sections of a PE file and the program headers of an ELF file.
 pub fn image_detect(input: &[u8]) {
     if let Some(found) = detect(input) {
         assert!(found.payload.is_none() || found.format == Format::EfiZboot);
     }
-    if let Some(header) = pe::Header::parse(input) {
-        assert!(header.sections(input).count() <= usize::from(pe::MAX_SECTIONS));
+    match pe::Header::parse(input) {
+        Ok(header) => {
+            assert!(header.sections(input).count() <= usize::from(pe::MAX_SECTIONS));
+            if let Some(uki) = header.unified_kernel_image(input) {
+                assert_eq!(uki.linux.name(), b".linux");
+                assert!(uki.linux.content_bytes() <= uki.linux.raw_size);
+            }
+        }
+        Err(e) => assert!(e != pe::Error::Truncated(0) || input.is_empty()),
+    }
+    match elf::Header::parse(input) {
+        Ok(header) => {
+            assert!(header.program_headers(input).count() <= usize::from(elf::MAX_PROGRAM_HEADERS));
+            assert!(!header.is_free_standing(input) || detect(input).is_some());
+        }
+        Err(e) => assert!(e != elf::Error::Truncated(0) || input.is_empty()),
     }
 }
 
@@ -20,6 +34,9 @@ pub fn module_lines(input: &[u8]) {
         if let Some((path, deps)) = modules::dep_line(line) {
             assert!(modules::same_module(modules::module_name(path), modules::module_name(path)));
             let _ = deps.rev().count();
+        }
+        if let Some(path) = modules::builtin_line(line) {
+            assert!(!modules::module_name(path).is_empty());
         }
         if let Some((pattern, module)) = modules::alias_line(line) {
             let _ = modules::alias_matches(pattern, module);

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use genpack_core::kernel::modules::{alias_line, alias_matches, dep_line, module_name};
+use genpack_core::kernel::modules::{alias_line, alias_matches, builtin_line, dep_line, module_name};
 
 /// The tables of one kernel. Module names are written with `_`, as the kernel's own list does.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<'a> Tables<'a> {
     pub(super) fn parse(dep: &'a str, builtin: &'a str, alias: &'a str, softdep: &'a str) -> Self {
         let modules = dep.lines().filter_map(dep_line);
         let modules = modules.map(|(path, deps)| (name(path), (path, deps.collect()))).collect();
-        let builtin = builtin.lines().map(|path| name(path.trim())).collect();
+        let builtin = builtin.lines().filter_map(builtin_line).map(name).collect();
         let aliases = alias.lines().filter_map(alias_line).map(|(pattern, module)| (pattern, name(module)));
         let mut soft: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (module, wanted) in softdep.lines().filter_map(softdep_line) {

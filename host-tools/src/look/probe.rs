@@ -179,15 +179,15 @@ fn kernel<R: ReadAt + ?Sized>(source: &R, size: u64) -> Result<Option<(KernelIma
     let Some(outer) = detect(&head) else { return Ok(None) };
     let mut out = Map::new();
     out.insert("format".into(), outer.format.name().into());
-    let mut arch = outer.arch;
+    let mut machine = outer.machine;
     if outer.format == Format::Gzip {
         // Any file may be gzipped; only one with a kernel in it is a kernel.
         let Some(inner) = detect(&gunzip_head(&head)) else { return Ok(None) };
         out.insert("inside".into(), inner.format.name().into());
-        arch = inner.arch;
+        machine = inner.machine;
     }
-    if let Some(arch) = arch {
-        out.insert("arch".into(), arch.name().into());
+    if let Some(machine) = machine {
+        out.insert("arch".into(), machine.name().into());
     }
     Ok(Some((outer, Value::Object(out))))
 }

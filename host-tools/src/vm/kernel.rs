@@ -83,7 +83,7 @@ fn unwrap(mut kernel: File) -> Result<(File, Arch)> {
     let what = || "reading memory".to_owned();
     let found = detect(&head(&mut kernel).with_context(what)?);
     let payload = match found {
-        Some(image) => match (image.format, image.payload, image.arch) {
+        Some(image) => match (image.format, image.payload, image.arch()) {
             (Format::Gzip, ..) => {
                 let len = kernel.seek(SeekFrom::End(0)).with_context(what)?;
                 Payload { offset: 0, len, codec: Codec::Gzip }
@@ -96,7 +96,7 @@ fn unwrap(mut kernel: File) -> Result<(File, Arch)> {
     };
     let mut inner = memory("kernel")?;
     decompress(kernel, payload, &mut inner)?;
-    match detect(&head(&mut inner).with_context(what)?).and_then(|image| image.arch) {
+    match detect(&head(&mut inner).with_context(what)?).and_then(|image| image.arch()) {
         Some(arch) => Ok((inner, arch)),
         None => Err(unsupported("what its wrapper holds has no known header")),
     }
