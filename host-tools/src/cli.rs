@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use genpack_core::kernel::arch::Arch;
 
 use crate::command_error::{CommandError, Context, Kind, Result};
@@ -105,9 +105,10 @@ enum Verb {
 
 /// Runs the program with these arguments (the first is its name) and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(e) => return answer_of_clap(&e),
+        Err(e) => return answer_of_clap(&args, &e),
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose, cli.global.color);
     let ctx = match context(cli.global) {
@@ -126,7 +127,7 @@ fn failed(ui: &Ui, error: &CommandError) -> ExitCode {
 }
 
 /// Prints the help or version that was asked for, or what is wrong with the command line.
-fn answer_of_clap(e: &clap::Error) -> ExitCode {
+fn answer_of_clap(args: &[OsString], e: &clap::Error) -> ExitCode {
     let ui = Ui::new(false, false, false, Color::Auto);
     match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -141,7 +142,7 @@ fn answer_of_clap(e: &clap::Error) -> ExitCode {
             let _ = e.print();
             ExitCode::from(Kind::Usage.exit_code())
         }
-        _ => failed(&ui, &usage::usage_error(e)),
+        _ => failed(&ui, &usage::usage_error(&Cli::command(), args, e)),
     }
 }
 
@@ -191,7 +192,6 @@ fn arch_parser() -> impl TypedValueParser<Value = Arch> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn command_line_is_consistent() {

@@ -110,10 +110,15 @@ impl Ui {
 
     /// Prints a line about a step of long work.
     pub fn step(&self, line: impl Display) {
+        self.note(&line);
+        self.event("step", serde_json::json!({"message": line.to_string()}));
+    }
+
+    /// Prints a remark, also for a verb whose answer with `--json` is one document.
+    pub fn note(&self, line: impl Display) {
         if !self.quiet {
             err(&format!("{} {line}\n", self.paint("36", "::")));
         }
-        self.event("step", serde_json::json!({"message": line.to_string()}));
     }
 
     /// Prints a detail, only with `-v`.

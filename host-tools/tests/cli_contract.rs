@@ -38,7 +38,11 @@ fn exit_code_and_first_words_are_the_contract() {
             2,
             "error: genpack-host json5: unexpected argument '--nosuch' found\n  hint: ",
         ),
-        (&["--arch", "z80", "config"], 2, "error: genpack-host: invalid value 'z80' for '--arch <ARCH>'"),
+        (
+            &["--arch", "z80", "config"],
+            2,
+            "error: genpack-host config: invalid value 'z80' for '--arch <ARCH>'",
+        ),
         (&["flash", "empty"], 2, "error: genpack-host flash: the following required arguments were not"),
         (&["config"], 1, "error: there is no genpack.json5\n  hint: "),
         (&["json5", "nosuch"], 1, "error: reading nosuch: No such file or directory"),
@@ -101,6 +105,17 @@ fn json_leaves_no_other_words_on_stdout() {
             serde_json::Deserializer::from_str(&stdout).into_iter().collect();
         assert!(documents.is_ok(), "{args:?}: {stdout}{stderr}");
     }
+}
+
+#[test]
+fn clean_dry_run_names_what_it_would_remove_in_json_too() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("genpack.json5"), MINIMAL).unwrap();
+    std::fs::create_dir(dir.path().join("work")).unwrap();
+    let args = ["clean", "--all", "--dry-run"];
+    assert_eq!(run(dir.path(), &args), (0, "remove work\n".into(), String::new()));
+    let (_, stdout, _) = run(dir.path(), &[&args[..], &["--json"]].concat());
+    assert_eq!(stdout, "{\"event\":\"remove\",\"path\":\"work\"}\n");
 }
 
 #[test]
@@ -226,5 +241,5 @@ fn manual_pages_are_written_one_per_verb() {
         assert!(page.contains(".TH genpack-host"), "{path}: {page}");
     }
     let page = std::fs::read_to_string(dir.path().join("pages/genpack-host-vm-run.1")).unwrap();
-    assert!(page.contains("hostfwd") && page.contains("Examples:"), "{page}");
+    assert!(page.contains("hostfwd") && page.contains(".SH EXAMPLES\n"), "{page}");
 }

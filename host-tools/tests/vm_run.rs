@@ -99,6 +99,16 @@ fn dry_run_prints_the_command_line_and_starts_nothing() {
 }
 
 #[test]
+fn dry_run_answers_one_document_whatever_is_said_about_kvm() {
+    let (_dir, path) = disk(true);
+    let output = vm_run(&path, &["--bios", "--dry-run", "--json"]).output().unwrap();
+    let (code, stderr) = code_and_stderr(&output);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("KVM"), "{stderr}");
+    serde_json::from_slice::<Vec<String>>(&output.stdout).unwrap();
+}
+
+#[test]
 fn wrong_call_is_refused_before_anything_starts() {
     let (dir, path) = disk(true);
     let noise = dir.path().join("noise");

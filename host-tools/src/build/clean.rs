@@ -1,5 +1,7 @@
 //! Removes what a build made on its way, never the image.
 
+use std::path::Path;
+
 use crate::command_error::Result;
 use crate::ctx::Ctx;
 use crate::model;
@@ -13,7 +15,7 @@ use crate::{lower, pack, upper};
 pub fn run(ctx: &Ctx, all: bool) -> Result<()> {
     let model = model::load(ctx)?;
     let work = WorkDir::new(ctx, &model.effective);
-    let whole = ctx.dir.join("work");
+    let whole = ctx.path(Path::new("work"));
     if !whole.exists() {
         ctx.ui.step("nothing to remove");
         return Ok(());
@@ -21,11 +23,11 @@ pub fn run(ctx: &Ctx, all: bool) -> Result<()> {
     let trees = [lower::PHASE, upper::PHASE].map(|p| work.tree(p));
     let keys = [lower::PHASE, upper::PHASE, pack::PHASE].map(|p| work.key(p));
     if ctx.dry_run {
-        if all {
-            ctx.ui.answer(format!("remove {}", whole.display()));
-        } else {
-            let paths = trees.iter().chain(&keys).filter(|p| p.exists());
-            paths.for_each(|p| ctx.ui.answer(format!("remove {}", p.display())));
+        let paths: Vec<_> =
+            if all { vec![&whole] } else { trees.iter().chain(&keys).filter(|p| p.exists()).collect() };
+        for path in paths {
+            ctx.ui.answer(format!("remove {}", path.display()));
+            ctx.ui.event("remove", serde_json::json!({"path": path}));
         }
         return Ok(());
     }

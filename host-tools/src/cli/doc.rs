@@ -95,10 +95,14 @@ fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
 }
 
 fn add_pages(command: &clap::Command, pages: &mut Vec<(String, Vec<u8>)>) -> std::io::Result<()> {
-    let page = Man::new(command.clone());
+    let page = Man::new(command.clone())
+        .source(concat!("genpack-host ", env!("CARGO_PKG_VERSION")))
+        .manual("genpack");
     let mut text = Vec::new();
     page.render(&mut text)?;
-    pages.push((page.get_filename(), text));
+    // Why: what stands below the options has no heading of its own and keeps its lines.
+    let text = String::from_utf8_lossy(&text).replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n.nf\n");
+    pages.push((page.get_filename(), text.into_bytes()));
     command.get_subcommands().filter(|verb| !verb.is_hide_set()).try_for_each(|verb| add_pages(verb, pages))
 }
 

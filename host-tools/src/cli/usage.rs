@@ -1,15 +1,16 @@
 //! A command line that was not understood, in the words of every other error.
 
+use std::ffi::OsString;
+
 use clap::error::ErrorKind;
 
 use crate::command_error::CommandError;
 
-/// Returns the error for what clap found: the verb that was meant, the finding, and where help is.
-pub(super) fn usage_error(error: &clap::Error) -> CommandError {
+/// Returns the error for what clap found in `args`: the verb that was meant, the finding, and where help is.
+pub(super) fn usage_error(program: &clap::Command, args: &[OsString], error: &clap::Error) -> CommandError {
     let text = error.render().to_string();
-    let verb = verb(&text);
+    let verb = verb_of_usage(&text).unwrap_or_else(|| verb_of_args(program, args));
     let clause = clause(&text);
-    // Why: clap puts the possible values behind some findings and into a list of their own behind others.
     let hint = hint(&text).unwrap_or_else(|| {
         if error.kind() == ErrorKind::InvalidSubcommand {
             format!("`{verb} --help` lists the verbs")
@@ -20,11 +21,24 @@ pub(super) fn usage_error(error: &clap::Error) -> CommandError {
     CommandError::usage(clause).context(verb).hint(hint)
 }
 
-/// Returns the program and verb out of clap's usage line, as in `genpack-host vm run`.
-fn verb(text: &str) -> String {
-    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("genpack-host");
+/// Returns the program and verb out of clap's usage line, as in `genpack-host vm run`; a bad value has no such line.
+fn verb_of_usage(text: &str) -> Option<String> {
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "))?;
     let words = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-']));
-    words.collect::<Vec<_>>().join(" ")
+    Some(words.collect::<Vec<_>>().join(" "))
+}
+
+/// Returns the same out of the arguments: the words that are verbs.
+fn verb_of_args(program: &clap::Command, args: &[OsString]) -> String {
+    let mut verb = program.get_name().to_owned();
+    let mut command = program;
+    for word in args.iter().skip(1).take_while(|arg| *arg != "--") {
+        if let Some(found) = command.find_subcommand(word) {
+            verb = format!("{verb} {}", found.get_name());
+            command = found;
+        }
+    }
+    verb
 }
 
 /// Returns the finding in one line.
@@ -43,11 +57,14 @@ fn hint(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use crate::cli::Cli;
+    use clap::{CommandFactory, Parser};
 
     fn told(args: &[&str]) -> (String, String) {
-        let args = std::iter::once("genpack-host").chain(args.iter().copied());
-        let error = usage_error(&super::super::Cli::try_parse_from(args).unwrap_err());
+        let args: Vec<OsString> =
+            std::iter::once("genpack-host").chain(args.iter().copied()).map(Into::into).collect();
+        let error = Cli::try_parse_from(&args).unwrap_err();
+        let error = usage_error(&Cli::command(), &args, &error);
         (error.to_string(), error.hint.unwrap())
     }
 
@@ -77,8 +94,13 @@ mod tests {
             ),
             (
                 &["config", "--arch", "z80"],
-                "genpack-host: invalid value 'z80' for '--arch <ARCH>' [possible values: x86_64, i686, aarch64, riscv64]",
-                "`genpack-host --help` says how to use it",
+                "genpack-host config: invalid value 'z80' for '--arch <ARCH>' [possible values: x86_64, i686, aarch64, riscv64]",
+                "`genpack-host config --help` says how to use it",
+            ),
+            (
+                &["vm", "run", "-c", "0", "x"],
+                "genpack-host vm run: invalid value '0' for '--cpu <N>': 0 is not in 1..=255",
+                "`genpack-host vm run --help` says how to use it",
             ),
         ] {
             assert_eq!(told(args), (error.to_owned(), hint.to_owned()));

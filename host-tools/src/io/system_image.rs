@@ -126,7 +126,8 @@ impl SystemImage {
         let kind = std::fs::metadata(path).with_context(|| format!("opening {name}"))?.file_type();
         // Why before opening: to open a pipe waits for a writer, and it could not be read at offsets.
         if !kind.is_file() && !kind.is_block_device() {
-            return Err(CommandError::failed("it is neither a file nor a block device")
+            let found = if kind.is_dir() { "a directory" } else { "neither a file nor a block device" };
+            return Err(CommandError::failed(format!("it is {found}"))
                 .context(format!("opening {name}"))
                 .hint("a system image is made by genpack-host build"));
         }
@@ -567,6 +568,6 @@ mod tests {
             assert!(error.contains(&*path.to_string_lossy()) && error.contains(words), "{error}");
         }
         let error = SystemImage::open(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("Is a directory"), "{error}");
+        assert!(error.ends_with("it is a directory"), "{error}");
     }
 }

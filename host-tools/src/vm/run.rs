@@ -174,8 +174,8 @@ fn accelerator(ctx: &Ctx, arch: Arch, kvm: bool) -> Accel {
     }
     let choice = accel::choose(arch);
     match choice.accel {
-        Accel::Kvm => ctx.ui.step(format!("KVM: {}", choice.reason)),
-        Accel::Tcg => ctx.ui.step(format!("no KVM, the machine is emulated and slow: {}", choice.reason)),
+        Accel::Kvm => ctx.ui.note(format!("KVM: {}", choice.reason)),
+        Accel::Tcg => ctx.ui.note(format!("no KVM, the machine is emulated and slow: {}", choice.reason)),
     }
     choice.accel
 }
