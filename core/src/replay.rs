@@ -7,6 +7,7 @@ use std::vec::Vec;
 
 pub mod archive;
 pub mod disk;
+pub mod fat;
 pub mod kernel;
 pub mod squashfs;
 pub mod text;

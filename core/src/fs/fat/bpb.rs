@@ -156,7 +156,13 @@ impl<'a> Raw<'a> {
         signature: u16_le, u16, 0x1FE;
     }
 
-    /// Returns Linux' flag byte, of which bit 0 says "not cleanly unmounted".
+    /// Returns which FAT of a FAT32 is in use; the others may be stale where they are not written alike.
+    pub(super) const fn active_fat(&self) -> u8 {
+        let flags = bytes::u8_le::<0x28, LEN>(self.0);
+        if flags & 0x80 == 0 { 0 } else { flags & 0x0F }
+    }
+
+    /// Returns Linux' flag byte, of which bit 0 says "not cleanly unmounted", bit 1 "check the disk's surface".
     fn state(&self, fat32: bool) -> u8 {
         if fat32 { bytes::u8_le::<0x41, LEN>(self.0) } else { bytes::u8_le::<0x25, LEN>(self.0) }
     }
@@ -200,6 +206,8 @@ pub struct Bpb {
     pub label: Option<[u8; 11]>,
     /// Linux mounted the volume writable and did not unmount it.
     pub dirty: bool,
+    /// Someone met a disk error and asks for a test of the surface.
+    pub surface_test: bool,
 }
 
 impl Bpb {
@@ -253,6 +261,7 @@ impl Bpb {
             serial: None,
             label: None,
             dirty: raw.state(fat32) & 1 != 0,
+            surface_test: raw.state(fat32) & 2 != 0,
         };
         let data_bytes = bpb.total_bytes().saturating_sub(bpb.data_offset());
         let clusters = data_bytes.checked_div(u64::from(bpb.cluster_bytes())).unwrap_or(0);
@@ -385,6 +394,7 @@ mod tests {
                 serial: Some(VolumeSerial(0x911A_6AEC)),
                 label: Some(*b"floppy     "),
                 dirty: false,
+                surface_test: false,
             }
         );
         assert_eq!(bpb.fat_offset(), 512);

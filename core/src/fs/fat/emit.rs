@@ -8,26 +8,24 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::dir_entry::LEN as DIR_ENTRY_LEN;
+pub use super::dos_time::DosTime;
 use super::geometry::{self, FAT_COPIES, Geometry};
 use crate::error::Class;
 use crate::units::{u64_from_usize, usize_from_u32};
 
 mod boot_sector;
-mod dir_entry;
-mod dos_time;
 mod label;
+mod long_entries;
 mod name;
 mod table;
 mod tree;
 
-pub use dos_time::DosTime;
 pub use label::Label;
 use tree::{ROOT, Tree};
 
 /// Longest file: the size field has 32 bits.
 pub const MAX_FILE_BYTES: u64 = 0xFFFF_FFFF;
-/// Most slots of a directory: readers count them in 16 bits.
-const MAX_DIRECTORY_SLOTS: u32 = 65_536;
 
 /// What a volume is like as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,13 +205,13 @@ pub fn plan(total_bytes: u64, options: &Options, entries: &[Entry<'_>]) -> Resul
     for (index, node) in tree.nodes().iter().enumerate().filter(|(_, node)| node.is_directory()) {
         let slots = tree.slots(node, options.label.is_some());
         let fixed = if index == ROOT { geometry.root_entries() } else { 0 };
-        let most = if fixed > 0 { fixed } else { MAX_DIRECTORY_SLOTS };
+        let most = if fixed > 0 { fixed } else { super::MAX_DIR_SLOTS };
         if slots > most {
             return Err(Error::DirectoryFull { entry: tree.any_entry_below(node) });
         }
         if fixed == 0 {
             // Why max: a root directory without entries still owns a cluster on FAT32.
-            let bytes = u64::from(slots.max(1)).saturating_mul(u64_from_usize(dir_entry::LEN));
+            let bytes = u64::from(slots.max(1)).saturating_mul(u64_from_usize(DIR_ENTRY_LEN));
             allocation.take(index, geometry.clusters_for(bytes));
         }
     }
@@ -308,7 +306,7 @@ impl Volume {
                 ),
                 None => (
                     Some(self.geometry.root_offset()),
-                    u64::from(self.geometry.root_entries()).saturating_mul(u64_from_usize(dir_entry::LEN)),
+                    u64::from(self.geometry.root_entries()).saturating_mul(u64_from_usize(DIR_ENTRY_LEN)),
                 ),
             };
             bytes.resize(usize::try_from(len).unwrap_or(bytes.len()).max(bytes.len()), 0);

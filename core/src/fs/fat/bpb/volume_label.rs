@@ -5,20 +5,11 @@
 
 use super::{Bpb, DIR_ENTRY_LEN};
 use crate::bytes;
+use crate::fs::fat::MAX_DIR_SLOTS;
+use crate::fs::fat::dir_entry::{Attributes, FREE, LEN as ENTRY};
 use crate::fs::fat::geometry::FatType;
 use crate::source::{ReadAt, ReadError};
 
-/// Most directory entries that are looked at; the specification limits a directory to 2 MiB.
-pub const MAX_DIR_ENTRIES: u32 = 65_536;
-
-const ENTRY: usize = 32;
-const ATTR: usize = 11;
-const ATTR_DIRECTORY: u8 = 0x10;
-const ATTR_VOLUME_ID: u8 = 0x08;
-/// The four attributes that together mark a piece of a long name.
-const ATTR_LONG_NAME: u8 = 0x0F;
-const ATTR_MASK: u8 = 0x3F;
-const FREE: u8 = 0xE5;
 /// Stands for a first byte of E5 in a name that is in use.
 const KANJI_E5: u8 = 0x05;
 /// What formatters write where there is no label.
@@ -29,7 +20,7 @@ const NO_NAME: &[u8; 11] = b"NO NAME    ";
 /// # Errors
 /// [`ReadError::Io`] only: a directory that is cut off or a chain that leaves the volume ends the search.
 pub fn read<R: ReadAt + ?Sized>(source: &R, bpb: &Bpb) -> Result<Option<[u8; 11]>, ReadError> {
-    let mut left = MAX_DIR_ENTRIES;
+    let mut left = MAX_DIR_SLOTS;
     if bpb.fat_type != FatType::Fat32 {
         left = u32::from(bpb.root_entries);
         return Ok(scan(source, bpb.root_dir_offset(), &mut left)?.label());
@@ -92,14 +83,15 @@ fn scan<R: ReadAt + ?Sized>(source: &R, mut offset: u64, left: &mut u32) -> Resu
 }
 
 fn label(entry: &[u8; ENTRY]) -> Option<[u8; 11]> {
-    let attr = bytes::u8_le::<ATTR, ENTRY>(entry);
+    let attributes = Attributes(bytes::u8_le::<11, ENTRY>(entry));
     let [first, rest @ ..] = bytes::array::<0, 11, ENTRY>(entry);
     // Why the clusters: some writers leave the attribute on entries that hold data; a label holds none.
     let cluster = (bytes::u16_le::<20, ENTRY>(entry), bytes::u16_le::<26, ENTRY>(entry));
     if first == FREE
         || cluster != (0, 0)
-        || attr & ATTR_MASK == ATTR_LONG_NAME
-        || attr & (ATTR_VOLUME_ID | ATTR_DIRECTORY) != ATTR_VOLUME_ID
+        || attributes.is_long_name()
+        || attributes.has(Attributes::DIRECTORY)
+        || !attributes.has(Attributes::VOLUME_ID)
     {
         return None;
     }

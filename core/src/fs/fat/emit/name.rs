@@ -8,8 +8,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Longest name in UTF-16 units.
-const MAX_NAME_UNITS: usize = 255;
+use super::super::MAX_NAME_UNITS;
+
 /// Last numeric tail that an alias can have (`~999999`).
 const MAX_TAIL: u32 = 999_999;
 
@@ -114,11 +114,6 @@ pub(super) fn needs_long(name: &str, alias: &Alias) -> bool {
     !name.bytes().eq(base.iter().chain(dot).chain(extension).copied())
 }
 
-/// Returns the checksum that ties long entries to their alias.
-pub(super) fn checksum(alias: &Alias) -> u8 {
-    alias.iter().fold(0u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,10 +181,5 @@ mod tests {
         for good in ["a", ".a", "a b", "日本語", "a+b,c;d=e[f]", &"x".repeat(255)] {
             assert!(is_legal(good), "{good:?}");
         }
-    }
-
-    #[test]
-    fn checksum_of_a_known_alias_is_exact() {
-        assert_eq!(checksum(b"THEQUI~1FOX"), 0x07);
     }
 }

@@ -4,10 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::dir_entry::{self, ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_VOLUME_ID, Short};
-use super::dos_time::DosTime;
+use super::super::dir_entry::{Attributes, ShortEntry};
 use super::name::{self, Alias};
-use super::{Entry, EntryKind, Error, MAX_FILE_BYTES, Options};
+use super::{DosTime, Entry, EntryKind, Error, MAX_FILE_BYTES, Options, long_entries};
 
 /// Index of the root directory.
 pub(super) const ROOT: usize = 0;
@@ -51,7 +50,7 @@ impl Node {
     }
 
     fn long_count(&self) -> u32 {
-        if name::needs_long(&self.name, &self.alias) { dir_entry::long_count(&self.name) } else { 0 }
+        if name::needs_long(&self.name, &self.alias) { long_entries::count(&self.name) } else { 0 }
     }
 }
 
@@ -108,13 +107,7 @@ impl Tree {
         let mut out = Vec::new();
         if self.is_root(node) {
             if let Some(label) = &options.label {
-                let label = Short {
-                    name: *label.padded(),
-                    attributes: ATTR_VOLUME_ID,
-                    first_cluster: 0,
-                    bytes: 0,
-                    modified: options.modified,
-                };
+                let label = short(*label.padded(), Attributes::VOLUME_ID, options.modified);
                 out.extend_from_slice(&label.emit());
             }
         } else {
@@ -126,12 +119,9 @@ impl Tree {
             for (name, cluster) in
                 [(*b".          ", own.map_or(0, &first_cluster)), (*b"..         ", parent)]
             {
-                let dots = Short {
-                    name,
-                    attributes: ATTR_DIRECTORY,
+                let dots = ShortEntry {
                     first_cluster: cluster,
-                    bytes: 0,
-                    modified: node.modified,
+                    ..short(name, Attributes::DIRECTORY, node.modified)
                 };
                 out.extend_from_slice(&dots.emit());
             }
@@ -139,16 +129,15 @@ impl Tree {
         for index in node.children() {
             let Some(child) = self.nodes.get(*index) else { continue };
             if child.long_count() > 0 {
-                dir_entry::emit_long(&child.name, &child.alias, &mut out);
+                long_entries::emit(&child.name, &child.alias, &mut out);
             }
-            let short = Short {
-                name: child.alias,
-                attributes: if child.is_directory() { ATTR_DIRECTORY } else { ATTR_ARCHIVE },
+            let kind = if child.is_directory() { Attributes::DIRECTORY } else { Attributes::ARCHIVE };
+            let slot = ShortEntry {
                 first_cluster: first_cluster(*index),
                 bytes: child.bytes(),
-                modified: child.modified,
+                ..short(child.alias, kind, child.modified)
             };
-            out.extend_from_slice(&short.emit());
+            out.extend_from_slice(&slot.emit());
         }
         out
     }
@@ -180,6 +169,20 @@ impl Tree {
             }
         }
         Ok(())
+    }
+}
+
+/// Returns an entry without content; our writer knows one time, so creation and access have it too.
+fn short(name: Alias, attributes: u8, modified: DosTime) -> ShortEntry {
+    ShortEntry {
+        name,
+        attributes: Attributes(attributes),
+        case: 0,
+        created: modified,
+        accessed: modified,
+        modified,
+        first_cluster: 0,
+        bytes: 0,
     }
 }
 

@@ -29,6 +29,37 @@ impl DosTime {
         Self { date, time }
     }
 
+    /// Returns the stamp of the two words that a directory entry has; nothing is judged.
+    #[must_use]
+    pub const fn from_words(date: u16, time: u16) -> Self {
+        Self { date, time }
+    }
+
+    /// Returns the Unix time in seconds, `None` for a stamp that is no date, as the zeros of an entry without one.
+    #[must_use]
+    pub fn to_unix(self) -> Option<u64> {
+        let (year, month, day) =
+            (u64::from(self.date >> 9).saturating_add(1980), self.date >> 5 & 15, self.date & 31);
+        let (hour, minute, second) =
+            (self.time >> 11, self.time >> 5 & 63, (self.time & 31).saturating_mul(2));
+        let length = match month {
+            2 if year.is_multiple_of(4) && year != 2100 => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            _ => 0,
+        };
+        if !(1..=length).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let days = days_from_civil(year, u64::from(month), u64::from(day));
+        let clock = u64::from(hour)
+            .saturating_mul(3600)
+            .saturating_add(u64::from(minute).saturating_mul(60))
+            .saturating_add(u64::from(second));
+        Some(days.saturating_mul(DAY).saturating_add(clock))
+    }
+
     /// Returns the date word.
     #[must_use]
     pub const fn date(self) -> u16 {
@@ -70,6 +101,23 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// Returns the day number since 1970 of a date from then on; the inverse of [`civil`].
+fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+    // The year begins in March here too.
+    let (year, month) = if month > 2 {
+        (year, month.saturating_sub(3))
+    } else {
+        (year.saturating_sub(1), month.saturating_add(9))
+    };
+    let day_of_year = (month.saturating_mul(153).saturating_add(2) / 5).saturating_add(day).saturating_sub(1);
+    year.saturating_mul(365)
+        .saturating_add(year / 4)
+        .saturating_sub(year / 100)
+        .saturating_add(year / 400)
+        .saturating_add(day_of_year)
+        .saturating_sub(719_468)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +139,31 @@ mod tests {
         for (unix, expected) in cases {
             assert_eq!(DosTime::from_unix(unix), expected, "{unix}");
         }
+    }
+
+    #[test]
+    fn every_day_survives_the_way_there_and_back() {
+        for day in EPOCH / DAY..=LAST / DAY {
+            let unix = day * DAY + (day % 43_200) * 2;
+            assert_eq!(DosTime::from_unix(unix).to_unix(), Some(unix), "day {day}");
+        }
+    }
+
+    #[test]
+    fn stamp_that_is_no_date_has_no_unix_time() {
+        let date = |y: u16, m: u16, d: u16| (y - 1980) << 9 | m << 5 | d;
+        for (date, time) in [
+            (0, 0),
+            (date(2000, 13, 1), 0),
+            (date(2000, 4, 31), 0),
+            (date(2001, 2, 29), 0),
+            (date(2100, 2, 29), 0),
+            (date(2000, 1, 1), 24 << 11),
+            (date(2000, 1, 1), 60 << 5),
+            (date(2000, 1, 1), 30),
+        ] {
+            assert_eq!(DosTime::from_words(date, time).to_unix(), None, "{date:#x} {time:#x}");
+        }
+        assert_eq!(DosTime::from_words(date(2000, 2, 29), 0).to_unix(), Some(951_782_400));
     }
 }
