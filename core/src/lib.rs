@@ -46,12 +46,14 @@ extern crate std;
 pub mod archive;
 pub mod bytes;
 pub mod contract;
+pub mod debian;
 pub mod disk;
 pub mod error;
 pub mod fs;
 pub mod gentoo;
 pub mod guid;
 pub mod kernel;
+pub mod loader;
 #[cfg(feature = "_fuzz")]
 pub mod replay;
 pub mod source;
