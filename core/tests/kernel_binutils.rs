@@ -99,7 +99,6 @@ fn pe_sections_are_what_objdump_says_and_added_ones_make_a_uki() {
     ] {
         std::fs::write(path(name), content).unwrap();
         args.extend(["--add-section".to_owned(), format!("{name}={}", path(name))]);
-        args.extend(["--set-section-flags".to_owned(), format!("{name}=alloc,readonly,data")]);
         args.extend(["--change-section-vma".to_owned(), format!("{name}={address:#x}")]);
     }
     args.extend([loader.clone(), uki.clone()]);
@@ -123,9 +122,7 @@ fn pe_sections_are_what_objdump_says_and_added_ones_make_a_uki() {
     let found = pe::Header::parse(&bytes).unwrap().unified_kernel_image(&bytes).unwrap();
     let content = |s: pe::Section| {
         let at = s.raw_offset as usize;
-        // objcopy pads what it adds.
-        let text = std::str::from_utf8(&bytes[at..at + s.content_bytes() as usize]).unwrap();
-        text.trim_end_matches('\0').to_owned()
+        std::str::from_utf8(&bytes[at..at + s.content_bytes() as usize]).unwrap().to_owned()
     };
     assert_eq!(content(found.linux), "the kernel");
     assert_eq!(content(found.initrd.unwrap()), "the initramfs");

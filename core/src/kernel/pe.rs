@@ -104,7 +104,7 @@ impl Section {
     /// Returns the size of the content in the file, bytes: without the padding, and without zeros that are not stored.
     #[must_use]
     pub fn content_bytes(&self) -> u32 {
-        // Why: objcopy leaves the size in memory of a section that it adds at 0; a loader then takes the padded one.
+        // Why: some linkers leave the size in memory at 0; loaders and objdump then take the padded one.
         if self.virtual_size == 0 { self.raw_size } else { self.virtual_size.min(self.raw_size) }
     }
 }
