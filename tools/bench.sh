@@ -49,3 +49,6 @@ mcopy -i '$scratch/peer.img@@1M' '$image' ::/system.img
 sync '$scratch/peer.img'
 P
 versus "flash | sfdisk+mkfs.vfat+mcopy" "'$host' flash --yes --no-data --verify off '$image' '$scratch/ours.img'" "bash '$scratch/peer.sh'"
+
+echo
+cargo run -q --release --locked -p genpack-core --features serde --example json5_speed

@@ -102,6 +102,13 @@ pub fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|b| *b == 0).next().unwrap_or(bytes)
 }
 
+/// Splits a text at the last `separator`, an ASCII character, as `str::rsplit_once` does without a way to panic.
+#[must_use]
+pub fn rsplit_once(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().rposition(|b| b == separator)?;
+    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,5 +142,18 @@ mod tests {
         assert_eq!(until_nul(b"ab\0c"), b"ab");
         assert_eq!(until_nul(b"ab"), b"ab");
         assert_eq!(until_nul(b""), b"");
+    }
+
+    #[test]
+    fn text_is_split_at_the_last_separator() {
+        for (text, wanted) in [
+            ("a/b/c", Some(("a/b", "c"))),
+            ("/", Some(("", ""))),
+            ("\u{e9}/\u{e9}", Some(("\u{e9}", "\u{e9}"))),
+            ("a", None),
+            ("", None),
+        ] {
+            assert_eq!(rsplit_once(text, b'/'), wanted, "{text:?}");
+        }
     }
 }

@@ -156,23 +156,37 @@ impl Filesystem {
 /// Prints into a string that has room; `None` when it has not.
 pub(super) fn print<const N: usize>(value: impl core::fmt::Display) -> Option<String<N>> {
     use core::fmt::Write;
-    let mut text = String::new();
+    let mut text = Bounded(String::new());
     write!(text, "{value}").ok()?;
-    Some(text)
+    Some(text.0)
+}
+
+/// A string that is appended to without any sum that could overflow, so that no panic is left in the program.
+struct Bounded<const N: usize>(String<N>);
+
+impl<const N: usize> core::fmt::Write for Bounded<N> {
+    #[inline]
+    fn write_str(&mut self, more: &str) -> core::fmt::Result {
+        if self.0.len() > N || more.len() > N {
+            return Err(core::fmt::Error);
+        }
+        self.0.push_str(more).map_err(|_| core::fmt::Error)
+    }
 }
 
 fn from_utf8_lossy(bytes: &[u8]) -> Label {
-    let mut text = Label::new();
+    use core::fmt::Write;
+    let mut text = Bounded(Label::new());
     for chunk in bytes.utf8_chunks() {
         // A label of 256 foreign bytes grows beyond the room; its end is cut.
-        if text.push_str(chunk.valid()).is_err() {
+        if text.write_str(chunk.valid()).is_err() {
             break;
         }
-        if !chunk.invalid().is_empty() && text.push('\u{FFFD}').is_err() {
+        if !chunk.invalid().is_empty() && text.write_str("\u{FFFD}").is_err() {
             break;
         }
     }
-    text
+    text.0
 }
 
 type Probe<R> = fn(&R) -> Result<Option<Filesystem>, ReadError>;

@@ -3,6 +3,8 @@
 //! Formats: modules.dep(5), kmod's `depmod`. Read line by line by both sides: the host that chooses modules for an
 //! initramfs and the init that loads them. Not handled: the binary `.bin` indexes.
 
+use crate::bytes;
+
 /// Module file name suffixes, compressed forms included.
 const SUFFIXES: [&str; 4] = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"];
 
@@ -22,7 +24,7 @@ pub fn dep_line(line: &str) -> Option<(&str, impl DoubleEndedIterator<Item = &st
 pub fn alias_line(line: &str) -> Option<(&str, &str)> {
     let rest = line.strip_prefix("alias ")?;
     // Why: a pattern may contain blanks (DMI strings), a module name cannot.
-    let (pattern, module) = rest.trim().rsplit_once(' ')?;
+    let (pattern, module) = bytes::rsplit_once(rest.trim(), b' ')?;
     Some((pattern.trim(), module))
 }
 
@@ -40,7 +42,7 @@ pub fn builtin_line(line: &str) -> Option<&str> {
 /// The name is as the file spells it; compare names with [`same_module`].
 #[must_use]
 pub fn module_name(path: &str) -> &str {
-    let base = path.rsplit_once('/').map_or(path, |(_, base)| base);
+    let base = bytes::rsplit_once(path, b'/').map_or(path, |(_, base)| base);
     SUFFIXES.iter().rev().find_map(|s| base.strip_suffix(s)).unwrap_or(base)
 }
 

@@ -1,7 +1,7 @@
 //! JSON5 1.0 (<https://spec.json5.org/>): events with spans; under `alloc` a value tree that keeps them.
 //!
 //! [`Reader`] goes through a text once and yields [`Event`]s; it allocates nothing, does not recurse and stops at
-//! the first error. [`value::parse`] builds the tree. Strict JSON (RFC 8259) is the mode [`Mode::Json`]. Numbers
+//! the first error. [`value::parse`] builds the tree; `de::from_str` (feature `serde`) fills types. Strict JSON (RFC 8259) is the mode [`Mode::Json`]. Numbers
 //! stay text until someone asks ([`number`]); strings stay as written until someone decodes them ([`RawString`]).
 //!
 //! Identifiers follow ES5.1 `IdentifierName`; a letter outside the basic plane may also be written as an escaped
@@ -9,11 +9,14 @@
 //! apart from characters. Not handled: duplicate keys (the tree warns, events do not know), the warning about
 //! U+2028 and U+2029 inside strings.
 
+#[cfg(feature = "serde")]
+pub mod de;
 pub mod emit;
 mod error;
 mod event;
 mod lexer;
 pub mod number;
+mod scan;
 mod string;
 mod unicode;
 #[cfg(feature = "alloc")]

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::{DEFAULT_SECTION, MAX_BYTES, is_blank};
+use crate::bytes::rsplit_once;
 use crate::text::diagnostic::Span;
 
 /// What a line, or a key with the lines that go on with its value, turned out to be.
@@ -271,7 +272,7 @@ fn is_comment(line: &str) -> bool {
 /// Returns the name in a header: up to the last bracket, and not empty.
 fn header(line: &str) -> Option<&str> {
     let inner = line.strip_prefix('[')?;
-    inner.rfind(']').and_then(|at| inner.get(..at)).filter(|name| !name.is_empty())
+    rsplit_once(inner, b']').map(|(name, _)| name).filter(|name| !name.is_empty())
 }
 
 fn span(start: usize, end: usize) -> Span {

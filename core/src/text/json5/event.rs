@@ -63,7 +63,24 @@ impl<'a> Reader<'a> {
         Self { lexer: Lexer::new(text, mode), state: State::Value, nesting: Nesting::NONE }
     }
 
-    fn step(&mut self) -> Result<Option<(Span, Event<'a>)>, Error> {
+    /// Goes past blanks, comma and colon to the next event and returns its first byte; `None` at the end of the text.
+    #[cfg(feature = "serde")]
+    pub(super) fn peek(&mut self) -> Result<Option<u8>, Error> {
+        loop {
+            self.lexer.skip_blank()?;
+            let byte = self.lexer.byte();
+            self.state = match (self.state, byte, self.nesting.top()) {
+                (State::AfterValue, Some(b','), Some(Container::Array)) => State::Element,
+                (State::AfterValue, Some(b','), Some(Container::Object)) => State::Key,
+                (State::Colon, Some(b':'), _) => State::Value,
+                _ => return Ok(byte),
+            };
+            self.lexer.advance(1);
+        }
+    }
+
+    /// Returns the next event; after an error there is none to ask for.
+    pub(super) fn step(&mut self) -> Result<Option<(Span, Event<'a>)>, Error> {
         if self.lexer.len() > usize_from_u32(u32::MAX) {
             return Err(self.lexer.error_from(0, ErrorKind::TooLong(u32::MAX)));
         }

@@ -1,8 +1,8 @@
 //! A place in a text: what stands there, how to go on, how to point at it.
 
-use super::Mode;
 use super::error::{Error, ErrorKind, Expected, Json5Only};
 use super::unicode::{is_line_terminator, is_white_space};
+use super::{Mode, scan};
 use crate::text::diagnostic::Span;
 
 /// A text and a place in it, always between two characters.
@@ -37,6 +37,11 @@ impl<'a> Lexer<'a> {
     /// Returns the text that is left; empty inside a character, where only string bodies pass.
     pub(super) fn rest(&self) -> &'a str {
         self.text.get(self.position..).unwrap_or("")
+    }
+
+    /// Returns the bytes that are left.
+    pub(super) fn rest_bytes(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.position..).unwrap_or(&[])
     }
 
     pub(super) fn char(&self) -> Option<char> {
@@ -82,7 +87,7 @@ impl<'a> Lexer<'a> {
     pub(super) fn skip_blank(&mut self) -> Result<(), Error> {
         loop {
             match self.byte() {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => self.advance(1),
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.advance(scan::blank(self.rest_bytes())),
                 Some(b'/') => self.skip_comment()?,
                 Some(0x21..=0x7F) | None => return Ok(()),
                 Some(_) => match self.char() {
@@ -107,21 +112,35 @@ impl<'a> Lexer<'a> {
                 Err(self.error_from(start, ErrorKind::NotJson(Json5Only::Comment)))
             }
             Some(b'/') => {
-                let length = self.rest().find(is_line_terminator).unwrap_or(self.rest().len());
-                self.advance(length);
+                self.skip_line();
                 Ok(())
             }
             Some(b'*') => {
                 self.advance(1);
-                match self.rest().find("*/") {
-                    Some(length) => {
-                        self.advance(length.saturating_add(2));
-                        Ok(())
+                loop {
+                    self.advance(scan::before_star(self.rest_bytes()));
+                    if self.byte().is_none() {
+                        return Err(self.error_from(start, ErrorKind::UnterminatedComment));
                     }
-                    None => Err(self.error_from(start, ErrorKind::UnterminatedComment)),
+                    self.advance(1);
+                    if self.byte() == Some(b'/') {
+                        self.advance(1);
+                        return Ok(());
+                    }
                 }
             }
             _ => Err(self.unexpected(Expected::Comment)),
+        }
+    }
+
+    /// Goes to the end of the line.
+    fn skip_line(&mut self) {
+        loop {
+            self.advance(scan::line_part(self.rest_bytes()));
+            match self.char() {
+                Some(c) if !is_line_terminator(c) => self.advance(c.len_utf8()),
+                _ => return,
+            }
         }
     }
 }

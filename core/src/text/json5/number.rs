@@ -102,13 +102,13 @@ pub(super) fn scan<'a>(lexer: &mut Lexer<'a>) -> Result<&'a str, Error> {
         Some(b'+' | b'-') => lexer.advance(1),
         _ => {}
     }
-    let unsigned = lexer.rest();
-    if let Some(word) = ["Infinity", "NaN"].into_iter().find(|w| unsigned.starts_with(w)) {
+    let unsigned = lexer.rest_bytes();
+    if let Some(word) = ["Infinity", "NaN"].into_iter().find(|w| unsigned.starts_with(w.as_bytes())) {
         lexer.advance(word.len());
         if strict {
             return Err(lexer.error_from(start, ErrorKind::NotJson(Json5Only::NotFinite)));
         }
-    } else if unsigned.starts_with("0x") || unsigned.starts_with("0X") {
+    } else if unsigned.starts_with(b"0x") || unsigned.starts_with(b"0X") {
         lexer.advance(2);
         if strict {
             return Err(lexer.error_from(start, ErrorKind::NotJson(Json5Only::Hexadecimal)));
@@ -160,11 +160,10 @@ fn scan_decimal(lexer: &mut Lexer<'_>) -> Result<(), Error> {
 }
 
 fn skip_while(lexer: &mut Lexer<'_>, wanted: impl Fn(&u8) -> bool) -> usize {
-    let start = lexer.position();
-    while lexer.byte().is_some_and(|b| wanted(&b)) {
-        lexer.advance(1);
-    }
-    lexer.position().saturating_sub(start)
+    let rest = lexer.rest_bytes();
+    let length = rest.iter().position(|b| !wanted(b)).unwrap_or(rest.len());
+    lexer.advance(length);
+    length
 }
 
 fn split_sign(text: &str) -> (bool, &str) {

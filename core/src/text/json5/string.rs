@@ -2,10 +2,10 @@
 
 use core::str::Chars;
 
-use super::Mode;
 use super::error::{Error, ErrorKind, Expected, Json5Only};
 use super::lexer::Lexer;
 use super::unicode::{is_identifier_part, is_identifier_start, is_line_terminator};
+use super::{Mode, scan};
 
 /// A string or an unquoted key as it stands in the text, without its quotes; having one proves that its escapes
 /// are well formed.
@@ -130,6 +130,7 @@ pub(super) fn scan_string<'a>(lexer: &mut Lexer<'a>) -> Result<RawString<'a>, Er
     let start = lexer.position();
     let mut escaped = false;
     loop {
+        lexer.advance(scan::plain_string(lexer.rest_bytes(), quote));
         match lexer.byte() {
             None => {
                 return Err(lexer.error_from(open, ErrorKind::UnterminatedString));
@@ -146,7 +147,7 @@ pub(super) fn scan_string<'a>(lexer: &mut Lexer<'a>) -> Result<RawString<'a>, Er
                 escaped = true;
                 scan_escape(lexer)?;
             }
-            Some(b) if b < 0x20 && strict => {
+            Some(_) if strict => {
                 return Err(lexer.error_char(ErrorKind::NotJson(Json5Only::ControlCharacter)));
             }
             Some(_) => lexer.advance(1),
@@ -158,6 +159,9 @@ pub(super) fn scan_string<'a>(lexer: &mut Lexer<'a>) -> Result<RawString<'a>, Er
 pub(super) fn scan_identifier<'a>(lexer: &mut Lexer<'a>, expected: Expected) -> Result<RawString<'a>, Error> {
     let start = lexer.position();
     let mut escaped = false;
+    if !lexer.byte().is_some_and(|b| b.is_ascii_digit()) {
+        lexer.advance(scan::identifier_part(lexer.rest_bytes()));
+    }
     loop {
         let first = lexer.position() == start;
         match lexer.char() {

@@ -183,6 +183,9 @@ impl Builder {
 
     /// Keeps the last member of each key at the place of the first.
     fn last_of_each_key(&mut self, mut members: Vec<Member>) -> Vec<Member> {
+        if members.len() <= FEW_MEMBERS && all_differ(&members) {
+            return members;
+        }
         let mut order: Vec<usize> = (0..members.len()).collect();
         order.sort_by(|a, b| members.get(*a).map(|m| &m.key).cmp(&members.get(*b).map(|m| &m.key)));
         let key = |i: &usize| members.get(*i).map(|m| &m.key);
@@ -209,6 +212,20 @@ impl Builder {
         let kept = members.into_iter().enumerate();
         kept.filter(|(i, _)| superseded.next_if_eq(i).is_none()).map(|(_, member)| member).collect()
     }
+}
+
+/// Up to this many keys are compared each with each, which costs less than to sort them.
+const FEW_MEMBERS: usize = 16;
+
+fn all_differ(members: &[Member]) -> bool {
+    let mut rest = members;
+    while let Some((first, others)) = rest.split_first() {
+        if others.iter().any(|other| other.key == first.key) {
+            return false;
+        }
+        rest = others;
+    }
+    true
 }
 
 fn warning(span: Span, message: String) -> Diagnostic {
