@@ -12,7 +12,8 @@ fn main() {
     println!("cargo::rustc-cfg=freestanding");
     // Linked by a C compiler driver: no C start files. A bare ld.lld adds none by itself.
     if !std::env::var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld")) {
-        for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
+        // Nothing unwinds, so nobody looks for unwind tables.
+        for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--no-eh-frame-hdr"] {
             println!("cargo::rustc-link-arg-bins={arg}");
         }
     }

@@ -16,7 +16,7 @@ use crate::sys::loop_device::LoopDevice;
 use crate::tree::{self, Tree};
 use genpack_core::bytes;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
@@ -62,7 +62,7 @@ fn errno_words(errno: i32) -> &'static str {
         Errno::INVAL => "invalid, or no such file system there",
         Errno::FBIG => "too large",
         Errno::NOSPC => "no space left",
-        Errno::ROFS => "read-only file system",
+        Errno::ROFS => "read-only file system: full, damaged or write-protected",
         Errno::LOOP => "symbolic link in the way",
         Errno::NOMEDIUM => "no medium",
         _ => "see errno(3)",
@@ -207,11 +207,21 @@ fn mount_flags(flags: &[Flag]) -> MountFlags {
 fn mount(source: &str, target: &str, fstype: &str, flags: &[Flag], options: &str) -> Result<bool, Errno> {
     let options = alloc::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
     match rustix::mount::mount(source, target, fstype, mount_flags(flags), Some(options.as_c_str())) {
+        // Why: an overlay on a full disk, or a disk with errors, is mounted all the same, but read-only: a root that
+        // nothing can start on, without a word. Whoever did not ask for that is told.
+        Ok(()) if !flags.contains(&Flag::ReadOnly) && is_read_only(target) => {
+            rustix::mount::unmount(target, UnmountFlags::empty())?;
+            Err(Errno::ROFS)
+        }
         Ok(()) => Ok(true),
         // Why: the kernel itself, or a caller's container, may have mounted it there already.
         Err(Errno::BUSY) if matches!(fstype, "proc" | "sysfs" | "devtmpfs") => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+fn is_read_only(mounted: &str) -> bool {
+    rustix::fs::statvfs(mounted).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Checks the superblock and returns the open image, and whether it is a file (which needs a loop device).

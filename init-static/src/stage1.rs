@@ -178,7 +178,7 @@ impl Boot {
 
     fn boot_from_partition(&mut self, device: &Device) -> Result<(), Failure> {
         self.exec.log.info(format_args!("boot partition {}", device.name));
-        self.exec.run(&plan::mount_boot(device))?;
+        self.mount_boot(device)?;
         self.status.set(boot_status::BOOT_DEVICE, &device.path());
         self.settle(|seen| plan::data_device(device, seen).is_some());
         let data = plan::data_device(device, self.devices.seen()).cloned();
@@ -194,6 +194,17 @@ impl Boot {
         let files = if booted.directory == paths::BOOT { boot_files } else { data_files.unwrap_or_default() };
         self.exec.run(&plan::promote(&booted, &files))?;
         self.overlay()
+    }
+
+    /// Mounts the boot partition; one that cannot be written to (a locked card, errors) still boots.
+    fn mount_boot(&mut self, device: &Device) -> Result<(), Failure> {
+        if plan::boot_is_writable(device) {
+            match self.exec.run(&plan::mount_boot(device, true)) {
+                Ok(()) => return Ok(()),
+                Err(failure) => self.degraded(&failure.reason),
+            }
+        }
+        self.exec.run(&plan::mount_boot(device, false))
     }
 
     fn boot_from_image(&mut self, device: &Device) -> Result<(), Failure> {

@@ -26,6 +26,8 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 const KERNEL_GROUP: u32 = 1;
 /// Largest event; the kernel's own buffer has 2048 bytes.
 const MAX_EVENT: usize = 8192;
+/// Events of one batch; the rest waits in the socket. A device that reports without end must not hold up a deadline.
+const MAX_BATCH: usize = 4096;
 /// Directories of `/sys/devices` that are walked; a server has some thousand.
 const MAX_WALK: usize = 200_000;
 /// Block devices that are looked at.
@@ -157,7 +159,7 @@ impl Devices {
         let mut batch = Batch::default();
         let Some(events) = &self.events else { return Batch { lost: true, ..batch } };
         let mut datagram = [0; MAX_EVENT];
-        loop {
+        for _ in 0..MAX_BATCH {
             match rustix::net::recv(events, &mut datagram[..], RecvFlags::DONTWAIT) {
                 Ok((n, _)) => {
                     let Some(event) = Uevent::parse(datagram.get(..n).unwrap_or(&[])) else { continue };
@@ -173,9 +175,10 @@ impl Devices {
                 Err(Errno::INTR) => {}
                 // Why: ENOBUFS says that the kernel dropped events.
                 Err(Errno::NOBUFS) => batch.lost = true,
-                Err(_) => return batch,
+                Err(_) => break,
             }
         }
+        batch
     }
 
     /// Looks at every block device that is new.

@@ -331,18 +331,26 @@ pub fn early() -> Vec<Step> {
     plan
 }
 
-/// Plans the mount of a boot partition: a FAT is writable and hides its secrets, anything else is read-only.
+/// Tells whether a boot partition of this kind is mounted for writing first.
 #[must_use]
-pub fn mount_boot(device: &Device) -> Vec<Step> {
+pub fn boot_is_writable(device: &Device) -> bool {
+    device.kind == Some(Kind::Fat)
+}
+
+/// Plans the mount of a boot partition, which hides its secrets.
+#[must_use]
+pub fn mount_boot(device: &Device, writable: bool) -> Vec<Step> {
     let mut plan = Vec::new();
     let Some(kind) = device.kind else { return plan };
     let (fstype, modules) = kind.mount_type();
     plan.push(mkdir(Fault::BootFs, paths::BOOT, 0o755));
     plan.extend(load(modules));
-    let (flags, options): (&'static [Flag], _) = match kind {
-        Kind::Fat => (&[Flag::NoSuid, Flag::NoDev, Flag::NoExec], "fmask=0177,dmask=0077,flush"),
-        _ => (&[Flag::ReadOnly, Flag::NoSuid, Flag::NoDev, Flag::NoExec], ""),
+    let flags: &'static [Flag] = if writable {
+        &[Flag::NoSuid, Flag::NoDev, Flag::NoExec]
+    } else {
+        &[Flag::ReadOnly, Flag::NoSuid, Flag::NoDev, Flag::NoExec]
     };
+    let options = if kind == Kind::Fat { "fmask=0177,dmask=0077,flush" } else { "" };
     plan.push(mount(Fault::BootFs, &device.path(), paths::BOOT, fstype, flags, options));
     plan
 }

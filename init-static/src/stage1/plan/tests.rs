@@ -204,7 +204,7 @@ fn early_plan_mounts_what_every_process_expects() {
 #[test]
 fn fat_is_mounted_writable_and_private_and_an_iso_read_only() {
     assert_eq!(
-        lines(&mount_boot(&fat("sda1", "1"))),
+        lines(&mount_boot(&fat("sda1", "1"), true)),
         [
             "mkdir /run/initramfs/boot mode 0755",
             "load module vfat",
@@ -216,13 +216,25 @@ fn fat_is_mounted_writable_and_private_and_an_iso_read_only() {
         ]
     );
     assert_eq!(
-        lines(&mount_boot(&device("sr0", Some(Kind::Iso9660), "1", ""))),
+        lines(&mount_boot(&device("sr0", Some(Kind::Iso9660), "1", ""), false)),
         [
             "mkdir /run/initramfs/boot mode 0755",
             "load module isofs",
             "mount /dev/sr0 on /run/initramfs/boot type iso9660 (ro,nosuid,nodev,noexec)",
         ]
     );
+    assert!(boot_is_writable(&fat("sda1", "1")));
+    assert!(!boot_is_writable(&device("sr0", Some(Kind::Iso9660), "1", "")));
+}
+
+#[test]
+fn fat_that_cannot_be_written_to_is_still_private() {
+    let plan = mount_boot(&fat("sda1", "1"), false);
+    assert_eq!(
+        plan.last().unwrap().op.to_string(),
+        "mount /dev/sda1 on /run/initramfs/boot type vfat (ro,nosuid,nodev,noexec,fmask=0177,dmask=0077,flush)"
+    );
+    assert_eq!(plan.last().unwrap().fault, Fault::BootFs);
 }
 
 #[test]
