@@ -24,7 +24,20 @@ pub fn genpack_host() -> PathBuf {
 /// When it cannot and the environment says `CI=true`: there a skipped test is a lie.
 #[must_use]
 pub fn are_here(more_programs: &[&str]) -> bool {
-    let Some(missing) = missing(more_programs) else { return true };
+    missing(more_programs).is_none_or(|missing| skip(&missing))
+}
+
+/// Tells whether a program was built; says how when it was not.
+///
+/// # Panics
+/// As [`are_here`].
+#[must_use]
+pub fn is_built(program: &Path, how: &str) -> bool {
+    program.is_file() || skip(&format!("{} is not built ({how})", program.display()))
+}
+
+/// Says why a test is skipped; always false.
+fn skip(missing: &str) -> bool {
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
     #[expect(clippy::print_stderr, reason = "a skipped test says why")]
     {

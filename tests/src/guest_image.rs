@@ -10,15 +10,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::assets::{genpack_host, root};
+use crate::scene::output;
 
 /// Files of the guest's side: source under `tests/guest`, place in the image.
-const FILES: [(&str, &str); 2] =
-    [("verdict", "usr/lib/genpack-tests/verdict"), ("verdict.service", "etc/systemd/system/verdict.service")];
+const FILES: [(&str, &str); 3] = [
+    ("verdict", "usr/lib/genpack-tests/verdict"),
+    ("verdict.service", "etc/systemd/system/verdict.service"),
+    ("pid1", "usr/lib/genpack-tests/pid1"),
+];
 /// Symbolic links in the image: place, target.
 const LINKS: [(&str, &str); 2] = [
     ("etc/systemd/system/multi-user.target.wants/verdict.service", "../verdict.service"),
     // Why: a login prompt starts by hanging up the port that the verdict is written to.
     ("etc/systemd/system/serial-getty@ttyS0.service", "/dev/null"),
+];
+/// What a short scene does without: it runs no service manager and loads no module but the initramfs's.
+const LEFT_OUT: [&str; 8] = [
+    "usr/lib/modules",
+    "usr/lib/firmware",
+    "usr/lib/systemd/boot",
+    "usr/lib/x86_64-linux-gnu/perl*",
+    "usr/share/[!z]*",
+    "usr/lib/udev",
+    "usr/include",
+    "boot/config*",
 ];
 /// Parts of a lower image.
 const LOWER: [&str; 2] = ["lower", "lower.key"];
@@ -35,6 +50,45 @@ pub fn build() -> PathBuf {
     derive(&hello, &guest).unwrap_or_else(|e| panic!("deriving {}: {e}", guest.display()));
     genpack(&guest, "build");
     guest.join("hello-x86_64.squashfs")
+}
+
+/// Packs a smaller image out of the guest image: the same system without what [`LEFT_OUT`] names, so that a scene's
+/// disk is written in a second and any compression is affordable. `usr_time` is the modification time of `/usr`,
+/// seconds since 1970: what systemd takes for the version of the system.
+///
+/// # Panics
+/// When one of the SquashFS tools fails.
+#[must_use]
+pub fn small(guest: &Path, compression: &str, usr_time: u32) -> PathBuf {
+    let directory = root().join("target/e2e/small");
+    let image = directory.join(format!("{compression}-{usr_time}.squashfs"));
+    let tree = directory.join("tree");
+    if !is_newer(&tree, guest) {
+        if directory.exists() {
+            fs::remove_dir_all(&directory).unwrap();
+        }
+        fs::create_dir_all(&directory).unwrap();
+        output(Command::new("unsquashfs").args(["-quiet", "-no-progress", "-dest"]).arg(&tree).arg(guest));
+        output(Command::new("touch").arg(&tree));
+    }
+    if !image.is_file() {
+        let aside = directory.join("aside");
+        output(Command::new("touch").args(["-d", &format!("@{usr_time}")]).arg(tree.join("usr")));
+        output(
+            Command::new("mksquashfs")
+                .arg(&tree)
+                .arg(&aside)
+                .args(["-quiet", "-no-progress", "-noappend", "-comp", compression, "-wildcards", "-e"])
+                .args(LEFT_OUT),
+        );
+        fs::rename(aside, &image).unwrap();
+    }
+    image
+}
+
+fn is_newer(one: &Path, other: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+    matches!((time(one), time(other)), (Some(one), Some(other)) if one > other)
 }
 
 /// Makes the definition anew; what was built stays and is reused when it is fresh.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`assets`] | where the binaries and sources are, and what a scene needs of this machine |
 //! | [`guest_image`] | `artifacts/hello` with a unit that reports and powers off |
+//! | [`machine`] | machines with other buses and command lines than `vm run` gives them |
 //! | [`scene`] | one machine's life: flash, boot, look at the disk afterwards |
 //! | [`verdict`] | what a guest reports, parsed strictly |
 //!
@@ -12,5 +13,6 @@
 
 pub mod assets;
 pub mod guest_image;
+pub mod machine;
 pub mod scene;
 pub mod verdict;

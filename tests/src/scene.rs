@@ -1,8 +1,9 @@
 //! One scene: a directory of its own, a disk, machines that boot one after another, the disk looked at afterwards.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 use genpack_qemu::console::{Console, LOST_GUEST_MARKERS};
 use genpack_qemu::deadline::Deadline;
@@ -10,6 +11,7 @@ use genpack_qemu::error::Error;
 
 use crate::assets::{are_here, genpack_host, root};
 use crate::guest_image;
+use crate::machine::{Bus, Kernel};
 use crate::verdict::{MARKER, Verdict};
 
 /// An emulated boot takes about a minute; on a machine shared with other work several.
@@ -18,11 +20,19 @@ const BOOT_SECONDS: u64 = 900;
 /// Where the boot partition begins: the offset that mtools takes behind an image's name.
 const BOOT_PARTITION: &str = "@@1M";
 
+/// What a short boot is told: systemd's place is taken by the verdict, everything before it is as ever.
+pub const SHORT: &str =
+    "console=ttyS0,115200n8 loglevel=8 panic=-1 genpack.debug init=/usr/lib/genpack-tests/pid1";
+
+/// Compression and time of `/usr` of the small image that short scenes boot.
+const SMALL: (&str, u32) = ("gzip", 1_700_000_000);
+
 /// A running scene. Its directory goes with it, unless the test panics.
 #[derive(Debug)]
 pub struct Scene {
     dir: PathBuf,
     image: PathBuf,
+    kernel: Option<Kernel>,
     boots: u32,
 }
 
@@ -52,7 +62,31 @@ impl Scene {
             fs::remove_dir_all(&dir).unwrap();
         }
         fs::create_dir_all(&dir).unwrap();
-        Some(Self { image: guest_image::build(), dir, boots: 0 })
+        Some(Self { image: guest_image::build(), dir, kernel: None, boots: 0 })
+    }
+
+    /// Returns a scene of short boots: a small image, whose kernel [`Scene::boot_kernel`] starts directly.
+    ///
+    /// # Panics
+    /// As [`Scene::open`].
+    #[must_use]
+    pub fn open_short(name: &str, programs: &[&str]) -> Option<Self> {
+        let mut scene = Self::open(name, programs)?;
+        if !are_here(&["unsquashfs"]) {
+            return None;
+        }
+        let guest = scene.image.clone();
+        let (compression, usr_time) = SMALL;
+        scene.image = guest_image::small(&guest, compression, usr_time);
+        let unpack = |member: &str| {
+            let path = scene.dir.join(member);
+            let mut cat = Command::new(genpack_host());
+            let content = output(cat.arg("cat").arg(&scene.image).arg(format!("/boot/{member}"))).stdout;
+            fs::write(&path, content).unwrap();
+            path
+        };
+        scene.kernel = Some(Kernel { kernel: unpack("kernel"), initramfs: unpack("initramfs") });
+        Some(scene)
     }
 
     /// Returns the guest image.
@@ -73,9 +107,18 @@ impl Scene {
     /// When that fails.
     #[must_use]
     pub fn flash(&self, arguments: &[&str]) -> PathBuf {
-        let disk = self.path("disk");
+        self.flash_image(&self.image, "disk", arguments)
+    }
+
+    /// Writes an image to the disk file `name`.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn flash_image(&self, image: &Path, name: &str, arguments: &[&str]) -> PathBuf {
+        let disk = self.path(name);
         let mut command = Command::new(genpack_host());
-        command.args(["--arch", "x86_64", "flash"]).arg(&self.image).arg(&disk).arg("--yes").args(arguments);
+        command.args(["--arch", "x86_64", "flash"]).arg(image).arg(&disk).arg("--yes").args(arguments);
         output(&mut command);
         disk
     }
@@ -86,8 +129,6 @@ impl Scene {
     /// When there is not exactly one verdict, the guest is lost, or it does not end in time.
     #[must_use]
     pub fn boot(&mut self, image: &Path, arguments: &[&str]) -> Verdict {
-        self.boots += 1;
-        let log = self.path(&format!("serial.{}.log", self.boots));
         let mut command = Command::new(genpack_host());
         command
             .args(["--arch", "x86_64", "vm", "run"])
@@ -95,20 +136,104 @@ impl Scene {
             .args(["-c", "2", "-m", "1G"])
             .args(arguments);
         let argv = output(Command::new(genpack_host()).args(command.get_args()).args(["--dry-run"]));
-        fs::write(self.path(&format!("argv.{}", self.boots)), argv.stdout).unwrap();
+        self.verdict_of(command, &argv.stdout)
+    }
+
+    /// Boots the scene's kernel with these disks, waits for the guest's end, and returns its verdict.
+    ///
+    /// # Panics
+    /// As [`Scene::boot`]; when the scene is not one of short boots.
+    #[must_use]
+    pub fn boot_kernel(&mut self, root: &str, disks: &[(Bus, &Path)]) -> Verdict {
+        let (command, argv) = self.kernel_command(root, disks);
+        self.verdict_of(command, argv.as_bytes())
+    }
+
+    /// Boots as [`Scene::boot_kernel`] and kills the machine when `marker` is on its console: a power cut.
+    ///
+    /// # Panics
+    /// When the marker does not come.
+    pub fn cut_power(&mut self, root: &str, disks: &[(Bus, &Path)], marker: &str) {
+        let (command, argv) = self.kernel_command(root, disks);
+        let (mut running, mut console, log) = self.start(command, argv.as_bytes());
+        let deadline = Deadline::seconds(BOOT_SECONDS);
+        console
+            .wait_for(marker, &LOST_GUEST_MARKERS, deadline)
+            .unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
+        running.0.kill().unwrap();
+        running.0.wait().unwrap();
+    }
+
+    fn kernel_command(&self, root: &str, disks: &[(Bus, &Path)]) -> (Command, String) {
+        let kernel = self.kernel.as_ref().unwrap();
+        let argv = kernel.argv(&format!("root={root} {SHORT}"), disks);
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]);
+        (command, argv.join(" "))
+    }
+
+    /// Starts a machine; its console is its standard output.
+    fn start(&mut self, mut command: Command, argv: &[u8]) -> (Running, Console<ChildStdout>, PathBuf) {
+        self.boots += 1;
+        let log = self.path(&format!("serial.{}.log", self.boots));
+        fs::write(self.path(&format!("argv.{}", self.boots)), argv).unwrap();
         let messages = File::create(self.path(&format!("messages.{}", self.boots))).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages);
         let mut running = Running(command.spawn().unwrap());
         let stdout = running.0.stdout.take().unwrap();
+        (running, Console::new(stdout, &log).unwrap(), log)
+    }
+
+    fn verdict_of(&mut self, command: Command, argv: &[u8]) -> Verdict {
+        let (mut running, mut console, log) = self.start(command, argv);
         let deadline = Deadline::seconds(BOOT_SECONDS);
-        let mut console = Console::new(stdout, &log).unwrap();
         let lines =
             verdict_lines(&mut console, deadline).unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
         // The console's end is the emulator's end; the program has nothing left to do but to say so.
         let status: ExitStatus = running.0.wait().unwrap();
-        assert!(status.success(), "vm run failed ({status}); see {}", self.dir.display());
+        assert!(status.success(), "the machine failed ({status}); see {}", self.dir.display());
         Verdict::of_lines(lines.iter().map(String::as_str))
             .unwrap_or_else(|e| panic!("{e}; see {}", log.display()))
+    }
+
+    /// Returns what `genpack-host probe` says of a file.
+    ///
+    /// # Panics
+    /// When it says nothing readable.
+    #[must_use]
+    pub fn probe(&self, file: &Path) -> serde_json::Value {
+        let found = output(Command::new(genpack_host()).args(["--json", "probe"]).arg(file));
+        serde_json::from_slice(&found.stdout).unwrap()
+    }
+
+    /// Returns first byte and length of a partition, the first is number 1.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn partition(&self, disk: &Path, number: usize) -> (u64, u64) {
+        let row = &self.probe(disk)["table"]["partitions"][number - 1];
+        (row["start"].as_u64().unwrap(), row["size"].as_u64().unwrap())
+    }
+
+    /// Returns the UUID of the boot partition's file system.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn boot_uuid(&self, disk: &Path) -> String {
+        let mut head = vec![0; 512];
+        File::open(disk).unwrap().read_exact_at(&mut head, self.partition(disk, 1).0).unwrap();
+        let serial = u32::from_le_bytes([head[0x43], head[0x44], head[0x45], head[0x46]]);
+        format!("{:04X}-{:04X}", serial >> 16, serial & 0xFFFF)
+    }
+
+    /// Writes bytes into a disk file, at this place.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write_at(&self, disk: &Path, offset: u64, bytes: &[u8]) {
+        File::options().write(true).open(disk).unwrap().write_all_at(bytes, offset).unwrap();
     }
 
     /// Returns a file of the disk's boot partition, `None` when it is not there, read by mtools.

@@ -41,6 +41,10 @@ pub struct Verdict {
     pub page: String,
     /// The greeting of the ssh server.
     pub ssh: String,
+    /// Modification time of `/usr`, seconds since 1970.
+    pub usr_time: u64,
+    /// Modification time of `/usr` in the system image.
+    pub image_usr_time: u64,
 }
 
 /// One mount of `/proc/self/mountinfo`; empty strings where nothing is mounted.
@@ -101,7 +105,8 @@ mod tests {
         r#"GENPACK-VERDICT {"hostname":"a","timezone":"","lang":"","authorized_keys":[],"#,
         r#""root":{"fstype":"overlay","source":"o"},"lowerdir":"","upperdir":"","#,
         r#""image":{"fstype":"","source":""},"writable":{"fstype":"","source":""},"#,
-        r#""boot_status":{"persistent":"no"},"boots":1,"failed_units":[],"page":"","ssh":""}"#
+        r#""boot_status":{"persistent":"no"},"boots":1,"failed_units":[],"page":"","ssh":"","#,
+        r#""usr_time":1,"image_usr_time":1}"#
     );
 
     #[test]
