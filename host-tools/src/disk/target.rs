@@ -1,14 +1,19 @@
 //! May this file or device be overwritten?
 //!
 //! [`gather`] asks the kernel, [`check`] decides on what was found. A disk is refused when it, one of its
-//! partitions, or anything that stands on them (RAID, LUKS, LVM) is mounted or swap, when it is read-only, and when
-//! it is a partition. A file is refused when it backs a loop device or is swap. Not handled: file systems that use a
+//! partitions, or anything that stands on them (RAID, LUKS, LVM) is mounted or swap, when it or a partition is a
+//! member of such a stack though nothing uses it now, when it is read-only, and when it is a partition. A file is refused when it backs a loop device or is swap. Not handled: file systems that use a
 //! disk without a mount (ZFS, Ceph); the kernel refuses those at the exclusive open.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use genpack_core::disk::gpt::{self, Gpt};
+use genpack_core::disk::mbr::{self, Mbr, logical::Logical};
+use genpack_core::fs::probe::probe;
+use genpack_core::source::{ReadAt, ReadError, Window};
 
 use crate::command_error::{CommandError, Context, Kind as ErrorKind, Result};
 
@@ -51,6 +56,8 @@ pub struct Facts {
     pub swaps: Vec<String>,
     /// Devices that stand on it: RAID, LUKS, LVM.
     pub holders: Vec<String>,
+    /// RAID, LUKS and LVM members that it is or has, in use or not: `LVM2_member on partition 2`.
+    pub members: Vec<String>,
     /// Loop devices that read it.
     pub loops: Vec<String>,
     /// Vendor and model.
@@ -71,6 +78,7 @@ impl Facts {
             mounts: Vec::new(),
             swaps: Vec::new(),
             holders: Vec::new(),
+            members: Vec::new(),
             loops: Vec::new(),
             model: None,
             mode: None,
@@ -102,6 +110,12 @@ pub fn check(facts: &Facts) -> Result<()> {
     }
     if !facts.holders.is_empty() {
         return refuse(format!("is in use by {}", joined(&facts.holders)), "stop what uses it first");
+    }
+    if !facts.members.is_empty() {
+        return refuse(
+            format!("holds {}", joined(&facts.members)),
+            "if nothing needs it any more, wipefs --all on what was named clears it",
+        );
     }
     if !facts.loops.is_empty() {
         return refuse(
@@ -225,7 +239,48 @@ fn device(path: &Path, number: DeviceNumber) -> Result<Facts> {
         .into_iter()
         .filter(|swap| source_number(swap).is_some_and(|n| family.contains(&n)))
         .collect();
+    // Without the right to read it there is none to write it; then the exclusive open says so.
+    if let Ok(disk) = File::open(path) {
+        let found = members(&disk).map_err(|e| CommandError::failed(e.to_string()));
+        facts.members = found.map_err(|e| e.context(format!("reading {}", path.display())))?;
+    }
     Ok(facts)
+}
+
+/// Returns the members of RAID, LUKS and LVM on a disk: of a stack that is not running the kernel knows nothing.
+fn members(disk: &impl ReadAt) -> std::result::Result<Vec<String>, ReadError> {
+    let mut found = Vec::new();
+    let mut look = |source: &Window<&_>, place: String| {
+        let member = probe(source)?.filter(|f| f.kind.is_member());
+        found.extend(member.map(|f| format!("{}{place}", f.kind)));
+        Ok(())
+    };
+    look(&Window::new(disk, 0, disk.size()?), String::new())?;
+    for (number, start, bytes) in partitions(disk)? {
+        look(&Window::new(disk, start, bytes), format!(" on partition {number}"))?;
+    }
+    Ok(found)
+}
+
+/// Returns number, start and size in bytes of every partition.
+fn partitions(disk: &impl ReadAt) -> std::result::Result<Vec<(u32, u64, u64)>, ReadError> {
+    // A damaged table shows no partitions; what it hid is lost with or without us.
+    if let Ok(Some(gpt)) = Gpt::open(disk) {
+        let unit = u64::from(gpt.sector_size);
+        let row = |p: gpt::Partition| {
+            (p.number, p.first_lba.saturating_mul(unit), p.sectors().saturating_mul(unit))
+        };
+        return gpt.partitions().map(|p| p.map(row)).collect();
+    }
+    let Some(sector) = disk.read_array_at::<{ mbr::LEN }>(0)? else { return Ok(Vec::new()) };
+    let Ok(table) = Mbr::parse(mbr::Raw::new(&sector)) else { return Ok(Vec::new()) };
+    let rows = table.numbered().map(Ok).chain(Logical::new(disk, &table));
+    rows.map(|row| {
+        row.map(|(n, p)| {
+            (n, u64::from(p.start_lba) * mbr::SECTOR_SIZE, u64::from(p.sectors) * mbr::SECTOR_SIZE)
+        })
+    })
+    .collect()
 }
 
 /// Adds the device, its partitions and everything that stands on them, however deep.
@@ -361,6 +416,10 @@ mod tests {
             (Facts { mounts: one("/media"), ..disk.clone() }, "/dev/sdx is mounted on /media"),
             (Facts { swaps: one("/dev/sdx2"), ..disk.clone() }, "/dev/sdx is in use as swap (/dev/sdx2)"),
             (Facts { holders: one("dm-0"), ..disk.clone() }, "/dev/sdx is in use by dm-0"),
+            (
+                Facts { members: one("LVM2_member on partition 2"), ..disk.clone() },
+                "/dev/sdx holds LVM2_member on partition 2",
+            ),
             (Facts { loops: one("loop0"), ..disk.clone() }, "/dev/sdx is in use by the loop device loop0"),
             (Facts { partition: true, ..disk.clone() }, "/dev/sdx is a partition"),
             (Facts { read_only: true, ..disk.clone() }, "/dev/sdx is read-only"),
@@ -370,6 +429,21 @@ mod tests {
             assert_eq!((error.kind, error.to_string().as_str()), (ErrorKind::Refused, message));
             assert!(error.hint.is_some());
         }
+    }
+
+    #[test]
+    fn members_of_a_stack_are_found_on_the_disk_and_in_its_partitions() {
+        let luks = |disk: &mut [u8], at: usize| disk[at..at + 8].copy_from_slice(b"LUKS\xBA\xBE\0\x01");
+        let mut disk = vec![0; 1 << 20];
+        assert_eq!(members(&&disk[..]), Ok(vec![]));
+        let partition = mbr::Partition { active: false, os_type: 0x83, start_lba: 8, sectors: 100 };
+        let second = mbr::Partition { start_lba: 200, ..partition };
+        let table = Mbr { disk_signature: 1, partitions: [Some(partition), None, Some(second), None] };
+        table.emit(disk.first_chunk_mut().unwrap());
+        luks(&mut disk, 200 * 512);
+        assert_eq!(members(&&disk[..]), Ok(vec!["crypto_LUKS on partition 3".to_owned()]));
+        luks(&mut disk, 0);
+        assert_eq!(members(&&disk[..]).unwrap(), ["crypto_LUKS", "crypto_LUKS on partition 3"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ fn target(kind: Kind, bytes: u64) -> Facts {
         mounts: Vec::new(),
         swaps: Vec::new(),
         holders: Vec::new(),
+        members: Vec::new(),
         loops: Vec::new(),
         model: None,
         mode: None,
