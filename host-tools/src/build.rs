@@ -4,11 +4,13 @@ pub mod clean;
 pub mod dry_run;
 pub mod shell;
 pub mod status;
+mod tools;
 
 use std::time::Instant;
 
 use crate::command_error::{CommandError, Result};
 use crate::ctx::Ctx;
+use crate::io::interrupt::Interrupt;
 use crate::lower::debian::plan::Plan as LowerPlan;
 use crate::model::key::{Freshness, Key};
 use crate::model::work_dir::WorkDir;
@@ -97,8 +99,15 @@ pub fn run(ctx: &Ctx, goal: Goal) -> Result<()> {
     container::require_root("a build")?;
     // Why: a missing init is told before a minute of installing packages, not after it.
     let init = if goal == Goal::Lower { None } else { session.init()? };
+    let interrupt = Interrupt::watch()?;
     let _lock = session.work.lock()?;
-    let result = phases(ctx, &session, goal, init.as_ref());
+    let result = tools::check(ctx, &session, goal, init.as_ref())
+        .and_then(|()| phases(ctx, &session, goal, init.as_ref()))
+        // Why: a program that Ctrl-C ended did not fail, and its last words explain nothing.
+        .map_err(|e| match interrupt.check() {
+            Ok(()) => e,
+            Err(interrupted) => interrupted.hint("what was complete is reused by the next build"),
+        });
     if result.is_err()
         && let Err(e) = session.work.sweep()
     {

@@ -1,12 +1,19 @@
 //! The only way to run an outside program: logged, with the last lines it said when it fails.
 
+mod sys;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
 use crate::command_error::{CommandError, Context, Result};
+use crate::io::interrupt::Interrupt;
 
 /// How many of the last lines of a failed program are shown.
 const TAIL_LINES: usize = 15;
@@ -35,7 +42,12 @@ pub struct Run {
     pub package: Option<&'static str>,
     /// Standard output goes where standard error goes, in the order in which both were written.
     pub merge_output: bool,
+    /// Nothing that it starts outlives it, nor us: it runs in a process namespace of its own. Needs root.
+    pub contained: bool,
 }
+
+/// Program that makes a process namespace; `--kill-child` ends the namespace with it.
+const CONTAIN: [&str; 6] = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
 
 impl Run {
     /// Returns a run of `program` without arguments.
@@ -48,6 +60,7 @@ impl Run {
             stdin: None,
             package: None,
             merge_output: false,
+            contained: false,
         }
     }
 
@@ -101,16 +114,25 @@ impl Run {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(self.argv.first().cloned().unwrap_or_default());
-        command.args(self.argv.iter().skip(1));
+        let prefix: &[&str] = if self.contained { &CONTAIN } else { &[] };
+        let mut argv = prefix.iter().map(OsStr::new).chain(self.argv.iter().map(OsString::as_os_str));
+        let mut command = Command::new(argv.next().unwrap_or_default());
+        command.args(argv);
         if self.clear_env {
             command.env_clear();
         }
+        sys::end_with_us(&mut command, self.end_signal());
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
         command
+    }
+
+    /// Returns how the program is asked to end.
+    const fn end_signal(&self) -> Signal {
+        // Why: unshare blocks SIGTERM; what it started ends with it in any case.
+        if self.contained { Signal::KILL } else { Signal::TERM }
     }
 
     fn spawn_error(&self, e: &std::io::Error) -> CommandError {
@@ -155,8 +177,10 @@ impl Runner {
     /// Runs a program to its end and leaves the judgement of its status to the caller.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When it cannot be started, or the user wanted the work to stop before.
     pub fn try_run(&self, run: &Run) -> Result<Output> {
+        let interrupt = Interrupt::watched();
+        interrupt.map_or(Ok(()), Interrupt::check)?;
         self.write_log(format!("+ {}\n", run.shell()).as_bytes());
         let mut command = run.command();
         command.stdin(if run.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -175,9 +199,14 @@ impl Runner {
         if let Some(pipe) = child.stderr.take() {
             errors = Some(Box::new(pipe));
         }
-        let output = self.collect(&mut child, run.stdin.as_deref(), errors);
+        let (stdout, tail) = std::thread::scope(|scope| {
+            if let Some(signals) = interrupt.and_then(Interrupt::signals) {
+                let pid = Pid::from_child(&child);
+                scope.spawn(move || end_on_interrupt(pid, signals, run.end_signal()));
+            }
+            self.collect(&mut child, run.stdin.as_deref(), errors)
+        });
         let status = child.wait().with_context(|| format!("waiting for {}", run.name()))?;
-        let (stdout, tail) = output;
         Ok(Output { status, stdout, tail })
     }
 
@@ -235,6 +264,21 @@ impl Runner {
         {
             let _ = file.write_all(bytes);
         }
+    }
+}
+
+/// Waits for a program's end, and asks it to end when the user wants the work to stop.
+///
+/// Ctrl-C on a terminal reaches the program by itself; a signal to our process alone does not.
+fn end_on_interrupt(pid: Pid, signals: BorrowedFd<'_>, signal: Signal) {
+    // Why: a descriptor of the process stays right when its number is given to another one.
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let mut ends = [PollFd::new(&process, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+    while matches!(poll(&mut ends, None), Err(rustix::io::Errno::INTR)) {}
+    let [ended, _] = &ends;
+    if !ended.revents().contains(PollFlags::IN) {
+        // A program that has ended meanwhile needs no signal.
+        let _ = pidfd_send_signal(&process, signal);
     }
 }
 

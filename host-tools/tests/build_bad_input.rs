@@ -57,6 +57,18 @@ fn bad_definition_is_pointed_at() {
             "{name: 'a', base: 'debian', default_variant: 'x', variants: {y: {}}}",
             "error: no variant \"x\" in genpack.json5\ngenpack.json5:1:46\n",
         ),
+        (
+            "{name: 'a', base: 'debian', services: ['ssh', '--root=/ ssh']}",
+            "error: \"--root=/ ssh\" is no unit's name\ngenpack.json5:1:47\n",
+        ),
+        (
+            "{name: 'a', base: 'debian', services: ['/etc/x.service']}",
+            "error: \"/etc/x.service\" is no unit's name\ngenpack.json5:1:40\n",
+        ),
+        (
+            "{name: 'a', base: 'debian', setup_commands: ['a\\0b']}",
+            "error: \"a\\0b\" holds a NUL character\ngenpack.json5:1:46\n",
+        ),
     ] {
         let dir = artifact(definition);
         let output = genpack(dir.path(), &["build"]);

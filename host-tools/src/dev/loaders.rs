@@ -17,7 +17,7 @@ use crate::io::atomic_file::{self, AtomicFile};
 use crate::runner::Run;
 
 /// Where the GRUB packages put their platforms.
-const GRUB_DIRECTORY: &str = "/usr/lib/grub";
+pub const GRUB_DIRECTORY: &str = "/usr/lib/grub";
 /// LBA of the first partition on the disks we lay out; the core must fit before it.
 const FIRST_PARTITION_LBA: u32 = 2048;
 
@@ -56,11 +56,8 @@ fn build_from(ctx: &Ctx, arch: Arch, grub: &Path, directory: &Path) -> Result<Ve
         return Err(CommandError::failed(format!("no loaders can be made for {arch} yet"))
             .hint("machines of x86_64 are what `dev loaders` knows"));
     }
-    let [efi, bios] = [EFI, BIOS].map(|p| grub.join(p.directory).join("kernel.img").is_file());
-    if !efi && !bios {
-        return Err(CommandError::failed(format!("GRUB's modules are not in {}", grub.display()))
-            .hint(format!("apt-get install grub-common {} {}", EFI.package, BIOS.package)));
-    }
+    check_modules(grub)?;
+    let [efi, bios] = [EFI, BIOS].map(|p| has_modules(grub, p));
     for platform in [(EFI, efi), (BIOS, bios)].into_iter().filter(|(_, there)| !there).map(|(p, _)| p) {
         let hint = format!("apt-get install {}", platform.package);
         ctx.ui.warning(
@@ -78,6 +75,22 @@ fn build_from(ctx: &Ctx, arch: Arch, grub: &Path, directory: &Path) -> Result<Ve
     }
     loaders.push(write(directory, esp::GRUB_CFG, grub_cfg::SCRIPT.as_bytes())?);
     Ok(loaders)
+}
+
+fn has_modules(grub: &Path, platform: Platform) -> bool {
+    grub.join(platform.directory).join("kernel.img").is_file()
+}
+
+/// Checks that GRUB's modules for at least one firmware are in a directory.
+///
+/// # Errors
+/// When there are none.
+pub fn check_modules(grub: &Path) -> Result<()> {
+    if [EFI, BIOS].into_iter().any(|p| has_modules(grub, p)) {
+        return Ok(());
+    }
+    Err(CommandError::failed(format!("GRUB's modules are not in {}", grub.display()))
+        .hint(format!("apt-get install grub-common {} {}", EFI.package, BIOS.package)))
 }
 
 fn build_efi(ctx: &Ctx, platform: &Path, directory: &Path) -> Result<Loader> {

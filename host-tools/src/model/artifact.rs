@@ -168,8 +168,26 @@ impl Layer {
             "binpkg_excludes" => self.binpkg_excludes = reader.string_or_strings(node, what),
             "users" => self.users = each(node, what, reader, User::read),
             "groups" => self.groups = each(node, what, reader, Group::read),
-            "services" => self.services = reader.strings(node, what),
-            "setup_commands" => self.setup_commands = reader.strings(node, what),
+            "services" => {
+                self.services = reader.strings(node, what);
+                // Why: `systemctl enable` takes paths too, and would link to where the build ran.
+                let bad = |c: char| c.is_whitespace() || c.is_control() || c == '/';
+                reject(
+                    &self.services,
+                    reader,
+                    |unit| unit.starts_with('-') || unit.contains(bad),
+                    "is no unit's name",
+                );
+            }
+            "setup_commands" => {
+                self.setup_commands = reader.strings(node, what);
+                reject(
+                    &self.setup_commands,
+                    reader,
+                    |command| command.contains('\0'),
+                    "holds a NUL character",
+                );
+            }
             "circulardep_breaker" => self.circulardep_breaker = Some(read_breaker(node, what, reader)),
             "arch" => {
                 for m in reader.members(node, what) {
@@ -181,6 +199,12 @@ impl Layer {
             }
             _ => {}
         }
+    }
+}
+
+fn reject(words: &[Spanned<String>], reader: &mut Reader<'_>, bad: impl Fn(&str) -> bool, why: &str) {
+    for word in words.iter().filter(|word| bad(&word.value)) {
+        reader.error(word.span, format!("{:?} {why}", word.value), None);
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Read from dpkg's database (`/var/lib/dpkg/status`, deb-control(5), Debian Policy 7). Followed are Depends and
 //! Pre-Depends; of alternatives the first installed one. Essential packages belong to every image but for dpkg,
-//! which an immutable image has no use for. Not followed: Recommends, Suggests, and tools that make an initramfs.
+//! which an immutable image has no use for. Not followed: Recommends, Suggests, and [`WITHOUT_USE`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Packages that only serve to make an initramfs; ours is made without them.
-const INITRAMFS_TOOLS: [&str; 4] = ["initramfs-tools", "linux-initramfs-tool", "tiny-initramfs", "dracut"];
+/// Packages that only serve to make an initramfs, which ours is made without, or to bring an old system's `/bin` under
+/// `/usr`, which mmdebstrap does; the latter would bring all of Perl into every image.
+const WITHOUT_USE: [&str; 6] =
+    ["initramfs-tools", "linux-initramfs-tool", "tiny-initramfs", "dracut", "usrmerge", "usr-is-merged"];
 
 /// The package that belongs only to images that change themselves.
 const DPKG: &str = "dpkg";
@@ -87,7 +89,7 @@ impl Database {
         let roots: Vec<&str> = roots.into_iter().collect();
         // Why: a package that was asked for by name is never dropped; apt without dpkg would be a ruin.
         let asked = |name: &str| roots.contains(&name) || (name == DPKG && roots.contains(&"apt"));
-        let dropped = |name: &str| (name == DPKG || INITRAMFS_TOOLS.contains(&name)) && !asked(name);
+        let dropped = |name: &str| (name == DPKG || WITHOUT_USE.contains(&name)) && !asked(name);
         let mut closure = Closure::default();
         let mut queue: Vec<(String, Option<String>)> = Vec::new();
         for root in &roots {
@@ -164,6 +166,26 @@ fn relations(field: &str) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn usrmerge_and_its_perl_stay_out_unless_asked_for() {
+        let package =
+            |name: &str, rest: &str| format!("Package: {name}\nStatus: install ok installed\n{rest}\n");
+        let database = Database::parse(&format!(
+            "{}{}{}",
+            package("init-system-helpers", "Essential: yes\nDepends: usrmerge | usr-is-merged\n"),
+            package("usrmerge", "Depends: perl\n"),
+            package("perl", ""),
+        ));
+        for (roots, expected) in [
+            (vec![], vec!["init-system-helpers"]),
+            (vec!["perl"], vec!["init-system-helpers", "perl"]),
+            (vec!["usrmerge"], vec!["init-system-helpers", "perl", "usrmerge"]),
+        ] {
+            let members: Vec<_> = database.closure(roots).members.into_keys().collect();
+            assert_eq!(members, expected);
+        }
+    }
 
     const STATUS: &str = "\
 Package: base-files

@@ -47,7 +47,15 @@ const TREES: &[(&str, Option<&str>)] = &[
     ("etc/.pwd.lock", None),
     ("build", None),
     ("build.d", None),
+    // Says how to install packages into the tree; mmdebstrap's words.
+    ("etc/dpkg/dpkg.cfg.d", Some("dpkg")),
 ];
+
+/// Translated messages; gettext looks at them only where there is a locale other than C.
+const TRANSLATIONS: &str = "usr/share/locale";
+
+/// Where locales are, and the one that the C library brings by itself.
+const LOCALES: (&str, &str) = ("usr/lib/locale/", "C.utf8");
 
 /// Directories that stay, empty of files; what runs expects to find them.
 const EMPTIED: &[&str] = &["var/log", "var/cache", "var/tmp", "tmp", "run", "proc", "sys", "dev"];
@@ -116,9 +124,14 @@ impl Owners {
 pub fn left_out(entries: &[Entry], owners: &Owners, packages: &BTreeSet<&str>) -> Vec<String> {
     let by_path: BTreeMap<&str, &Entry> = entries.iter().map(|e| (e.path.as_str(), e)).collect();
     let mut out: BTreeSet<&str> = BTreeSet::new();
+    let translated = entries.iter().any(|e| {
+        let locale = e.path.strip_prefix(LOCALES.0).and_then(|rest| rest.split('/').next());
+        locale.is_some_and(|name| name != LOCALES.1)
+    });
     for entry in entries {
         let dir = entry.kind == EntryKind::Directory;
         if in_tree(&entry.path, packages)
+            || (!translated && is_under(&entry.path, TRANSLATIONS))
             || (!dir && leaf_is_out(&entry.path, owners))
             || under_mount(&entry.path)
         {
@@ -315,6 +328,15 @@ mod tests {
         );
         let with_dpkg = left_out(&tree, &owners(), &BTreeSet::from(["dpkg"]));
         assert!(!with_dpkg.contains(&"var/lib/dpkg".to_owned()));
+    }
+
+    #[test]
+    fn translations_stay_only_where_a_locale_can_use_them() {
+        let mut paths =
+            vec!["usr/lib/locale/", "usr/lib/locale/C.utf8/", "usr/share/locale/", "usr/share/locale/de/"];
+        assert_eq!(left_out(&entries(&paths), &owners(), &BTreeSet::new()), ["usr/share/locale/de"]);
+        paths.push("usr/lib/locale/locale-archive");
+        assert_eq!(left_out(&entries(&paths), &owners(), &BTreeSet::new()), Vec::<String>::new());
     }
 
     #[test]

@@ -133,6 +133,10 @@ pub fn environment(model: &Model) -> Vec<(String, String)> {
     if let Some(variant) = &effective.variant {
         environment.push(("VARIANT".to_owned(), variant.clone()));
     }
+    if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH") {
+        // Why: useradd writes today into /etc/shadow otherwise.
+        environment.push(("SOURCE_DATE_EPOCH".to_owned(), epoch));
+    }
     environment.push(("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned()));
     environment
 }

@@ -116,6 +116,8 @@ impl Plan {
         // Why: INITRD=No is how a kernel package is told that somebody else makes the initramfs.
         let mut run = run.arg(&self.debian.suite).arg(target).arg("-").env("INITRD", "No").env("LC_ALL", "C");
         run.merge_output = true;
+        // Why: mmdebstrap waits for its children whatever happens; ended alone, apt and dpkg go on writing.
+        run.contained = true;
         run.stdin(sources)
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::command_error::{CommandError, Result};
-use crate::container;
+use crate::container::{self, namespaces};
 use crate::ctx::Ctx;
 use crate::lower::PHASE;
 use crate::lower::debian::plan::{Plan, bare_name};
@@ -19,6 +19,8 @@ use crate::runner::{Run, Runner};
 /// When a package does not exist or a program fails.
 pub fn run(ctx: &Ctx, model: &Model, plan: &Plan, work: &WorkDir) -> Result<()> {
     container::require_root("making a lower image")?;
+    // Why: what mmdebstrap mounts and cannot unmount any more when it is killed ends with us.
+    namespaces::enter_private()?;
     let lines = source_lines(&ctx.runner, plan)?;
     let log = work.fresh_log(PHASE)?;
     ctx.ui.step(format!(
