@@ -6,8 +6,8 @@
 //! | [`bytes`], [`source`], [`error`], [`units`] | reads at proven offsets, positional input, error classes, conversions |
 //! | [`text`] | JSON5 events with spans, the INI dialect of `system.ini`, the kernel command line, diagnostics |
 //! | [`disk`] | MBR and GPT partition tables |
-//! | [`fs`] | superblock probes, RAID, LVM and LUKS members, the FAT emitter, the SquashFS reader |
-//! | [`kernel`] | kernel image, ELF and PE headers, machines, the text tables of modules |
+//! | [`fs`] | superblock probes, the FAT reader and emitter, the SquashFS reader |
+//! | [`kernel`] | kernel image headers, guest architecture, `modules.dep` and `modules.alias` |
 //! | [`archive`] | cpio newc, the initramfs format |
 //! | [`contract`] | what two programs must agree on: paths, labels, keys, boot status |
 //!

@@ -1,14 +1,16 @@
 //! The FAT reader on small volumes of each type, sound and damaged, and on whatever the emitter makes.
 #![cfg(feature = "_fuzz")]
 
-use genpack_core::fs::fat::FileSystem;
 use genpack_core::fs::fat::dir_entry::{Attributes, ShortEntry};
 use genpack_core::fs::fat::dos_time::DosTime;
 use genpack_core::fs::fat::emit::{Entry, EntryKind, Label, Options};
+use genpack_core::fs::fat::fat_entry::FatEntry;
 use genpack_core::fs::fat::geometry::FatType;
 use genpack_core::fs::fat::lfn::{LAST, LongEntry, UNITS, checksum};
+use genpack_core::fs::fat::{Error, FileSystem, MAX_DEPTH};
 use genpack_core::replay::fat::{read_everything, round_trip, volume_round_trip};
 use genpack_core::replay::mutate;
+use genpack_core::source::ReadError;
 
 const SECTOR: usize = 512;
 
@@ -157,6 +159,132 @@ fn volume_of_each_type_is_read() {
             assert_eq!(fs.lookup(path).unwrap().map(|e| e.directory(&fs)), Some(Some(fs.root())), "{path}");
         }
     }
+}
+
+/// Walks to the first error, reading and checking every file.
+fn first_error(image: &[u8]) -> Option<Error> {
+    let mut fs = match FileSystem::open(image) {
+        Ok(fs) => fs,
+        Err(e) => return Some(e),
+    };
+    let mut walk = fs.walk();
+    loop {
+        match walk.next(&mut fs) {
+            Ok(None) => return None,
+            Err(e) => return Some(e),
+            Ok(Some(step)) => {
+                if let Some(e) = step.entry.file().and_then(|file| file.check_chain(&mut fs).err()) {
+                    return Some(e);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_is_told_by_cause_and_place() {
+    // Boot sector, FAT at 512, root (cluster 2) at 1024, efi at 1536, boot at 2048, loader at 2560.
+    let sound = volume(FatType::Fat32);
+    assert_eq!(first_error(&sound), None);
+    let (fat, root, efi, boot) = (512, 1024, 1536, 2048);
+    let broken = |entry| Error::ChainEntry { at: 512 + 5 * 4, cluster: 5, entry };
+    let cases: [(&str, &[(usize, &[u8])], Error); 13] = [
+        ("no signature", &[(510, &[0])], Error::Bpb(genpack_core::fs::fat::bpb::Error::Signature(0xAA00))),
+        ("root of no cluster", &[(44, &[1])], Error::FirstCluster { at: 44, cluster: 1 }),
+        ("directory of no cluster", &[(root + 32 + 26, &[0])], Error::FirstCluster { at: 1056, cluster: 0 }),
+        ("free", &[(fat + 20, &[0])], broken(FatEntry::Free)),
+        ("bad", &[(fat + 20, &[0xF7, 0xFF, 0xFF, 0x0F])], broken(FatEntry::Bad)),
+        ("reserved", &[(fat + 20, &[1])], broken(FatEntry::Reserved(1))),
+        ("behind the volume", &[(fat + 20, &[200])], broken(FatEntry::Reserved(200))),
+        (
+            "file in a loop",
+            &[(fat + 24, &[8, 0, 0, 0]), (boot + 28, &[0xFF, 0xFF])],
+            Error::ChainLoop { cluster: 6 },
+        ),
+        (
+            "chain too short",
+            &[(boot + 28, &[0xFF, 0xFF])],
+            Error::ChainLength { at: 2048, needs: 128, has: 3 },
+        ),
+        ("chain too long", &[(boot + 28, &[1, 0])], Error::ChainLength { at: 2048, needs: 1, has: 2 }),
+        ("illegal name", &[(boot, b"A/B")], Error::Name { at: 2048 }),
+        ("directory in itself", &[(efi + 64 + 26, &[3])], Error::DirectoryLoop { at: 1600 }),
+        ("root in itself", &[(root + 32 + 26, &[2])], Error::DirectoryLoop { at: 1056 }),
+    ];
+    for (what, changes, expected) in cases {
+        let mut image = sound.clone();
+        for (at, bytes) in changes {
+            image[*at..][..bytes.len()].copy_from_slice(bytes);
+        }
+        assert_eq!(first_error(&image), Some(expected), "{what}");
+        assert_ne!(expected.to_string(), "", "{what}");
+    }
+    let end = ReadError::EndOfInput;
+    assert_eq!(first_error(&sound[..2000]), Some(Error::Read { at: 1984, error: end }));
+    assert_eq!(first_error(&sound[..100]), Some(Error::Read { at: 0, error: end }));
+}
+
+#[test]
+fn directory_that_is_too_long_or_too_deep_is_told() {
+    // 22 sectors before cluster 2; the FAT at 512.
+    let at = |cluster: usize| (22 + cluster - 2) * SECTOR;
+    let mut image = volume(FatType::Fat16);
+    image.resize(at(5002), 0xE5);
+    let link = |image: &mut Vec<u8>, from: usize, to: usize| {
+        image[512 + from * 2..][..2].copy_from_slice(&(to as u16).to_le_bytes());
+    };
+    let mut long = image.clone();
+    link(&mut long, 3, 100);
+    (100..4999).for_each(|cluster| link(&mut long, cluster, cluster + 1));
+    // 65 536 slots are 4096 clusters: number 3, and those from 100 on.
+    assert_eq!(first_error(&long), Some(Error::TooManySlots { at: at(4195) as u64 }));
+
+    let mut deep = image;
+    let enter = |image: &mut Vec<u8>, at: usize, cluster: usize| {
+        image[at..][..32].copy_from_slice(&short(b"DEEPER     ", 0x10, cluster as u32, 0));
+    };
+    enter(&mut deep, 21 * SECTOR + 32, 10);
+    for cluster in 10..200 {
+        enter(&mut deep, at(cluster), cluster + 1);
+        link(&mut deep, cluster, 0xFFFF);
+    }
+    // The root and 127 directories from cluster 10 on are open.
+    assert_eq!(first_error(&deep), Some(Error::TooDeep { at: at(10 + MAX_DEPTH - 2) as u64 }));
+}
+
+#[test]
+fn state_bits_of_boot_sector_and_fat_are_told() {
+    let state = |fat_type, at: usize, value: u8| {
+        let mut image = volume(fat_type);
+        image[at] = value;
+        let state = FileSystem::open(image.as_slice()).unwrap().state().unwrap();
+        (state.dirty, state.hardware_error)
+    };
+    for (fat_type, at, value, expected) in [
+        (FatType::Fat12, 0x25, 0, (false, false)),
+        (FatType::Fat12, 0x25, 1, (true, false)),
+        (FatType::Fat16, 0x25, 2, (false, true)),
+        (FatType::Fat32, 0x41, 3, (true, true)),
+        (FatType::Fat16, 515, 0x7F, (true, false)),
+        (FatType::Fat16, 515, 0xBF, (false, true)),
+        (FatType::Fat32, 519, 0x07, (true, false)),
+        (FatType::Fat32, 519, 0x0B, (false, true)),
+    ] {
+        assert_eq!(state(fat_type, at, value), expected, "{fat_type:?} {at:#x} {value:#x}");
+    }
+}
+
+#[test]
+fn fat_in_use_is_read_where_mirroring_is_off() {
+    let mut image = volume(FatType::Fat32);
+    let spoiled = [0; SECTOR];
+    image.splice(SECTOR..SECTOR, spoiled);
+    // Two FATs, the second one active; one sector more.
+    image[16] = 2;
+    image[19] += 1;
+    assert!(first_error(&image).is_some());
+    image[40] = 0x81;
+    assert_eq!(first_error(&image), None);
 }
 
 #[test]

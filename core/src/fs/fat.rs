@@ -49,6 +49,3 @@ pub const MAX_DIR_SLOTS: u32 = 65_536;
 pub const MAX_NAME_UNITS: usize = 255;
 /// Deepest directory that a walk enters; Windows ends paths at 260 characters, so no tree of it is deeper.
 pub const MAX_DEPTH: usize = 128;
-
-#[cfg(test)]
-mod tests;
