@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The only CI: workflows and the Makefile call one step of it each.
-#   ./ci.sh quick|fmt|lint|deps|test|replay|init|vm|fuzz|all|full
+#   ./ci.sh quick|fmt|lint|deps|test|replay|init|bare|vm|fuzz|all|full
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -57,7 +57,10 @@ tests() {
 
 init() { say "genpack-init"; tools/build-init.sh; }
 
-# Floor 5: machines that boot; with "full" the longer matrix too.
+# core and boot without an operating system, and no panic in any parser; fetches compilers once.
+bare() { say "no std, no libc, no panic"; tools/bare.sh; }
+
+# Floor 5: machines that boot.
 vm() {
   say "booted machines"
   cargo build --locked --release -p genpack-host
@@ -68,9 +71,9 @@ fuzz() { say fuzz; tools/fuzz.sh; }
 
 case "${1:-quick}" in
   quick) fmt; lint; deps; tests ;;
-  fmt | lint | deps | init | vm | fuzz) "$1" ;;
+  fmt | lint | deps | init | bare | vm | fuzz) "$1" ;;
   test) tests ;;
   all) fmt; lint; deps; init; tests; vm ;;
-  full) fmt; lint; deps; init; tests; vm full; fuzz ;;
+  full) fmt; lint; deps; init; bare; tests; vm; GENPACK_TEST_FULL=1 vm; fuzz ;;
   *) sed -n '2,3p' "$0" >&2; exit 2 ;;
 esac

@@ -10,7 +10,9 @@ for target in ${1:-$(cargo +nightly fuzz list)}; do
   echo ":: $target, $seconds s"
   mkdir -p "fuzz/corpus/$target"
   [ "$target" != squashfs_read ] || cp core/tests/fixtures/*.squashfs fuzz/corpus/squashfs_read/
-  cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -rss_limit_mb=512 -timeout=10 -print_final_stats=1 2>&1 \
+  dictionary=fuzz/dict/$target.dict options=()
+  [ ! -f "$dictionary" ] || options=(-dict="$dictionary")
+  cargo +nightly fuzz run "$target" -- "${options[@]}" -max_total_time="$seconds" -rss_limit_mb=512 -timeout=10 -print_final_stats=1 2>&1 \
     | grep -E 'stat::|SUMMARY|ERROR|panicked|Done' || { echo "error: $target failed; run: cargo +nightly fuzz run $target" >&2; exit 1; }
   [ "${PIPESTATUS[0]}" = 0 ] || { echo "error: $target crashed, see fuzz/artifacts/$target" >&2; exit 1; }
 done

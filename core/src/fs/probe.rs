@@ -5,7 +5,7 @@
 //! Differentially tested against blkid. Not handled: partition tables (see [`crate::disk`]), the content of a file
 //! system, and everything that [`Kind`] does not name: ZFS, bcachefs, F2FS, UDF, external journals, RAID of firmware.
 
-use heapless::String;
+use heapless::{String, Vec};
 
 use crate::fs::fat::{bpb, geometry::FatType};
 use crate::fs::linux_raid::{self, Metadata};
@@ -156,27 +156,27 @@ impl Filesystem {
 /// Prints into a string that has room; `None` when it has not.
 pub(super) fn print<const N: usize>(value: impl core::fmt::Display) -> Option<String<N>> {
     use core::fmt::Write;
-    let mut text = Bounded(String::new());
+    let mut text = Bounded(Vec::new());
     write!(text, "{value}").ok()?;
-    Some(text.0)
+    String::from_utf8(text.0).ok()
 }
 
-/// A string that is appended to without any sum that could overflow, so that no panic is left in the program.
-struct Bounded<const N: usize>(String<N>);
+/// Text that grows byte by byte: `heapless::String` adds lengths with a check that leaves a panic in the program.
+struct Bounded<const N: usize>(Vec<u8, N>);
 
 impl<const N: usize> core::fmt::Write for Bounded<N> {
-    #[inline]
+    /// Appends the whole text or nothing.
     fn write_str(&mut self, more: &str) -> core::fmt::Result {
-        if self.0.len() > N || more.len() > N {
+        if self.0.len().saturating_add(more.len()) > N {
             return Err(core::fmt::Error);
         }
-        self.0.push_str(more).map_err(|_| core::fmt::Error)
+        more.bytes().try_for_each(|b| self.0.push(b).map_err(|_| core::fmt::Error))
     }
 }
 
 fn from_utf8_lossy(bytes: &[u8]) -> Label {
     use core::fmt::Write;
-    let mut text = Bounded(Label::new());
+    let mut text = Bounded(Vec::new());
     for chunk in bytes.utf8_chunks() {
         // A label of 256 foreign bytes grows beyond the room; its end is cut.
         if text.write_str(chunk.valid()).is_err() {
@@ -186,7 +186,8 @@ fn from_utf8_lossy(bytes: &[u8]) -> Label {
             break;
         }
     }
-    text.0
+    // Why: whole characters only were appended.
+    Label::from_utf8(text.0).unwrap_or_default()
 }
 
 type Probe<R> = fn(&R) -> Result<Option<Filesystem>, ReadError>;
