@@ -220,7 +220,7 @@ fn damage_is_told_by_cause_and_place() {
         assert_ne!(expected.to_string(), "", "{what}");
     }
     let end = ReadError::EndOfInput;
-    assert_eq!(first_error(&sound[..2000]), Some(Error::Read { at: 1984, error: end }));
+    assert_eq!(first_error(&sound[..2000]), Some(Error::Read { at: 2048, error: end }));
     assert_eq!(first_error(&sound[..100]), Some(Error::Read { at: 0, error: end }));
 }
 

@@ -81,9 +81,11 @@ impl File {
         offset: u64,
         wanted: usize,
     ) -> Result<(u64, usize), Error> {
+        // Offsets come here only below the size, which has 32 bits.
+        let offset = u32::try_from(offset).unwrap_or(u32::MAX);
         let cluster_bytes = fs.bpb().cluster_bytes().max(1);
-        let index = u32::try_from(offset / u64::from(cluster_bytes)).unwrap_or(u32::MAX);
-        let within = u32::try_from(offset % u64::from(cluster_bytes)).unwrap_or(0);
+        let index = offset.checked_div(cluster_bytes).unwrap_or(0);
+        let within = offset.checked_rem(cluster_bytes).unwrap_or(0);
         let cluster = self.seek(fs, index)?;
         let start = fs.cluster_offset(cluster).ok_or(Error::FirstCluster { at: self.at, cluster })?;
         let mut len = usize_from_u32(cluster_bytes.saturating_sub(within));

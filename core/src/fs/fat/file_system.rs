@@ -7,7 +7,7 @@ use super::error::Error;
 use super::fat_entry::FatEntry;
 use super::geometry::FatType;
 use crate::source::{ReadAt, ReadError};
-use crate::units::{u64_from_usize, usize_from_u64};
+use crate::units::usize_from_u64;
 
 /// Bytes that are read at once from the FAT and from a directory: the smallest sector.
 const BLOCK: usize = 512;
@@ -84,7 +84,7 @@ impl<R: ReadAt> FileSystem<R> {
         let raw = Raw::new(&sector);
         let bpb = Bpb::parse(raw)?;
         // A FAT may be too short for all clusters; as on Linux the rest of them is not there.
-        let entries = bpb.fat_bytes().saturating_mul(8) / u64::from(bpb.fat_type.bits());
+        let entries = bpb.fat_bytes().saturating_mul(8).checked_div(bpb.fat_type.bits().into()).unwrap_or(0);
         let clusters = u32::try_from(entries.saturating_sub(2)).unwrap_or(u32::MAX).min(bpb.clusters);
         let active = if bpb.fat_type == FatType::Fat32 { raw.active_fat() } else { 0 };
         let skipped = if active < bpb.fats { u64::from(active) } else { 0 };
@@ -195,8 +195,8 @@ impl<R: ReadAt> FileSystem<R> {
     pub(super) fn all_slots(&self) -> u64 {
         let cluster = u64::from(self.bpb.cluster_bytes());
         let data = u64::from(self.clusters).saturating_mul(cluster);
-        let root = u64::from(self.bpb.root_entries).saturating_mul(u64_from_usize(super::dir_entry::LEN));
+        let root = u64::from(self.bpb.root_entries).saturating_mul(bpb::DIR_ENTRY_LEN.into());
         let bytes = data.saturating_add(root).min(self.source.size().unwrap_or(u64::MAX));
-        bytes / u64_from_usize(super::dir_entry::LEN)
+        bytes.checked_div(bpb::DIR_ENTRY_LEN.into()).unwrap_or(0)
     }
 }

@@ -169,9 +169,9 @@ mod tests {
             assembled(&slots)
         };
         assert!(with(|_| {}).is_some());
-        assert_eq!(with(|s| drop(s.remove(0))), None);
-        assert_eq!(with(|s| drop(s.remove(1))), None);
-        assert_eq!(with(|s| drop(s.remove(2))), None);
+        assert_eq!(with(|s| _ = s.remove(0)), None);
+        assert_eq!(with(|s| _ = s.remove(1)), None);
+        assert_eq!(with(|s| _ = s.remove(2)), None);
         assert_eq!(with(|s| s.swap(1, 2)), None);
         assert_eq!(with(|s| s[1].checksum ^= 1), None);
         assert_eq!(with(|s| s.iter_mut().for_each(|p| p.checksum ^= 1)), None);
