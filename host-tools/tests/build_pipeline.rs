@@ -278,6 +278,30 @@ fn interrupted_build_ends_its_container_and_the_next_one_works() {
 }
 
 #[test]
+fn work_directory_may_lie_on_another_file_system() {
+    let Some(artifact) = Artifact::new("") else { return };
+    let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+    let status =
+        Command::new("cp").arg("-a").arg(artifact.path().join("work/.")).arg(elsewhere.path()).status();
+    assert!(status.unwrap().success());
+    fs::remove_dir_all(artifact.path().join("work")).unwrap();
+    symlink(elsewhere.path(), artifact.path().join("work")).unwrap();
+    artifact.build();
+    assert!(artifact.listing().contains(" /usr/bin/sh\n"));
+    assert!(artifact.build().contains(":: pack: unchanged\n"));
+}
+
+#[test]
+fn directory_in_the_place_of_the_image_is_told_before_packing() {
+    let Some(artifact) = Artifact::new("") else { return };
+    fs::create_dir(artifact.image()).unwrap();
+    let output = artifact.genpack(&["build"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("t.squashfs: it is a directory\n"), "{}", stderr(&output));
+    assert!(!artifact.work().join("logs/pack.log").exists());
+}
+
+#[test]
 fn missing_program_is_told_before_the_work() {
     let Some(artifact) = Artifact::new("") else { return };
     let bin = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use genpack_core::contract::paths::{IMAGE_INITRAMFS, IMAGE_KERNEL, SYSTEM_INI};
+use genpack_core::contract::paths::{IMAGE_INITRAMFS, IMAGE_KERNEL, SYSTEM_IMG, SYSTEM_INI};
 use genpack_core::contract::system_ini;
 use genpack_core::fs::fat::emit::Label;
 use genpack_core::guid::Guid;
@@ -49,6 +49,7 @@ pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
         return Err(CommandError::usage("--size is for disk files; a disk has its size"));
     }
     let image_path = resolve(ctx, &request.image);
+    open_regular(&image_path)?;
     let image = SystemImage::open(&image_path)?;
     let meta = check_image(&image, &image_path)?;
     let image_source = image_source(&image, &image_path)?;
@@ -116,7 +117,11 @@ pub fn check_tools_and_room(plan: &Plan) -> Result<()> {
 /// Returns the path from the working directory of the command, without a `./` that nobody typed.
 fn resolve(ctx: &Ctx, path: &Path) -> PathBuf {
     let path = ctx.path(path);
-    path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)
+    match path.strip_prefix(".") {
+        Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from("."),
+        Ok(rest) => rest.to_owned(),
+        Err(_) => path,
+    }
 }
 
 fn parse_label(text: &str) -> Result<Label> {
@@ -154,12 +159,14 @@ fn image_source(image: &SystemImage, path: &Path) -> Result<Source> {
 
 fn open_regular(path: &Path) -> Result<(Arc<File>, u64)> {
     let what = || format!("reading {}", path.display());
-    let file = File::open(path).with_context(what)?;
-    let metadata = file.metadata().with_context(what)?;
+    // Why: a pipe without a writer would be waited for.
+    let metadata = std::fs::metadata(path).with_context(what)?;
     if !metadata.is_file() {
         return Err(CommandError::failed(format!("{} is not a regular file", path.display())));
     }
-    Ok((Arc::new(file), metadata.len()))
+    let file = File::open(path).with_context(what)?;
+    let len = file.metadata().with_context(what)?.len();
+    Ok((Arc::new(file), len))
 }
 
 /// Writing over what is being read would destroy both.
@@ -268,6 +275,10 @@ pub fn parse_addition(text: &str) -> Result<(String, PathBuf)> {
     if parts.is_empty() {
         return wrong("the path names no file");
     }
+    if matches!(parts.as_slice(), [name] if name.eq_ignore_ascii_case(SYSTEM_IMG)) {
+        return Err(CommandError::usage(format!("--add {text}: the disk would have no system"))
+            .hint("the first argument of flash is the system image"));
+    }
     Ok((parts.join("/"), source.into()))
 }
 
@@ -345,8 +356,33 @@ mod tests {
             assert_eq!(parse_addition(text).unwrap().0, expected, "{text}");
         }
         assert_eq!(parse_addition("a=y=z").unwrap().1, Path::new("y=z"));
-        for bad in ["a", "=x", "a=", ".=x", "../x=x", "a/../..=x", "/=x"] {
+        for bad in ["a", "=x", "a=", ".=x", "../x=x", "a/../..=x", "/=x", "system.img=x", "a/../SYSTEM.img=x"]
+        {
             assert_eq!(parse_addition(bad).unwrap_err().kind, ErrorKind::Usage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn pipe_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let message = open_regular(&pipe).unwrap_err().to_string();
+        assert_eq!(message, format!("{} is not a regular file", pipe.display()));
+    }
+
+    #[test]
+    fn working_directory_keeps_its_name() {
+        let ctx = Ctx {
+            ui: crate::ui::Ui::new(false, true, false, crate::ui::Color::Never),
+            runner: crate::runner::Runner::default(),
+            dir: ".".into(),
+            arch: genpack_core::kernel::arch::Arch::X86_64,
+            variant: None,
+            dry_run: false,
+        };
+        for (path, expected) in [(".", "."), ("./x", "x"), ("x", "x"), ("/x", "/x"), ("..", "..")] {
+            assert_eq!(resolve(&ctx, Path::new(path)), Path::new(expected), "{path}");
         }
     }
 

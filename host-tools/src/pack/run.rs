@@ -8,7 +8,7 @@ use crate::container::namespaces;
 use crate::container::overlayfs::{Overlay, Writes};
 use crate::container::root_dir::RootDir;
 use crate::ctx::Ctx;
-use crate::io::atomic_file::sync_directory;
+use crate::io::atomic_file::{AtomicFile, sync_directory};
 use crate::lower::debian::plan::Plan as LowerPlan;
 use crate::lower::debian::profile::Profile;
 use crate::model::Model;
@@ -34,6 +34,7 @@ pub fn run(ctx: &Ctx, model: &Model, lower_plan: &LowerPlan, key: Key, work: &Wo
             Some("compression: \"gzip\" or \"xz\""),
         );
     }
+    not_a_directory(&image)?;
     let log = work.fresh_log(PHASE)?;
     ctx.ui.step(format!("pack: {} with {compression} (log: {})", image.display(), log.display()));
     let runner = Runner { log: Some(log) };
@@ -63,15 +64,27 @@ pub fn run(ctx: &Ctx, model: &Model, lower_plan: &LowerPlan, key: Key, work: &Wo
     with_image(key, &image)?.write(&work.key(PHASE))
 }
 
+fn not_a_directory(image: &Path) -> Result<()> {
+    if image.is_dir() {
+        return Err(CommandError::failed("it is a directory").context(format!("writing {}", image.display())));
+    }
+    Ok(())
+}
+
 fn publish(unfinished: &Path, image: &Path) -> Result<()> {
     let what = || format!("putting {} in place", image.display());
-    if image.is_dir() {
-        return Err(CommandError::failed("it is a directory").context(what()));
+    let file = std::fs::File::open(unfinished).with_context(what)?;
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644)).with_context(what)?;
+    file.sync_all().with_context(what)?;
+    match std::fs::rename(unfinished, image) {
+        // Why: work/ may be a link to a larger or faster disk.
+        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
+            let copy = AtomicFile::create(image)?;
+            std::io::copy(&mut &file, &mut copy.file()).with_context(what)?;
+            return copy.commit(0o644);
+        }
+        renamed => renamed.with_context(what)?,
     }
-    std::fs::set_permissions(unfinished, std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .with_context(what)?;
-    std::fs::File::open(unfinished).and_then(|f| f.sync_all()).with_context(what)?;
-    std::fs::rename(unfinished, image).with_context(what)?;
     sync_directory(image.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 
