@@ -4,6 +4,8 @@
 //! contract with images and owners (`system.cfg`, an image's own `grub.cfg`, the kernel's words) stands in
 //! `docs/contract.md`. Not handled yet: counting the attempts of a new image.
 
+use genpack_core::loader::grubenv::Block;
+
 /// The script; the same text for EFI (inside the standalone program) and BIOS (on the boot partition).
 pub const SCRIPT: &str = include_str!("../grub/grub.cfg");
 
@@ -72,19 +74,12 @@ pub const CORE_MODULES: [&str; 42] = [
 ];
 
 /// Bytes of GRUB's environment block; GRUB can rewrite it only in place.
-pub const ENVIRONMENT_SIZE: usize = 1024;
-
-/// First line of the block.
-const ENVIRONMENT_SIGNATURE: &[u8] = b"# GRUB Environment Block\n";
+pub const ENVIRONMENT_SIZE: usize = genpack_core::loader::grubenv::SIZE;
 
 /// Returns an environment block without variables (`boot/grub/grubenv`).
 #[must_use]
 pub fn environment_block() -> [u8; ENVIRONMENT_SIZE] {
-    let mut block = [b'#'; ENVIRONMENT_SIZE];
-    for (to, from) in block.iter_mut().zip(ENVIRONMENT_SIGNATURE) {
-        *to = *from;
-    }
-    block
+    *Block::new().emit()
 }
 
 #[cfg(test)]

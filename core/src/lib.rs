@@ -4,10 +4,13 @@
 //! | room | holds |
 //! |---|---|
 //! | [`bytes`], [`source`], [`error`], [`units`] | reads at proven offsets, positional input, error classes, conversions |
-//! | [`text`] | JSON5 events with spans, the INI dialect of `system.ini`, the kernel command line, diagnostics |
+//! | [`text`] | JSON5 events with spans, the INI dialects of `system.ini` and `vm.ini`, the kernel command line, diagnostics |
 //! | [`disk`] | MBR and GPT partition tables |
 //! | [`fs`] | superblock probes, the FAT reader and emitter, the SquashFS reader |
 //! | [`kernel`] | kernel image headers, guest architecture, `modules.dep` and `modules.alias` |
+//! | [`loader`] | GRUB's environment block, `extlinux.conf`, `config.txt`, `cmdline.txt` |
+//! | [`gentoo`] | versions, atoms, dependency strings, CONTENTS, profile files |
+//! | [`debian`] | control paragraphs, relations, versions |
 //! | [`archive`] | cpio newc, the initramfs format |
 //! | [`contract`] | what two programs must agree on: paths, labels, keys, boot status |
 //!

@@ -6,9 +6,11 @@
 use std::vec::Vec;
 
 pub mod archive;
+pub mod debian;
 pub mod disk;
-pub mod fat;
+pub mod gentoo;
 pub mod kernel;
+pub mod loader;
 pub mod squashfs;
 pub mod text;
 

@@ -1,4 +1,4 @@
-//! Text formats: JSON5, the INI dialect of `system.ini`, the kernel command line, and what we say about them.
+//! Text formats: JSON5, the INI dialects of `system.ini` and `vm.ini`, the kernel command line, and what we say about them.
 
 pub mod diagnostic;
 pub mod ini;

@@ -86,13 +86,30 @@ fn round_trip(node: &value::Node) {
     }
 }
 
-/// Items of arbitrary bytes: in order, inside the text, bounded; the document keeps every key.
+/// Items of arbitrary bytes as `system.ini`: in order, inside the text, bounded; the document keeps every key.
 pub fn ini(bytes: &[u8]) {
+    let document = ini_items(bytes, &ini::SYSTEM_INI);
+    for property in document.sections().iter().flat_map(|section| section.properties()) {
+        assert!(!property.value.ends_with(char::is_whitespace), "values end with what they say");
+    }
+}
+
+/// As [`ini()`] for `vm.ini`.
+pub fn vm_ini(bytes: &[u8]) {
+    let document = ini_items(bytes, &ini::VM_INI);
+    for property in document.sections().iter().flat_map(|section| section.properties()) {
+        assert!(!property.value.contains('\n'), "values have one line");
+        let _ = ini::parse_bool_letter(&property.value);
+        let _ = ini::parse_integer(&property.value);
+    }
+}
+
+fn ini_items(bytes: &[u8], dialect: &'static ini::Dialect) -> Document {
     let mut findings = Vec::new();
     let text = ini::decode(bytes, &mut findings);
     assert!(findings.len() <= 1, "one finding about an encoding");
     let mut end = 0;
-    for item in ini::Reader::new(&text) {
+    for item in ini::Reader::with_dialect(&text, dialect) {
         let span = match item {
             Item::Section { span, name } => {
                 assert!(!name.is_empty());
@@ -111,14 +128,14 @@ pub fn ini(bytes: &[u8]) {
         end = span.end;
     }
     let mut collector = Collector::new();
-    let document = Document::parse(&text, &mut collector);
+    let document = Document::parse_dialect(&text, dialect, &mut collector);
     assert!(collector.into_vec().len() <= MAX_DIAGNOSTICS.saturating_add(1));
     for section in document.sections() {
         for property in section.properties() {
             assert_eq!(section.get(&property.key), Some(property), "every key is found");
-            assert!(!property.value.ends_with(char::is_whitespace), "values end with what they say");
         }
     }
+    document
 }
 
 /// Settings of arbitrary bytes: only legal values, bounded findings, a report that a terminal can bear.

@@ -1,5 +1,6 @@
-//! The INI dialect of `system.ini` and `vm.ini`: what Python's `configparser` reads, without its faults.
+//! The INI dialects of `system.ini` and `vm.ini`: two tables, [`SYSTEM_INI`] and [`VM_INI`], over one reader of lines.
 //!
+//! # `system.ini`: what Python's `configparser` reads, without its faults
 //! - `key = value` or `key: value`; keys are compared in lower case, section names as they are.
 //! - Keys before a header are in the section [`DEFAULT_SECTION`]; the keys of [`FALLBACK_SECTION`] stand in for
 //!   missing ones of every section.
@@ -13,15 +14,27 @@
 //! of `%%`); a key or a section that comes again is no error, and the last value counts; a line that is none of the
 //! above is reported and ignored with the deeper lines below it, and all other lines count. Input is text; see
 //! [`decode()`] for bytes. Not handled: keys without a value, interpolation, inline comments.
+//!
+//! # `vm.ini`: what iniparser 4 reads, without its faults
+//! - `key = value`; keys and section names are the same in any case. Keys before a header are in the section `""`.
+//! - Values may stand in `"…"` or `'…'`; without quotes, `;` and `#` begin a comment.
+//! - A line that ends with a backslash goes on in the next one; comments do, too.
+//! - [`parse_integer`] and [`parse_bool_letter`] read values as iniparser does.
+//!
+//! Other than iniparser: a faulty line does not make the file unreadable, a comment may follow a header, lines may be
+//! longer than 1024 bytes, and a last line that ends with a backslash counts. Not handled: a key that goes on in
+//! another line.
 
 #[cfg(feature = "alloc")]
 mod decode;
+mod dialect;
 #[cfg(feature = "alloc")]
 mod document;
 mod reader;
 
 #[cfg(feature = "alloc")]
 pub use decode::decode;
+pub use dialect::{Dialect, SYSTEM_INI, VM_INI, parse_bool_letter, parse_integer};
 #[cfg(feature = "alloc")]
 pub use document::{Document, Property, Section};
 pub use reader::{Entry, Finding, FindingKind, Item, Reader, ValueLines};

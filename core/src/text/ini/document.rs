@@ -5,10 +5,11 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{DEFAULT_SECTION, FALLBACK_SECTION, Item, Reader, parse_bool};
+use super::dialect::{Dialect, SYSTEM_INI};
+use super::{FALLBACK_SECTION, Item, Reader, parse_bool};
 use crate::text::diagnostic::{Collector, Diagnostic, Severity, Span, excerpt};
 
-/// A file: sections in the order of their first header, [`DEFAULT_SECTION`] first even when it is empty.
+/// A file: sections in the order of their first header, that of the keys before a header first even when it is empty.
 #[derive(Clone, Debug)]
 pub struct Document {
     sections: Vec<Section>,
@@ -75,31 +76,40 @@ impl Section {
 }
 
 impl Document {
-    /// Reads a text; findings go to `diagnostics`, and whatever they are about is left out.
+    /// Reads a `system.ini`; findings go to `diagnostics`, and whatever they are about is left out.
     #[must_use]
     pub fn parse(text: &str, diagnostics: &mut Collector) -> Self {
-        let mut sections = alloc::vec![Section::new(DEFAULT_SECTION)];
+        Self::parse_dialect(text, &SYSTEM_INI, diagnostics)
+    }
+
+    /// Reads a text; findings go to `diagnostics`, and whatever they are about is left out. Where the dialect says
+    /// that section names are the same in any case, they are in lower case.
+    #[must_use]
+    pub fn parse_dialect(text: &str, dialect: &'static Dialect, diagnostics: &mut Collector) -> Self {
+        let fold = |name: &str| if dialect.folds_sections { name.to_ascii_lowercase() } else { name.into() };
+        let mut sections = alloc::vec![Section::new(dialect.top)];
         let mut fallback = Section::new(FALLBACK_SECTION);
-        let mut index = BTreeMap::from([(DEFAULT_SECTION, 0)]);
-        for item in Reader::new(text) {
+        let mut index = BTreeMap::from([(String::from(dialect.top), 0)]);
+        for item in Reader::with_dialect(text, dialect) {
             match item {
-                Item::Section { name: FALLBACK_SECTION, .. } => {}
+                Item::Section { name, .. } if dialect.fallback == Some(name) => {}
                 Item::Section { name, .. } => {
-                    index.entry(name).or_insert_with(|| {
+                    let name = fold(name);
+                    index.entry(name).or_insert_with_key(|name| {
                         sections.push(Section::new(name));
                         sections.len().saturating_sub(1)
                     });
                 }
                 Item::Entry(entry) => {
                     let section = match entry.section {
-                        FALLBACK_SECTION => Some(&mut fallback),
-                        name => index.get(name).and_then(|at| sections.get_mut(*at)),
+                        name if dialect.fallback == Some(name) => Some(&mut fallback),
+                        name => index.get(&fold(name)).and_then(|at| sections.get_mut(*at)),
                     };
                     let key = entry.key.to_lowercase();
                     let mut value = String::with_capacity(entry.value_span.len());
                     for (i, line) in entry.lines().enumerate() {
                         if i > 0 {
-                            value.push('\n');
+                            value.push_str(entry.joint());
                         }
                         value.push_str(line);
                     }

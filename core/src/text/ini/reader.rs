@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use super::{DEFAULT_SECTION, MAX_BYTES, is_blank};
-use crate::bytes::rsplit_once;
+use super::dialect::{Continuation, Dialect, SYSTEM_INI};
+use super::{MAX_BYTES, is_blank};
 use crate::text::diagnostic::Span;
 
 /// What a line, or a key with the lines that go on with its value, turned out to be.
@@ -25,18 +25,19 @@ pub enum Item<'a> {
 /// A key with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// The section, [`DEFAULT_SECTION`] before the first header.
+    /// The section as it is written, [`super::DEFAULT_SECTION`] (`""` in `vm.ini`) before the first header.
     pub section: &'a str,
     /// The key as it is written; see [`Entry::key_is`].
     pub key: &'a str,
     /// Where the key stands.
     pub key_span: Span,
-    /// Where the value stands, from its first character to its last, comments inside included; empty behind the
-    /// delimiter when there is none.
+    /// Where the value stands, from its first character to its last, comments inside included and quotes around it
+    /// not; empty behind the delimiter when there is none.
     pub value_span: Span,
     /// Line of the key, from 1.
     pub line: u32,
     raw: &'a str,
+    continuation: Continuation,
 }
 
 impl<'a> Entry<'a> {
@@ -46,18 +47,28 @@ impl<'a> Entry<'a> {
         self.key.chars().flat_map(char::to_lowercase).eq(name.chars())
     }
 
-    /// Returns the lines of the value; the value itself is these lines, joined by newlines.
+    /// Returns the lines of the value; the value itself is these lines, joined by [`Entry::joint`].
     #[must_use]
     pub fn lines(&self) -> ValueLines<'a> {
-        ValueLines { rest: Some(self.raw), first: true }
+        ValueLines { rest: Some(self.raw), first: true, continuation: self.continuation }
+    }
+
+    /// Returns what stands between the lines of the value: a newline, nothing in `vm.ini`.
+    #[must_use]
+    pub fn joint(&self) -> &'static str {
+        match self.continuation {
+            Continuation::Indent => "\n",
+            Continuation::Backslash => "",
+        }
     }
 }
 
-/// The lines of a value, without their blanks and without comments.
+/// The lines of a value: without their blanks and without comments; in `vm.ini` without the backslash that ends them.
 #[derive(Clone, Debug)]
 pub struct ValueLines<'a> {
     rest: Option<&'a str>,
     first: bool,
+    continuation: Continuation,
 }
 
 impl<'a> Iterator for ValueLines<'a> {
@@ -71,6 +82,10 @@ impl<'a> Iterator for ValueLines<'a> {
                 None => (rest, None),
             };
             self.rest = after;
+            if self.continuation == Continuation::Backslash {
+                let end = line.trim_end_matches(is_blank).strip_suffix('\\');
+                return Some(end.filter(|_| after.is_some()).unwrap_or(line));
+            }
             let line = line.trim_matches(is_blank);
             // Why: what follows the delimiter is never a comment, even `key = # x`.
             if core::mem::take(&mut self.first) || !is_comment(line) {
@@ -94,6 +109,8 @@ pub struct Finding {
 pub enum FindingKind {
     /// Neither a comment, nor a header, nor a key with a delimiter.
     NoDelimiter,
+    /// As [`FindingKind::NoDelimiter`], in `vm.ini`.
+    NoEquals,
     /// A `[` without `]`.
     UnclosedHeader,
     /// A delimiter without a key before it.
@@ -106,6 +123,7 @@ impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoDelimiter => f.write_str("the line has no '=' and no ':', so it is ignored"),
+            Self::NoEquals => f.write_str("the line has no '=', so it is ignored"),
             Self::UnclosedHeader => f.write_str("the line begins with '[' and has no ']', so it is ignored"),
             Self::NoKey => f.write_str("no key stands before the delimiter, so the line is ignored"),
             Self::TooLong => {
@@ -118,6 +136,7 @@ impl fmt::Display for FindingKind {
 /// Reads a text item by item; never fails, ends with the text.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
+    dialect: &'static Dialect,
     text: &'a str,
     position: usize,
     /// Lines before `position`.
@@ -139,6 +158,8 @@ struct Line<'a> {
     indent: usize,
     /// Offset of the next line.
     next: usize,
+    /// Lines of the text: more than one when backslashes join them.
+    count: u32,
 }
 
 impl Line<'_> {
@@ -148,9 +169,15 @@ impl Line<'_> {
 }
 
 impl<'a> Reader<'a> {
-    /// Returns a reader at the beginning of the text.
+    /// Returns a reader of `system.ini` at the beginning of the text.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
+        Self::with_dialect(text, &SYSTEM_INI)
+    }
+
+    /// Returns a reader at the beginning of the text.
+    #[must_use]
+    pub fn with_dialect(text: &'a str, dialect: &'static Dialect) -> Self {
         let mut cut = None;
         let mut kept = text;
         if text.len() > MAX_BYTES {
@@ -164,13 +191,25 @@ impl<'a> Reader<'a> {
             cut = Some(span(end, text.len()));
         }
         let position = if kept.starts_with('\u{FEFF}') { '\u{FEFF}'.len_utf8() } else { 0 };
-        Self { text: kept, position, lines: 0, section: DEFAULT_SECTION, key_open: false, cut }
+        Self { dialect, text: kept, position, lines: 0, section: dialect.top, key_open: false, cut }
     }
 
     /// Looks at the next line without going past it.
     fn peek(&self) -> Option<Line<'a>> {
         let rest = self.text.get(self.position..).filter(|rest| !rest.is_empty())?;
-        let whole = rest.split_inclusive('\n').next()?;
+        let is_blank = self.dialect.is_blank;
+        let mut length = 0_usize;
+        let mut count = 0_u32;
+        for line in rest.split_inclusive('\n') {
+            length = length.saturating_add(line.len());
+            count = count.saturating_add(1);
+            let goes_on = self.dialect.continuation == Continuation::Backslash
+                && line.trim_end_matches(is_blank).ends_with('\\');
+            if !goes_on {
+                break;
+            }
+        }
+        let whole = rest.get(..length)?;
         let content = whole.trim_start_matches(is_blank);
         let before = whole.len().saturating_sub(content.len());
         Some(Line {
@@ -178,17 +217,21 @@ impl<'a> Reader<'a> {
             text: content.trim_end_matches(is_blank),
             indent: whole.get(..before).unwrap_or("").chars().count(),
             next: self.position.saturating_add(whole.len()),
+            count,
         })
     }
 
     fn pass(&mut self, line: Line<'a>) {
         self.position = line.next;
-        self.lines = self.lines.saturating_add(1);
+        self.lines = self.lines.saturating_add(line.count);
     }
 
     /// Goes past the lines that belong to a line with this indent; returns the end of the last that says something.
     fn pass_deeper(&mut self, indent: usize, end: usize) -> usize {
         let mut end = end;
+        if self.dialect.continuation != Continuation::Indent {
+            return end;
+        }
         while let Some(line) = self.peek() {
             if !line.text.is_empty() && !is_comment(line.text) {
                 if line.indent <= indent {
@@ -202,21 +245,27 @@ impl<'a> Reader<'a> {
     }
 
     fn entry(&mut self, line: Line<'a>, key: &'a str, delimiter: usize) -> Item<'a> {
-        let number = self.lines;
+        let number = self.lines.saturating_sub(line.count).saturating_add(1);
         let end = self.pass_deeper(line.indent, line.end());
         // Why: the value begins where its first line does, even when that is empty and deeper lines follow.
         let after = line.start.saturating_add(delimiter).saturating_add(1);
-        let raw = self.text.get(after..end).unwrap_or("");
-        let blanks = raw.len().saturating_sub(raw.trim_start_matches(is_blank).len());
-        let value_start = if blanks == raw.len() { end } else { after.saturating_add(blanks) };
+        let behind = self.text.get(after..end).unwrap_or("");
+        let (first, last) = self.dialect.value(behind);
+        let raw = match self.dialect.continuation {
+            Continuation::Indent => behind,
+            Continuation::Backslash => behind.get(first..last).unwrap_or(""),
+        };
+        let value_start = after.saturating_add(first);
+        let value_end = after.saturating_add(last);
         self.key_open = true;
         Item::Entry(Entry {
             section: self.section,
             key,
             key_span: span(line.start, line.start.saturating_add(key.len())),
-            value_span: span(value_start, end),
+            value_span: span(value_start, value_end),
             line: number,
             raw,
+            continuation: self.dialect.continuation,
         })
     }
 
@@ -241,19 +290,23 @@ impl<'a> Iterator for Reader<'a> {
             if line.text.is_empty() || is_comment(line.text) {
                 continue;
             }
-            if let Some(name) = header(line.text) {
+            if let Some((name, length)) = self.dialect.header(line.text) {
                 self.section = name;
                 self.key_open = false;
-                // Why: brackets are one byte each, and text behind the header is not part of it.
-                let end = line.start.saturating_add(name.len()).saturating_add(2);
+                let end = line.start.saturating_add(length);
                 return Some(Item::Section { name, span: span(line.start, end) });
             }
-            let Some(delimiter) = line.text.find(['=', ':']) else {
-                let header = line.text.starts_with('[');
-                let kind = if header { FindingKind::UnclosedHeader } else { FindingKind::NoDelimiter };
+            // Why: a key ends in its first line, whatever backslashes join to it.
+            let first = line.text.split('\n').next().unwrap_or("");
+            let Some(delimiter) = first.find(self.dialect.delimiters) else {
+                let kind = match (line.text.starts_with('['), self.dialect.continuation) {
+                    (true, _) => FindingKind::UnclosedHeader,
+                    (false, Continuation::Indent) => FindingKind::NoDelimiter,
+                    (false, Continuation::Backslash) => FindingKind::NoEquals,
+                };
                 return Some(self.ignored(line, kind));
             };
-            let key = line.text.get(..delimiter).unwrap_or("").trim_end_matches(is_blank);
+            let key = line.text.get(..delimiter).unwrap_or("").trim_end_matches(self.dialect.is_blank);
             if key.is_empty() {
                 return Some(self.ignored(line, FindingKind::NoKey));
             }
@@ -267,12 +320,6 @@ impl core::iter::FusedIterator for Reader<'_> {}
 
 fn is_comment(line: &str) -> bool {
     line.starts_with(['#', ';'])
-}
-
-/// Returns the name in a header: up to the last bracket, and not empty.
-fn header(line: &str) -> Option<&str> {
-    let inner = line.strip_prefix('[')?;
-    rsplit_once(inner, b']').map(|(name, _)| name).filter(|name| !name.is_empty())
 }
 
 fn span(start: usize, end: usize) -> Span {
