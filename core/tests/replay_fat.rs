@@ -37,7 +37,7 @@ fn long(name: &str, alias: &[u8; 11]) -> Vec<u8> {
     let slots = units.chunks(UNITS).enumerate().rev().flat_map(|(index, part)| {
         let last = if index + 1 == count { LAST } else { 0 };
         let units = part.try_into().unwrap();
-        LongEntry { order: index as u8 + 1 | last, checksum: checksum(alias), units }.emit()
+        LongEntry { order: (index as u8 + 1) | last, checksum: checksum(alias), units }.emit()
     });
     slots.collect()
 }
@@ -181,35 +181,41 @@ fn first_error(image: &[u8]) -> Option<Error> {
     }
 }
 
+/// What is put where into a volume.
+type Changes = &'static [(usize, &'static [u8])];
+
 #[test]
 fn damage_is_told_by_cause_and_place() {
     // Boot sector, FAT at 512, root (cluster 2) at 1024, efi at 1536, boot at 2048, loader at 2560.
     let sound = volume(FatType::Fat32);
     assert_eq!(first_error(&sound), None);
-    let (fat, root, efi, boot) = (512, 1024, 1536, 2048);
+    const FAT: usize = 512;
+    const ROOT: usize = 1024;
+    const EFI: usize = 1536;
+    const BOOT: usize = 2048;
     let broken = |entry| Error::ChainEntry { at: 512 + 5 * 4, cluster: 5, entry };
-    let cases: [(&str, &[(usize, &[u8])], Error); 13] = [
+    let cases: [(&str, Changes, Error); 13] = [
         ("no signature", &[(510, &[0])], Error::Bpb(genpack_core::fs::fat::bpb::Error::Signature(0xAA00))),
         ("root of no cluster", &[(44, &[1])], Error::FirstCluster { at: 44, cluster: 1 }),
-        ("directory of no cluster", &[(root + 32 + 26, &[0])], Error::FirstCluster { at: 1056, cluster: 0 }),
-        ("free", &[(fat + 20, &[0])], broken(FatEntry::Free)),
-        ("bad", &[(fat + 20, &[0xF7, 0xFF, 0xFF, 0x0F])], broken(FatEntry::Bad)),
-        ("reserved", &[(fat + 20, &[1])], broken(FatEntry::Reserved(1))),
-        ("behind the volume", &[(fat + 20, &[200])], broken(FatEntry::Reserved(200))),
+        ("directory of no cluster", &[(ROOT + 32 + 26, &[0])], Error::FirstCluster { at: 1056, cluster: 0 }),
+        ("free", &[(FAT + 20, &[0])], broken(FatEntry::Free)),
+        ("bad", &[(FAT + 20, &[0xF7, 0xFF, 0xFF, 0x0F])], broken(FatEntry::Bad)),
+        ("reserved", &[(FAT + 20, &[1])], broken(FatEntry::Reserved(1))),
+        ("behind the volume", &[(FAT + 20, &[200])], broken(FatEntry::Reserved(200))),
         (
             "file in a loop",
-            &[(fat + 24, &[8, 0, 0, 0]), (boot + 28, &[0xFF, 0xFF])],
+            &[(FAT + 24, &[8, 0, 0, 0]), (BOOT + 28, &[0xFF, 0xFF])],
             Error::ChainLoop { cluster: 6 },
         ),
         (
             "chain too short",
-            &[(boot + 28, &[0xFF, 0xFF])],
+            &[(BOOT + 28, &[0xFF, 0xFF])],
             Error::ChainLength { at: 2048, needs: 128, has: 3 },
         ),
-        ("chain too long", &[(boot + 28, &[1, 0])], Error::ChainLength { at: 2048, needs: 1, has: 2 }),
-        ("illegal name", &[(boot, b"A/B")], Error::Name { at: 2048 }),
-        ("directory in itself", &[(efi + 64 + 26, &[3])], Error::DirectoryLoop { at: 1600 }),
-        ("root in itself", &[(root + 32 + 26, &[2])], Error::DirectoryLoop { at: 1056 }),
+        ("chain too long", &[(BOOT + 28, &[1, 0])], Error::ChainLength { at: 2048, needs: 1, has: 2 }),
+        ("illegal name", &[(BOOT, b"A/B")], Error::Name { at: 2048 }),
+        ("directory in itself", &[(EFI + 64 + 26, &[3])], Error::DirectoryLoop { at: 1600 }),
+        ("root in itself", &[(ROOT + 32 + 26, &[2])], Error::DirectoryLoop { at: 1056 }),
     ];
     for (what, changes, expected) in cases {
         let mut image = sound.clone();
