@@ -5,7 +5,6 @@
 //! checksums, the metadata of firmware (IMSM, DDF), and what the members make together.
 
 use crate::bytes;
-use crate::disk::gpt::Gpt;
 use crate::disk::mbr::{self, Mbr, logical::Logical};
 use crate::fs::probe::{Filesystem, Kind};
 use crate::source::{ReadAt, ReadError};
@@ -14,6 +13,8 @@ const MAGIC: u32 = 0xA92B_4EFC;
 const SECTOR: u64 = 512;
 /// 0.90 lies in the last 64 KiB that begin at a multiple of 64 KiB.
 const RESERVED_0_90: u64 = 0x1_0000;
+const GPT_SIGNATURE: [u8; 8] = *b"EFI PART";
+const GPT_SECTOR_SIZES: [u64; 2] = [512, 4096];
 const LEN_0_90: usize = 64;
 const LEN_1: usize = 256;
 
@@ -123,15 +124,14 @@ fn parse_1(s: &[u8; LEN_1], offset: u64, metadata: Metadata) -> Option<Filesyste
     Some(found.with_guid(bytes::array::<16, 16, LEN_1>(s)).with_label(&bytes::array::<32, 32, LEN_1>(s)))
 }
 
-/// Tells whether a partition of the table on `source` holds the byte at `offset`.
+/// Tells whether the table on `source` gives the byte at `offset` to a partition or to itself.
 fn lies_in_partition<R: ReadAt + ?Sized>(source: &R, offset: u64) -> Result<bool, ReadError> {
-    if let Ok(Some(table)) = Gpt::open(source) {
-        let lba = offset.checked_div(u64::from(table.sector_size)).unwrap_or(0);
-        for partition in table.partitions() {
-            let partition = partition?;
-            if (partition.first_lba..=partition.last_lba).contains(&lba) {
-                return Ok(true);
-            }
+    // Why the signature is enough: a GPT that ends with the device takes its end, so the superblock is an old one or
+    // that of a partition; the GPT of an array ends before the superblock.
+    for sector_size in GPT_SECTOR_SIZES {
+        let last = source.size()?.saturating_sub(sector_size);
+        if source.read_array_at::<8>(last)? == Some(GPT_SIGNATURE) {
+            return Ok(true);
         }
     }
     let Some(sector) = source.read_array_at::<{ mbr::LEN }>(0)? else { return Ok(false) };
@@ -216,6 +216,11 @@ mod tests {
             table.partitions[0] = Some(mbr::Partition { active: false, os_type: 0xFD, start_lba, sectors });
             table.emit(device.first_chunk_mut().unwrap());
             assert_eq!(probe(&*device).unwrap().is_some(), found);
+        }
+        for sector_size in [512, 4096] {
+            let mut device = member_1(0x2_F000);
+            device[SIZE - sector_size..][..8].copy_from_slice(&GPT_SIGNATURE);
+            assert_eq!(probe(&*device), Ok(None), "the backup of a GPT");
         }
     }
 }
