@@ -17,7 +17,7 @@ for target in "$@"; do
   env "$linker=$dir/bin/rust-lld" cargo build -q --locked --release --target "$target" --manifest-path tests/bare/Cargo.toml
   program=$CARGO_TARGET_DIR/$target/release/genpack-bare
   panics=$(readelf -sW "$program" | awk '$4 == "FUNC" { print $8 }' | grep -E 'panicking|panic_fmt|unwrap_failed|expect_failed|slice_.*_fail|copy_from_slice' | sort -u || true)
-  echo "$target: $(readelf -SW "$program" | awk '$2 == ".text" || $3 == ".text" { print strtonum("0x" $(NF - 5)) }') bytes of code, $(grep -c . <<<"$panics" || true) functions that panic"
+  echo "$target: $(stat -c %s "$program") bytes of program, $(grep -c . <<<"$panics" || true) functions that panic"
   [ -z "$panics" ] || { printf '  %s\n' $panics; failed=1; }
 done
 exit $failed

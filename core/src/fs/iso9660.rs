@@ -3,8 +3,10 @@
 //! Source: ECMA-119, sections 8.4 and 8.5, and the Joliet specification; which date becomes the UUID and how two
 //! volume identifiers become one label is libblkid's rule. Not handled: High Sierra, UDF, later sessions.
 
+use core::fmt::Write as _;
+
 use crate::bytes;
-use crate::fs::probe::{Filesystem, Kind, Label, Uuid};
+use crate::fs::probe::{Bounded, Filesystem, Kind, Label, Uuid, print};
 use crate::source::{ReadAt, ReadError};
 
 const SECTOR: u64 = 2048;
@@ -74,14 +76,14 @@ fn date(date: &[u8; DATE_LEN]) -> Option<Uuid> {
     if !digits.iter().all(u8::is_ascii_digit) || (digits.iter().all(|d| *d == b'0') && *zone == 0) {
         return None;
     }
-    let mut text = Uuid::new();
+    let mut text = Bounded::new();
     for (i, digit) in digits.iter().enumerate() {
         if matches!(i, 4 | 6 | 8 | 10 | 12 | 14) {
-            text.push('-').ok()?;
+            text.write_str("-").ok()?;
         }
-        text.push(char::from(*digit)).ok()?;
+        text.write_char(char::from(*digit)).ok()?;
     }
-    Some(text)
+    text.into_string()
 }
 
 /// Returns the label: that of Joliet, continued by the primary descriptor where both begin alike.
@@ -92,7 +94,7 @@ fn label(primary: &[u8; VOLUME_ID_LEN], joliet: Option<&[u8; VOLUME_ID_LEN]>) ->
     let ascii = bytes::until_nul(primary);
     let units =
         joliet.map(|j| j.as_chunks::<2>().0).unwrap_or(&[]).iter().map(|unit| u16::from_be_bytes(*unit));
-    let mut text = Label::new();
+    let mut text = Bounded::<256>::new();
     let mut alike = true;
     let mut chars: usize = 0;
     for c in char::decode_utf16(units.take_while(|unit| *unit != 0)) {
@@ -100,18 +102,19 @@ fn label(primary: &[u8; VOLUME_ID_LEN], joliet: Option<&[u8; VOLUME_ID_LEN]>) ->
         let byte = ascii.get(chars).copied().unwrap_or(b' ');
         alike &= byte == b'_' || char::from(byte).eq_ignore_ascii_case(&c);
         chars = chars.saturating_add(1);
-        text.push(c).ok()?;
+        text.write_char(c).ok()?;
     }
-    if text.trim_ascii_end().is_empty() || alike {
+    if text.0.trim_ascii_end().is_empty() || alike {
         for chunk in ascii.get(chars..).unwrap_or(&[]).utf8_chunks() {
-            text.push_str(chunk.valid()).ok()?;
+            text.write_str(chunk.valid()).ok()?;
             if !chunk.invalid().is_empty() {
-                text.push(char::REPLACEMENT_CHARACTER).ok()?;
+                text.write_char(char::REPLACEMENT_CHARACTER).ok()?;
             }
         }
     }
+    let text: Label = text.into_string()?;
     let text = text.trim_end();
-    (!text.is_empty()).then(|| Label::try_from(text).ok()).flatten()
+    (!text.is_empty()).then(|| print(text)).flatten()
 }
 
 #[cfg(test)]

@@ -156,13 +156,23 @@ impl Filesystem {
 /// Prints into a string that has room; `None` when it has not.
 pub(super) fn print<const N: usize>(value: impl core::fmt::Display) -> Option<String<N>> {
     use core::fmt::Write;
-    let mut text = Bounded(Vec::new());
+    let mut text = Bounded::new();
     write!(text, "{value}").ok()?;
-    String::from_utf8(text.0).ok()
+    text.into_string()
 }
 
 /// Text that grows byte by byte: `heapless::String` adds lengths with a check that leaves a panic in the program.
-struct Bounded<const N: usize>(Vec<u8, N>);
+pub(super) struct Bounded<const N: usize>(pub(super) Vec<u8, N>);
+
+impl<const N: usize> Bounded<N> {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(super) fn into_string(self) -> Option<String<N>> {
+        String::from_utf8(self.0).ok()
+    }
+}
 
 impl<const N: usize> core::fmt::Write for Bounded<N> {
     /// Appends the whole text or nothing.
@@ -176,7 +186,7 @@ impl<const N: usize> core::fmt::Write for Bounded<N> {
 
 fn from_utf8_lossy(bytes: &[u8]) -> Label {
     use core::fmt::Write;
-    let mut text = Bounded(Vec::new());
+    let mut text = Bounded::new();
     for chunk in bytes.utf8_chunks() {
         // A label of 256 foreign bytes grows beyond the room; its end is cut.
         if text.write_str(chunk.valid()).is_err() {
@@ -187,7 +197,7 @@ fn from_utf8_lossy(bytes: &[u8]) -> Label {
         }
     }
     // Why: whole characters only were appended.
-    Label::from_utf8(text.0).unwrap_or_default()
+    text.into_string().unwrap_or_default()
 }
 
 type Probe<R> = fn(&R) -> Result<Option<Filesystem>, ReadError>;

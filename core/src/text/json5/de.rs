@@ -6,6 +6,7 @@
 //!
 //! Not handled: `i128` and `u128`. Duplicate keys are the type's affair; half of a surrogate pair is an error.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use core::fmt;
 
@@ -14,27 +15,40 @@ use serde::de::{self, DeserializeSeed, IntoDeserializer, Unexpected, Visitor};
 use super::{Event, Mode, RawString, Reader, number};
 use crate::text::diagnostic::Span;
 
-/// Why a document did not become a value.
+/// Why a document did not become a value; one word long, because every result on the way carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
-    /// Why, without the place.
-    pub message: String,
-    /// Where, in bytes; `None` only before an error has met its value.
-    pub span: Option<Span>,
+pub struct Error(Box<Found>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    message: String,
+    span: Option<Span>,
 }
 
 impl Error {
+    /// Returns why, without the place.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns where, in bytes; `None` only before an error has met its value.
+    #[must_use]
+    pub fn span(&self) -> Option<Span> {
+        self.0.span
+    }
+
     fn at(mut self, span: Span) -> Self {
-        self.span = self.span.or(Some(span));
+        self.0.span = self.0.span.or(Some(span));
         self
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.span {
-            Some(span) => write!(f, "{} at byte {}", self.message, span.start),
-            None => f.write_str(&self.message),
+        match self.0.span {
+            Some(span) => write!(f, "{} at byte {}", self.0.message, span.start),
+            None => f.write_str(&self.0.message),
         }
     }
 }
@@ -43,13 +57,13 @@ impl core::error::Error for Error {}
 
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), span: None }
+        Self(Box::new(Found { message: message.to_string(), span: None }))
     }
 }
 
 impl From<super::Error> for Error {
     fn from(error: super::Error) -> Self {
-        Self { message: error.to_string(), span: Some(error.span) }
+        Self(Box::new(Found { message: error.to_string(), span: Some(error.span) }))
     }
 }
 
