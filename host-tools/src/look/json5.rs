@@ -9,6 +9,9 @@ use genpack_core::text::json5::{Mode, emit, value};
 use crate::command_error::{CommandError, Context, Result, Snippet};
 use crate::ctx::Ctx;
 
+/// Warnings that are shown: a person reads no more, and each one looks for its line from the start of the text.
+const MAX_WARNINGS: usize = 100;
+
 /// Prints the document on stdout, pretty, key order kept; findings go to stderr.
 ///
 /// # Errors
@@ -18,8 +21,11 @@ pub fn run(ctx: &Ctx, file: Option<&Path>) -> Result<()> {
     let text = std::str::from_utf8(&bytes).map_err(|e| not_utf8(&path, &bytes, e.valid_up_to()))?;
     let mut diagnostics = Vec::new();
     let json = strict_json(text, &mut diagnostics).map_err(|d| CommandError::at(&path, text, &d))?;
-    for d in &diagnostics {
+    for d in diagnostics.iter().take(MAX_WARNINGS) {
         ctx.ui.warning_at(&d.message, &Snippet::of(&path, text, d), d.hint.as_deref());
+    }
+    if let Some(more) = diagnostics.len().checked_sub(MAX_WARNINGS).filter(|more| *more > 0) {
+        ctx.ui.warning(format!("and {more} more findings"), None);
     }
     ctx.ui.text(&json);
     Ok(())
