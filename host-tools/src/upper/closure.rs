@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Packages that only serve to make an initramfs, which ours is made without, or to bring an old system's `/bin` under
-/// `/usr`, which mmdebstrap does; the latter would bring all of Perl into every image.
-const WITHOUT_USE: [&str; 6] =
-    ["initramfs-tools", "linux-initramfs-tool", "tiny-initramfs", "dracut", "usrmerge", "usr-is-merged"];
+use genpack_core::debian::relation::relations;
+use genpack_core::debian::status::paragraphs;
+
+/// Packages that only serve to make an initramfs; ours is made without them.
+const INITRAMFS_TOOLS: [&str; 4] = ["initramfs-tools", "linux-initramfs-tool", "tiny-initramfs", "dracut"];
 
 /// The package that belongs only to images that change themselves.
 const DPKG: &str = "dpkg";
@@ -52,18 +53,14 @@ impl Database {
     #[must_use]
     pub fn parse(status: &str) -> Self {
         let mut packages = BTreeMap::new();
-        for paragraph in status.split("\n\n") {
+        for paragraph in paragraphs(status) {
             let mut name = String::new();
             let mut package = Package::default();
             let mut installed = false;
-            for line in paragraph.lines() {
-                // Continuation lines begin with a blank; of folded fields we need the first line only.
-                let Some((field, value)) = line.split_once(':').filter(|_| !line.starts_with([' ', '\t']))
-                else {
-                    continue;
-                };
-                let value = value.trim();
-                match field {
+            // Why: dpkg wrote this file; a line that is no field is not one of those that are looked for.
+            for field in paragraph.fields().flatten() {
+                let value = field.first_line();
+                match field.name {
                     "Package" => name = value.to_owned(),
                     "Status" => installed = value.ends_with(" installed"),
                     "Version" => package.version = value.to_owned(),
@@ -71,8 +68,8 @@ impl Database {
                     "Description" => package.description = value.to_owned(),
                     "Homepage" => package.homepage = value.to_owned(),
                     "Essential" => package.essential = value == "yes",
-                    "Depends" | "Pre-Depends" => package.depends.extend(relations(value)),
-                    "Provides" => package.provides.extend(relations(value).into_iter().flatten()),
+                    "Depends" | "Pre-Depends" => package.depends.extend(names(field.value)),
+                    "Provides" => package.provides.extend(names(field.value).into_iter().flatten()),
                     _ => {}
                 }
             }
@@ -150,15 +147,10 @@ impl Closure {
     }
 }
 
-/// Splits a relation field into alternatives of bare names: `a (>= 1) | b:any, c [amd64]`.
-fn relations(field: &str) -> Vec<Vec<String>> {
-    let bare = |word: &str| {
-        let end = word.find(|c: char| c.is_whitespace() || "([<:".contains(c)).unwrap_or(word.len());
-        word.get(..end).unwrap_or(word).to_owned()
-    };
-    field
-        .split(',')
-        .map(|or| or.split('|').map(|w| bare(w.trim())).filter(|w| !w.is_empty()).collect::<Vec<_>>())
+/// Returns the names in a relation field, alternatives together.
+fn names(field: &str) -> Vec<Vec<String>> {
+    relations(field)
+        .map(|or| or.relations().flatten().map(|relation| relation.name.to_owned()).collect::<Vec<_>>())
         .filter(|or| !or.is_empty())
         .collect()
 }
