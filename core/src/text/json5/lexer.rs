@@ -86,9 +86,8 @@ impl<'a> Lexer<'a> {
     /// Goes past white space and comments.
     #[inline]
     pub(super) fn skip_blank(&mut self) -> Result<(), Error> {
-        match self.byte() {
-            Some(b' ' | b'\t' | b'\n' | b'\r') => self.advance(scan::blank(self.rest_bytes())),
-            _ => {}
+        if let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte() {
+            self.advance(scan::blank(self.rest_bytes()));
         }
         match self.byte() {
             Some(0x21..=0x2E | 0x30..=0x7F) | None => Ok(()),
