@@ -12,6 +12,8 @@ mod foreign;
 mod lookup;
 #[path = "squashfs_images/tree.rs"]
 mod tree;
+#[path = "squashfs_images/unpack.rs"]
+mod unpack;
 #[path = "squashfs_images/verbs.rs"]
 mod verbs;
 
