@@ -15,7 +15,10 @@ const MOMENTS: [&str; 4] =
     ["genpack-init: boot partition", "genpack-init: switching to", "write /etc/", MARKER];
 
 /// What fsck.fat says when nothing but the dirty bit (byte 65 of the boot sector) is amiss, and its last line.
-const DIRTY: [&str; 8] = [
+/// The free cluster count is a hint, which the kernel writes later than the files and counts anew by itself.
+const DIRTY: [&str; 10] = [
+    "Free cluster summary wrong",
+    "Auto-correcting.",
     "There are differences between boot sector and its backup.",
     "This is mostly harmless.",
     "  65:01/00",
