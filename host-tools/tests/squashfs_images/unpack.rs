@@ -249,7 +249,7 @@ fn unpacking_without_root_leaves_out_what_only_root_may() {
     fs::create_dir(root.join("a")).unwrap();
     tree::special(&root);
     lsetxattr(root.join("set-uid"), "trusted.a", b"v", XattrFlags::empty()).unwrap();
-    fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     mksquashfs(&root, &image, &[]);
     // Why a copy: the build directory may be closed to others.
     fs::copy(env!("CARGO_BIN_EXE_genpack-host"), &program).unwrap();
