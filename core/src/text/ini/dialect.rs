@@ -1,6 +1,8 @@
 //! What differs between the dialects: one table for one reader of lines.
 
-use super::{DEFAULT_SECTION, FALLBACK_SECTION, is_blank};
+#[cfg(feature = "alloc")]
+use super::FALLBACK_SECTION;
+use super::{DEFAULT_SECTION, is_blank};
 
 /// How a value goes on in the next line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,7 @@ pub struct Dialect {
     /// Section of the keys before the first header.
     pub(super) top: &'static str,
     /// Section whose keys stand in for missing ones.
+    #[cfg(feature = "alloc")]
     pub(super) fallback: Option<&'static str>,
     /// What is stripped from the ends of lines, keys and values.
     pub(super) is_blank: fn(char) -> bool,
@@ -37,6 +40,7 @@ pub const SYSTEM_INI: Dialect = Dialect {
     has_quotes: false,
     folds_sections: false,
     top: DEFAULT_SECTION,
+    #[cfg(feature = "alloc")]
     fallback: Some(FALLBACK_SECTION),
     is_blank,
 };
@@ -48,6 +52,7 @@ pub const VM_INI: Dialect = Dialect {
     has_quotes: true,
     folds_sections: true,
     top: "",
+    #[cfg(feature = "alloc")]
     fallback: None,
     // Why: C's isspace.
     is_blank: |c| c.is_ascii_whitespace() || c == '\u{B}',
