@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The only CI: workflows and the Makefile call one step of it each.
-#   ./ci.sh quick|fmt|lint|deps|test|replay|init|bare|vm|fuzz|all|full
+#   ./ci.sh quick|fmt|lint|deps|test|init|bare|vm|fuzz|all|full
 set -euo pipefail
 cd "$(dirname "$0")"
 
