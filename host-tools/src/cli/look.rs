@@ -83,7 +83,8 @@ pub(super) enum Verb {
         /// The image
         image: PathBuf,
         /// The directory, which does not exist or is empty
-        dir: PathBuf,
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
     },
 }
 
@@ -95,10 +96,12 @@ impl Verb {
             Self::Json5 { file } => look::json5::run(ctx, file.as_deref()),
             Self::Ini { file } => look::ini::run(ctx, file.as_deref()),
             Self::Probe { path } => look::probe::run(ctx, &path),
-            Self::Ls { image, path, long } => look::image::ls(ctx, &image, &path, long),
-            Self::Cat { image, path } => look::image::cat(ctx, &image, &path),
-            Self::Inspect { image } => look::inspect::run(ctx, &image),
-            Self::Unpack { image, dir } => look::unpack::run(ctx, &image, &dir),
+            Self::Ls { image, path, long } => look::image::ls(ctx, &ctx.path(&image), &path, long),
+            Self::Cat { image, path } => look::image::cat(ctx, &ctx.path(&image), &path),
+            Self::Inspect { image } => look::inspect::run(ctx, &ctx.path(&image)),
+            Self::Unpack { image, directory } => {
+                look::unpack::run(ctx, &ctx.path(&image), &ctx.path(&directory))
+            }
         }?;
         Ok(ExitCode::SUCCESS)
     }
