@@ -57,6 +57,9 @@ tests() {
 
 init() { say "genpack-init"; tools/build-init.sh; }
 
+# core and boot without an operating system, and no panic in any parser; fetches compilers once.
+bare() { say "no std, no libc, no panic"; tools/bare.sh; }
+
 # Floor 5: machines that boot; with "full" the longer matrix too.
 vm() {
   say "booted machines"

@@ -6,8 +6,8 @@
 //! | [`bytes`], [`source`], [`error`], [`units`] | reads at proven offsets, positional input, error classes, conversions |
 //! | [`text`] | JSON5 events with spans, the INI dialects of `system.ini` and `vm.ini`, the kernel command line, diagnostics |
 //! | [`disk`] | MBR and GPT partition tables |
-//! | [`fs`] | superblock probes, the FAT reader and emitter, the SquashFS reader |
-//! | [`kernel`] | kernel image headers, guest architecture, `modules.dep` and `modules.alias` |
+//! | [`fs`] | superblock probes, RAID, LVM and LUKS members, the FAT reader and emitter, the SquashFS reader |
+//! | [`kernel`] | kernel image, ELF and PE headers, machines, the text tables of modules |
 //! | [`loader`] | GRUB's environment block, `extlinux.conf`, `config.txt`, `cmdline.txt` |
 //! | [`gentoo`] | versions, atoms, dependency strings, CONTENTS, profile files |
 //! | [`debian`] | control paragraphs, relations, versions |

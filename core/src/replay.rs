@@ -8,6 +8,7 @@ use std::vec::Vec;
 pub mod archive;
 pub mod debian;
 pub mod disk;
+pub mod fat;
 pub mod gentoo;
 pub mod kernel;
 pub mod loader;

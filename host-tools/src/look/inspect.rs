@@ -172,7 +172,7 @@ fn kernel(image: &SystemImage) -> Result<Option<Value>> {
         let found = detect(&head);
         if let Some(found) = &found {
             object.insert("format".into(), found.format.name().into());
-            if let Some(arch) = found.arch {
+            if let Some(arch) = found.arch() {
                 object.insert("arch".into(), arch.name().into());
             }
         }

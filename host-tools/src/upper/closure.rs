@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use genpack_core::debian::relation::relations;
 use genpack_core::debian::status::paragraphs;
 
-/// Packages that only serve to make an initramfs; ours is made without them.
-const INITRAMFS_TOOLS: [&str; 4] = ["initramfs-tools", "linux-initramfs-tool", "tiny-initramfs", "dracut"];
+/// Packages that only serve to make an initramfs, which ours is made without, or to bring an old system's `/bin` under
+/// `/usr`, which mmdebstrap does; the latter would bring all of Perl into every image.
+const WITHOUT_USE: [&str; 6] =
+    ["initramfs-tools", "linux-initramfs-tool", "tiny-initramfs", "dracut", "usrmerge", "usr-is-merged"];
 
 /// The package that belongs only to images that change themselves.
 const DPKG: &str = "dpkg";

@@ -6,7 +6,6 @@
 
 use alloc::string::{String, ToString};
 
-use super::cmdline::KernelCmdline;
 use super::plan::{Request, Root};
 use genpack_core::contract::{cmdline_keys as keys, paths};
 use genpack_core::text::kernel_cmdline;
