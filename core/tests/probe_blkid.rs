@@ -293,9 +293,9 @@ fn btrfs_of_every_checksum_is_what_blkid_says() {
         let Some(expected) = blkid(image) else { return };
         assert_eq!((expected[0].as_deref(), tags(ours(&path).as_ref())), (Some("btrfs"), expected.clone()));
         if algorithm == "crc32c" {
+            // blkid looks at the sum since 2.39; for us a damaged superblock still has its label.
             patch(&path, 0x1_0000 + 0x130, b"x");
-            // blkid looks at the sum since 2.39 only; the kernel always does.
-            assert_eq!(ours(&path), None);
+            assert_eq!(tags(ours(&path).as_ref()), expected);
         }
     }
 }

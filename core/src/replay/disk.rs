@@ -156,16 +156,10 @@ pub fn bpb_parse(input: &[u8]) {
     let _ = bpb::volume_label::read(input, &block);
 }
 
-/// Probes for a file system as it is, and once more with right checksums where one is checked.
+/// Probes for a file system as it is, and once more with the right checksum where one is checked.
 pub fn fs_probe(input: &[u8]) {
     fs_probe_laws(input);
-    let crc32c = |bytes: &[u8]| crc::Crc::<u32>::new(&crc::CRC_32_ISCSI).checksum(bytes);
     let mut device: Vec<u8> = input.into();
-    if let Some(superblock) = device.get_mut(0x1_0000..).and_then(|s| s.first_chunk_mut::<0x1000>()) {
-        let sum = crc32c(superblock.get(0x20..).unwrap_or_default());
-        bytes::put_u32_le::<0, 0x1000>(superblock, sum);
-        fs_probe_laws(&device);
-    }
     if let Some(label) = device.get_mut(512..).and_then(|s| s.first_chunk_mut::<512>()) {
         let sum = lvm2::checksum(label);
         bytes::put_u32_le::<16, 512>(label, sum);
