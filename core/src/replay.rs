@@ -3,7 +3,10 @@
 //! format is broken.
 #![allow(clippy::panic, clippy::missing_panics_doc)]
 
+use core::cell::Cell;
 use std::vec::Vec;
+
+use crate::source::{ReadAt, ReadError};
 
 pub mod archive;
 pub mod debian;
@@ -14,6 +17,27 @@ pub mod kernel;
 pub mod loader;
 pub mod squashfs;
 pub mod text;
+
+/// Bytes that may be read only so often.
+#[derive(Debug)]
+struct Budget<'b> {
+    bytes: &'b [u8],
+    left: Cell<u64>,
+}
+
+impl ReadAt for Budget<'_> {
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            panic!("one operation reads without a bound");
+        };
+        self.left.set(left);
+        self.bytes.read_exact_at(offset, buf)
+    }
+
+    fn size(&self) -> Result<u64, ReadError> {
+        self.bytes.size()
+    }
+}
 
 /// Runs `body` on the seed and on `rounds` reproducible mutations of it: flipped, replaced, inserted, cut and
 /// repeated bytes, up to eight a round.

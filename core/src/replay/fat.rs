@@ -8,6 +8,7 @@ use std::vec::Vec;
 
 use crate::fs::fat::emit::{DosTime, Entry, EntryKind, Label, Options, Volume, plan};
 use crate::fs::fat::{Error, FileSystem, MAX_DEPTH, MAX_DIR_SLOTS};
+use crate::replay::Budget;
 use crate::source::{ReadAt, ReadError};
 use crate::units::{u64_from_usize, usize_from_u32, usize_from_u64};
 
@@ -15,27 +16,6 @@ use crate::units::{u64_from_usize, usize_from_u32, usize_from_u64};
 const MAX_STEPS: usize = 256;
 /// How much of a file is read at once, in bytes.
 const READ_LEN: usize = 3000;
-
-/// Bytes that may be read only so often.
-#[derive(Debug)]
-struct Budget<'b> {
-    bytes: &'b [u8],
-    left: Cell<u64>,
-}
-
-impl ReadAt for Budget<'_> {
-    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
-        let Some(left) = self.left.get().checked_sub(1) else {
-            panic!("one operation reads without a bound");
-        };
-        self.left.set(left);
-        self.bytes.read_exact_at(offset, buf)
-    }
-
-    fn size(&self) -> Result<u64, ReadError> {
-        self.bytes.size()
-    }
-}
 
 /// Opens the volume and reads state, label, tree, files and paths as far as they go.
 ///

@@ -9,7 +9,7 @@ use crate::fs::squashfs::{
     BlockBuffers, Compressor, Decompress, DecompressError, FileSystem, Inode, InodeRef, MAX_SYMLINK,
     MAX_XATTR_VALUE, MetadataBlock, Node, OpenFile,
 };
-use crate::source::{ReadAt, ReadError};
+use crate::replay::Budget;
 use crate::units::{u64_from_usize, usize_from_u32};
 
 /// Inodes that one round looks at: a directory may contain itself under any number of references.
@@ -27,33 +27,12 @@ impl Decompress for Stored {
     }
 }
 
-/// Bytes that may be read only so often.
-#[derive(Debug)]
-struct Budget<'b> {
-    bytes: &'b [u8],
-    left: Cell<usize>,
-}
-
-impl ReadAt for Budget<'_> {
-    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
-        let Some(left) = self.left.get().checked_sub(1) else {
-            panic!("one operation reads without a bound");
-        };
-        self.left.set(left);
-        self.bytes.read_exact_at(offset, buf)
-    }
-
-    fn size(&self) -> Result<u64, ReadError> {
-        self.bytes.size()
-    }
-}
-
 /// Opens the image and reads directories, links, owners and content as far as they go.
 ///
 /// Law: one operation reads each metadata block at most twice on its way, whatever the image says.
 pub fn read_everything(image: &[u8], decompress: impl Decompress) {
     // A metadata block has at least three bytes and is read in two steps; tables and data add a few.
-    let per_pass = image.len().saturating_add(32);
+    let per_pass = u64_from_usize(image.len()).saturating_add(32);
     let source = Budget { bytes: image, left: Cell::new(per_pass) };
     let cache = [const { MetadataBlock::EMPTY }; 3];
     let Ok(mut fs) = FileSystem::open(source, decompress, cache) else { return };
