@@ -88,7 +88,13 @@ enum Verb {
     #[command(flatten)]
     Flash(flash::Verb),
     /// Runs machines on QEMU
-    #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+    #[command(
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs",
+        after_help = "Examples:\n  \
+            genpack-host vm run hello-x86_64.squashfs\n  \
+            genpack-host vm run --help"
+    )]
     Vm {
         #[command(subcommand)]
         verb: vm::Verb,

@@ -20,10 +20,16 @@ pub(super) enum Verb {
         genpack-host build --dry-run")]
     Build,
     /// Makes the lower image: the packages
+    #[command(after_help = "Examples:\n  \
+        genpack-host -C artifacts/hello lower")]
     Lower,
     /// Makes the upper tree: the artifact's own changes
+    #[command(after_help = "Examples:\n  \
+        genpack-host -C artifacts/hello upper")]
     Upper,
     /// Packs the image file
+    #[command(after_help = "Examples:\n  \
+        genpack-host -C artifacts/hello pack")]
     Pack,
     /// Runs a command, or a shell, on the lower image; what it writes is thrown away
     #[command(after_help = "Examples:\n  \
@@ -43,6 +49,9 @@ pub(super) enum Verb {
         command: Vec<String>,
     },
     /// Tells what is built, what is stale and why, and how large it is
+    #[command(after_help = "Examples:\n  \
+        genpack-host -C artifacts/hello status\n  \
+        genpack-host status --json | jq -r .image.state")]
     Status,
     /// Removes what the build made from, but not the image
     #[command(after_help = "Examples:\n  \

@@ -69,6 +69,9 @@ pub(super) enum Verb {
     /// Tells how a SquashFS image was made and what is in it
     ///
     /// Superblock, compressor and its options, inodes and bytes by type, what /.genpack says, the kernel.
+    #[command(after_help = "Examples:\n  \
+        genpack-host inspect hello-x86_64.squashfs\n  \
+        genpack-host inspect --json hello-x86_64.squashfs | jq .kernel")]
     Inspect {
         /// The image
         image: PathBuf,
@@ -79,6 +82,8 @@ pub(super) enum Verb {
     /// devices. Without root set-uid and set-gid bits, devices and attributes outside user.* are left out, with a
     /// warning. Nothing is ever written outside DIR, whatever the image says. DIR appears when all is unpacked;
     /// before, everything lies in a hidden directory beside it, which vanishes when something fails.
+    #[command(after_help = "Examples:\n  \
+        genpack-host unpack hello-x86_64.squashfs root")]
     Unpack {
         /// The image
         image: PathBuf,
