@@ -10,11 +10,15 @@ fn main() {
         return;
     }
     println!("cargo::rustc-cfg=freestanding");
-    // Linked by a C compiler driver: no C start files. A bare ld.lld adds none by itself.
-    if !std::env::var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld")) {
-        // Nothing unwinds, so nobody looks for unwind tables.
-        for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--no-eh-frame-hdr"] {
-            println!("cargo::rustc-link-arg-bins={arg}");
-        }
+    let tables = concat!(env!("CARGO_MANIFEST_DIR"), "/no-unwind.ld");
+    println!("cargo::rerun-if-changed={tables}");
+    // A bare ld.lld adds no start files by itself; a C compiler driver must be told.
+    if std::env::var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld")) {
+        println!("cargo::rustc-link-arg-bins=-T{tables}");
+        return;
     }
+    for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--no-eh-frame-hdr"] {
+        println!("cargo::rustc-link-arg-bins={arg}");
+    }
+    println!("cargo::rustc-link-arg-bins=-Wl,-T,{tables}");
 }
