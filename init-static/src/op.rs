@@ -139,6 +139,20 @@ pub enum Op {
         /// Mount point.
         target: String,
     },
+    /// Changes whether a mounted file system can be written to.
+    Remount {
+        /// Mount point.
+        target: String,
+        /// Whether it can be.
+        writable: bool,
+    },
+    /// Copies a program from one file system to another.
+    CopyProgram {
+        /// The file.
+        from: String,
+        /// The copy; one that exists is replaced.
+        to: String,
+    },
     /// Empties the initramfs and makes this directory the root.
     SwitchRoot {
         /// The new root.
@@ -183,6 +197,10 @@ impl fmt::Display for Op {
             Self::MountImage { image, target } => write!(f, "mount image {image} on {target}"),
             Self::MoveMount { from, to } => write!(f, "move mount {from} to {to}"),
             Self::Unmount { target } => write!(f, "unmount {target}"),
+            Self::Remount { target, writable } => {
+                write!(f, "remount {target} {}", if *writable { "writable" } else { "read-only" })
+            }
+            Self::CopyProgram { from, to } => write!(f, "copy program {from} to {to}"),
             Self::SwitchRoot { root } => write!(f, "switch root to {root}"),
         }
     }

@@ -92,6 +92,9 @@ impl Failure {
     }
 }
 
+/// Largest program that is copied, bytes: this one, with room to grow.
+const MAX_PROGRAM: usize = 1 << 20;
+
 /// Runs plans on a tree.
 #[derive(Debug)]
 pub struct Executor {
@@ -142,6 +145,16 @@ impl Executor {
         failed
     }
 
+    /// Runs one operation whose failure nobody has to hear of; answers whether it succeeded.
+    pub fn try_op(&mut self, op: &Op) -> bool {
+        let result = self.op(op);
+        match &result {
+            Ok(_) => self.log.debug(format_args!("{op}")),
+            Err(e) => self.log.debug(format_args!("cannot {op}: {e}")),
+        }
+        result.is_ok()
+    }
+
     /// Runs one operation; answers whether it changed anything.
     fn op(&mut self, op: &Op) -> Result<bool, OpError> {
         let tree = &self.tree;
@@ -184,6 +197,15 @@ impl Executor {
             Op::Unmount { target } => {
                 rustix::mount::unmount(target.as_str(), UnmountFlags::empty())?;
                 true
+            }
+            Op::Remount { target, writable } => {
+                let flags = if *writable { MountFlags::empty() } else { MountFlags::RDONLY };
+                rustix::mount::mount_remount(target.as_str(), flags, "")?;
+                true
+            }
+            Op::CopyProgram { from, to } => {
+                let program = tree.read(from, MAX_PROGRAM)?;
+                tree.write(to, 0o755, None, &program)?
             }
             Op::SwitchRoot { root } => {
                 switch_root(root)?;

@@ -200,7 +200,12 @@ impl Boot {
     fn mount_boot(&mut self, device: &Device) -> Result<(), Failure> {
         if plan::boot_is_writable(device) {
             match self.exec.run(&plan::mount_boot(device, true)) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    let marker = format!("{}/{}", paths::BOOT, paths::BOOTTIME);
+                    let last = if self.exec.tree.is_file(&marker) { "unclean" } else { "clean" };
+                    self.status.set(boot_status::LAST_SHUTDOWN, last);
+                    return self.exec.run(&plan::mark_running(clock::unix_seconds()));
+                }
                 Err(failure) => self.degraded(&failure.reason),
             }
         }

@@ -42,8 +42,9 @@ fn owners_settings_and_data_survive_a_restart() {
         settings_are_the_owners(&verdict);
         root_is_the_image_under_the_data_partition(&verdict);
         assert_eq!(verdict.boots, boots);
+        assert_eq!(verdict.status("last_shutdown"), "clean");
     }
     assert_eq!(scene.read_boot_file(&disk, "system.ini.report.txt"), None);
-    // The guest removes it when it shuts down cleanly.
+    // The shutdown stage removes it when everything is unmounted.
     assert_eq!(scene.read_boot_file(&disk, "boottime.txt"), None);
 }

@@ -10,6 +10,8 @@ pub const PERSISTENT: &str = "persistent";
 pub const DATA_DEVICE: &str = "data_device";
 /// Why the boot has less than was configured (not persistent, an older image); empty otherwise.
 pub const DEGRADED: &str = "degraded";
+/// `unclean` when the boot partition still had the marker of a running system, `clean` when not; empty when unknown.
+pub const LAST_SHUTDOWN: &str = "last_shutdown";
 /// Number of findings in `system.ini`.
 pub const CONFIG_ERRORS: &str = "config_errors";
 /// Milliseconds from kernel start to the start of `/init`; without stage 1 to the start of stage 2.

@@ -24,6 +24,12 @@ pub const BOOTTIME: &str = "boottime.txt";
 pub const SYSTEM_IMG: &str = "system.img";
 /// The system image on the data partition (4 GiB and more).
 pub const SYSTEM_ON_DATA: &str = "system";
+/// Program that systemd executes at the end, in [`RUN_INITRAMFS`] as the root: the shutdown stage.
+pub const EXITRD: &str = "/run/initramfs/shutdown";
+/// Where systemd puts the old root for the shutdown stage.
+pub const OLDROOT: &str = "/oldroot";
+/// Argument of `systemctl reboot`, for the firmware.
+pub const REBOOT_PARAM: &str = "/run/systemd/reboot-param";
 /// `key=value` lines about this boot.
 pub const BOOT_STATUS: &str = "/run/genpack/boot-status";
 /// The log of this boot's stages, complete.

@@ -11,6 +11,7 @@ use core::fmt;
 use crate::fault::Fault;
 use crate::op::{Flag, Op, Step};
 use genpack_core::contract::{labels, paths};
+use genpack_core::fs::fat::dos_time::DosTime;
 
 /// What kind of file system is on a device; what we cannot mount is not named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -318,6 +319,11 @@ pub fn early() -> Vec<Step> {
     for directory in ["/run/lock", "/run/log", paths::RUN_INITRAMFS, paths::RUN_GENPACK] {
         plan.push(mkdir(H, directory, 0o755));
     }
+    // Why: the shutdown stage is a program, and nothing else below /run is to be executed. Two copies of it fit.
+    let options = "mode=0755,size=4m";
+    plan.push(mount(H, "tmpfs", paths::RUN_INITRAMFS, "tmpfs", &[NoSuid, NoDev], options));
+    let (from, to) = ("/init".into(), paths::EXITRD.into());
+    plan.push(Step::new(H, Op::CopyProgram { from, to }));
     for (target, link) in [
         ("/proc/self/fd", "/dev/fd"),
         ("/proc/self/fd/0", "/dev/stdin"),
@@ -353,6 +359,27 @@ pub fn mount_boot(device: &Device, writable: bool) -> Vec<Step> {
     let options = if kind == Kind::Fat { "fmask=0177,dmask=0077,flush" } else { "" };
     plan.push(mount(Fault::BootFs, &device.path(), paths::BOOT, fstype, flags, options));
     plan
+}
+
+/// Plans the marker of a running system on the boot partition; the shutdown stage takes it away.
+///
+/// `now` are seconds since 1970; a person reads them in Notepad.
+#[must_use]
+pub fn mark_running(now: u64) -> Vec<Step> {
+    let time = DosTime::from_unix(now);
+    let (date, clock) = (time.date(), time.time());
+    let text = format!(
+        "{}-{:02}-{:02} {:02}:{:02}:{:02} UTC\r\n",
+        u32::from(date >> 9) + 1980,
+        date >> 5 & 15,
+        date & 31,
+        clock >> 11,
+        clock >> 5 & 63,
+        (clock & 31) * 2
+    );
+    let path = format!("{}/{}", paths::BOOT, paths::BOOTTIME);
+    let op = Op::Write { path, mode: 0o600, owner: None, content: text.into_bytes() };
+    [Step::new(Fault::Report, op)].into()
 }
 
 /// Plans the look at a FAT that may or may not have an image.

@@ -6,12 +6,14 @@ use alloc::format;
 use alloc::string::String;
 
 use super::syscall::{check, number, syscall};
+use crate::tree::Tree;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 const LOOP_CTL_GET_FREE: usize = 0x4C82;
 const LOOP_CONFIGURE: usize = 0x4C0A;
+const LOOP_CLR_FD: usize = 0x4C01;
 const LO_FLAGS_READ_ONLY: u32 = 1;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 /// Somebody else may take the number between the question and the use of it.
@@ -104,4 +106,22 @@ impl LoopDevice {
     pub fn path(&self) -> &str {
         &self.path
     }
+}
+
+/// Detaches every loop device that still shows a file; answers how many let go.
+///
+/// One that is in use only promises to let go later and is counted when its file is gone.
+pub fn detach_idle(tree: &Tree) -> usize {
+    let shows_a_file = |name: &str| tree.is_dir(&format!("/sys/block/{name}/loop"));
+    let devices = tree.list("/sys/block").unwrap_or_default().into_iter().map(|entry| entry.name);
+    devices
+        .filter(|name| name.starts_with("loop") && shows_a_file(name))
+        .filter(|name| {
+            let path = format!("/dev/{name}");
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            rustix::fs::open(path.as_str(), flags, Mode::empty())
+                .is_ok_and(|device| ioctl(device.as_fd(), LOOP_CLR_FD, 0).is_ok())
+                && !shows_a_file(name)
+        })
+        .count()
 }

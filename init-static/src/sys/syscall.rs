@@ -8,6 +8,8 @@ pub(super) mod number {
     pub(in crate::sys) const IOCTL: usize = 16;
     pub(in crate::sys) const EXECVE: usize = 59;
     pub(in crate::sys) const CLOCK_GETTIME: usize = 228;
+    pub(in crate::sys) const CLONE: usize = 56;
+    pub(in crate::sys) const REBOOT: usize = 169;
     #[cfg(freestanding)]
     pub(in crate::sys) const MMAP: usize = 9;
     #[cfg(freestanding)]
@@ -22,6 +24,8 @@ pub(super) mod number {
     pub(in crate::sys) const IOCTL: usize = 29;
     pub(in crate::sys) const EXECVE: usize = 221;
     pub(in crate::sys) const CLOCK_GETTIME: usize = 113;
+    pub(in crate::sys) const CLONE: usize = 220;
+    pub(in crate::sys) const REBOOT: usize = 142;
     #[cfg(freestanding)]
     pub(in crate::sys) const MMAP: usize = 222;
     #[cfg(freestanding)]

@@ -196,8 +196,10 @@ fn early_plan_mounts_what_every_process_expects() {
             "mount devpts on /dev/pts type devpts (nosuid,noexec,gid=5,mode=620,ptmxmode=000)",
             "mount tmpfs on /dev/shm type tmpfs (nosuid,nodev,mode=1777)",
             "mount tmpfs on /run type tmpfs (nosuid,nodev,noexec,mode=0755)",
+            "mount tmpfs on /run/initramfs type tmpfs (nosuid,nodev,mode=0755,size=4m)",
         ]
     );
+    assert!(lines(&early()).contains(&"copy program /init to /run/initramfs/shutdown".into()));
     assert!(early().iter().all(|step| step.fault == Fault::Housekeeping));
 }
 
@@ -225,6 +227,15 @@ fn fat_is_mounted_writable_and_private_and_an_iso_read_only() {
     );
     assert!(boot_is_writable(&fat("sda1", "1")));
     assert!(!boot_is_writable(&device("sr0", Some(Kind::Iso9660), "1", "")));
+}
+
+#[test]
+fn running_system_marks_its_boot_partition_with_the_time() {
+    let plan = mark_running(1_795_239_416);
+    let Op::Write { path, mode, content, .. } = &plan[0].op else { panic!("{plan:?}") };
+    assert_eq!((path.as_str(), *mode), ("/run/initramfs/boot/boottime.txt", 0o600));
+    assert_eq!(String::from_utf8_lossy(content), "2026-11-21 05:36:56 UTC\r\n");
+    assert_eq!(plan[0].fault.policy(), crate::fault::Policy::Continue);
 }
 
 #[test]
