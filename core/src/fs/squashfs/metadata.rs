@@ -132,10 +132,10 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
             }
             return Ok(slot);
         }
-        let slot = self
-            .slots()
-            .iter()
-            .enumerate()
+        let slots = self.slots();
+        // Why: `enumerate` would count with a check that leaves a panic in the program.
+        let slot = (0..slots.len())
+            .zip(slots)
             .min_by_key(|(_, s)| if s.start.is_some() { s.used } else { 0 })
             .map(|(slot, _)| slot)
             .ok_or(Error::Buffer { needs: 1 })?;
