@@ -15,8 +15,8 @@ use crate::units::usize_from_u32;
 pub const MAX_PATH: usize = 4096;
 /// Most symbolic links on one path: the kernel's `MAXSYMLINKS`.
 pub const MAX_LINKS: usize = 40;
-/// Deepest directory on a path: a component has at least one byte and a slash.
-const MAX_DEPTH: usize = MAX_PATH / 2;
+/// Deepest directory on a path: their references stand on the stack, and no package or home goes deeper.
+const MAX_DEPTH: usize = 256;
 
 /// The part of a path that is still to be walked.
 struct Rest {
