@@ -102,6 +102,45 @@ pub fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|b| *b == 0).next().unwrap_or(bytes)
 }
 
+/// Returns the pieces between separators, as `str::split` does.
+///
+/// Why: split at a character, `str` slices the UTF-8 of that character with a check that leaves a panic in the
+/// program; among several characters it looks without slices. So do the functions below.
+pub fn split(text: &str, separator: char) -> core::str::Split<'_, [char; 1]> {
+    text.split([separator])
+}
+
+/// Returns the lines with their newlines; together they are the text.
+pub fn lines_inclusive(text: &str) -> core::str::SplitInclusive<'_, [char; 1]> {
+    text.split_inclusive(['\n'])
+}
+
+/// Returns the lines without their ends, as `str::lines` does.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    lines_inclusive(text).map(|line| {
+        let Some(line) = line.strip_suffix('\n') else { return line };
+        line.strip_suffix('\r').unwrap_or(line)
+    })
+}
+
+/// Returns the items with their numbers, from 1.
+///
+/// Why: the counters of `enumerate` and of ranges without an end panic when they overflow; this one stays.
+pub fn numbered<I: IntoIterator>(items: I) -> impl Iterator<Item = (u32, I::Item)> {
+    let mut number = 0_u32;
+    items.into_iter().map(move |item| {
+        number = number.saturating_add(1);
+        (number, item)
+    })
+}
+
+/// Counts the bytes that are like this.
+///
+/// Why: `Iterator::count` of what a filter lets through adds with a check that leaves a panic in the program.
+pub fn count(bytes: &[u8], is_counted: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().fold(0_usize, |count, b| count.saturating_add(usize::from(is_counted(*b))))
+}
+
 /// Splits a text at the last `separator`, an ASCII character, as `str::rsplit_once` does without a way to panic.
 #[must_use]
 pub fn rsplit_once(text: &str, separator: u8) -> Option<(&str, &str)> {
@@ -119,6 +158,25 @@ mod tests {
         assert_eq!(u32_le::<1, 8>(&b), 0x0504_0302);
         assert_eq!(u32_be::<1, 8>(&b), 0x0203_0405);
         assert_eq!(array::<6, 2, 8>(&b), [7, 8]);
+    }
+
+    #[test]
+    fn pieces_and_lines_are_those_of_str() {
+        for text in ["", "\n", "a", "a\n", "a\r\nb\r\n\nc\r", "\r\n", "é\nあ\n", "a\r"] {
+            assert!(lines(text).eq(text.lines()), "{text:?}");
+            assert!(lines_inclusive(text).eq(text.split_inclusive('\n')), "{text:?}");
+            assert!(split(text, '\n').eq(text.split('\n')), "{text:?}");
+            assert!(split(text, 'あ').eq(text.split('あ')), "{text:?}");
+            assert_eq!(count(text.as_bytes(), |b| b == b'\n'), text.matches('\n').count(), "{text:?}");
+            assert_eq!(rsplit_once(text, b'\n'), text.rsplit_once('\n'), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_begin_at_1_and_stay_with_their_items() {
+        assert!(numbered(["a", "b"]).eq([(1, "a"), (2, "b")]));
+        let mut far = numbered(core::iter::repeat_n((), 3)).skip(2);
+        assert_eq!((far.next(), far.next()), (Some((3, ())), None));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use core::fmt;
 
 use super::version::{self, Version};
+use crate::bytes;
 use crate::error::Class;
 
 /// What is wrong with a relation.
@@ -135,7 +136,8 @@ impl<'a> Relation<'a> {
         }
         let mut profiles = None;
         if let Some(after) = rest.strip_prefix('<') {
-            let (inside, behind) = after.rsplit_once('>').ok_or_else(|| fail(Cause::Unclosed, rest))?;
+            let (inside, behind) =
+                bytes::rsplit_once(after, b'>').ok_or_else(|| fail(Cause::Unclosed, rest))?;
             (profiles, rest) = (Some(inside), behind.trim_ascii_start());
         }
         if !rest.is_empty() {
@@ -190,7 +192,7 @@ pub fn relations(field: &str) -> impl Iterator<Item = Alternatives<'_>> {
 
 fn pieces(text: &str, separator: char, start: usize) -> impl Iterator<Item = (&str, usize)> {
     let mut at = start;
-    text.split(separator).map(move |piece| {
+    bytes::split(text, separator).map(move |piece| {
         let place = at;
         at = at.saturating_add(piece.len()).saturating_add(separator.len_utf8());
         (piece, place)

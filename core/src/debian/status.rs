@@ -6,6 +6,7 @@
 
 use core::fmt;
 
+use crate::bytes;
 use crate::error::Class;
 
 /// Why a line is no part of a paragraph. `at` is the byte offset of the line in the text.
@@ -72,7 +73,7 @@ impl<'a> Field<'a> {
 
     /// Returns the lines of the value without blanks at their ends, comments left out.
     pub fn lines(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.value.lines().filter(|line| !line.starts_with('#')).map(str::trim_ascii)
+        bytes::lines(self.value).filter(|line| !line.starts_with('#')).map(str::trim_ascii)
     }
 }
 
@@ -102,13 +103,13 @@ pub fn paragraphs(text: &str) -> impl Iterator<Item = Paragraph<'_>> {
     let mut at = 0_usize;
     core::iter::from_fn(move || {
         loop {
-            let first = rest.split_inclusive('\n').next()?;
+            let first = bytes::lines_inclusive(rest).next()?;
             if !is_empty(first) {
                 break;
             }
             (rest, at) = (rest.get(first.len()..)?, at.saturating_add(first.len()));
         }
-        let lines = rest.split_inclusive('\n').take_while(|line| !is_empty(line));
+        let lines = bytes::lines_inclusive(rest).take_while(|line| !is_empty(line));
         let length = lines.fold(0_usize, |sum, line| sum.saturating_add(line.len()));
         let (paragraph, after) = rest.split_at_checked(length)?;
         let paragraph = Paragraph { text: paragraph, at };
@@ -142,10 +143,10 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let comments = self.rest.split_inclusive('\n').take_while(|line| line.starts_with('#'));
+        let comments = bytes::lines_inclusive(self.rest).take_while(|line| line.starts_with('#'));
         let length = comments.fold(0_usize, |sum, line| sum.saturating_add(line.len()));
         self.take(length);
-        let mut lines = self.rest.split_inclusive('\n');
+        let mut lines = bytes::lines_inclusive(self.rest);
         let first = lines.next()?;
         if first.starts_with([' ', '\t']) {
             let (_, at) = self.take(first.len());

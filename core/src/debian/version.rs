@@ -6,6 +6,7 @@
 use core::cmp::Ordering;
 use core::fmt;
 
+use crate::bytes;
 use crate::error::Class;
 
 /// Why a text is no version.
@@ -62,7 +63,7 @@ impl<'a> Version<'a> {
             Some((epoch, rest)) => (epoch_number(epoch).ok_or(Error::Epoch)?, rest),
             None => (0, text),
         };
-        let (upstream, revision) = match rest.rsplit_once('-') {
+        let (upstream, revision) = match bytes::rsplit_once(rest, b'-') {
             Some((_, "")) => return Err(Error::EmptyRevision),
             Some((upstream, revision)) => (upstream, revision),
             None => (rest, ""),

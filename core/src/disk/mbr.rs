@@ -319,7 +319,7 @@ impl Mbr {
 
     /// Returns the partitions in use with their numbers, from 1.
     pub fn numbered(&self) -> impl Iterator<Item = (u32, Partition)> + '_ {
-        (1..).zip(&self.partitions).filter_map(|(number, p)| p.map(|p| (number, p)))
+        bytes::numbered(&self.partitions).filter_map(|(number, p)| p.map(|p| (number, p)))
     }
 }
 

@@ -4,7 +4,7 @@
 //! four sectors. Not handled: the metadata, so neither volume groups nor logical volumes; LVM1 and pools.
 
 use crate::bytes;
-use crate::fs::probe::{Filesystem, Kind, Uuid};
+use crate::fs::probe::{Bounded, Filesystem, Kind, Uuid};
 use crate::source::{ReadAt, ReadError};
 
 /// Size of the sector with a label, bytes.
@@ -61,14 +61,15 @@ pub fn checksum(sector: &[u8; LEN]) -> u32 {
 
 /// Returns the 32 characters in groups of 6, 4, 4, 4, 4, 4 and 6.
 fn uuid(characters: &[u8; 32]) -> Option<Uuid> {
-    let mut text = Uuid::new();
+    use core::fmt::Write;
+    let mut text = Bounded::new();
     for (i, c) in characters.iter().enumerate() {
         if matches!(i, 6 | 10 | 14 | 18 | 22 | 26) {
-            text.push('-').ok()?;
+            text.write_char('-').ok()?;
         }
-        text.push(char::from(*c)).ok().filter(|()| c.is_ascii_alphanumeric())?;
+        text.write_char(char::from(*c)).ok().filter(|()| c.is_ascii_alphanumeric())?;
     }
-    Some(text)
+    text.into_string()
 }
 
 #[cfg(test)]

@@ -140,15 +140,16 @@ impl Filesystem {
 
     /// Sets the label to this UTF-16 without what follows a NUL and without trailing blanks.
     pub(super) fn with_utf16_label(mut self, units: impl Iterator<Item = u16>) -> Self {
-        let mut text = Label::new();
+        use core::fmt::Write;
+        let mut text = Bounded::new();
         for c in char::decode_utf16(units.take_while(|unit| *unit != 0)) {
             // The longest, 128 units of NTFS, may need more bytes than there are; its end is cut.
-            if text.push(c.unwrap_or(char::REPLACEMENT_CHARACTER)).is_err() {
+            if text.write_char(c.unwrap_or(char::REPLACEMENT_CHARACTER)).is_err() {
                 break;
             }
         }
-        text.truncate(text.trim_ascii_end().len());
-        self.label = (!text.is_empty()).then_some(text);
+        text.0.truncate(text.0.trim_ascii_end().len());
+        self.label = text.into_string().filter(|label: &Label| !label.is_empty());
         self
     }
 }

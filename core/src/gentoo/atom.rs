@@ -6,6 +6,7 @@
 use core::fmt;
 
 use super::version::{self, Version, ends_in_version};
+use crate::bytes;
 use crate::error::Class;
 
 /// What is wrong with a text that should be an atom.
@@ -242,7 +243,7 @@ impl<'a> Atom<'a> {
         if let Some(after) = rest.strip_prefix('[') {
             let (written, after_uses) = after.split_once(']').ok_or_else(|| fail(Cause::Use, after))?;
             let mut place = after;
-            for word in written.split(',') {
+            for word in bytes::split(written, ',') {
                 use_dependency(word).ok_or_else(|| fail(Cause::Use, place))?;
                 place = place.get(word.len().saturating_add(1)..).unwrap_or("");
             }
@@ -257,7 +258,7 @@ impl<'a> Atom<'a> {
 
     /// Returns what is asked of USE flags.
     pub fn use_dependencies(&self) -> impl Iterator<Item = UseDependency<'a>> + use<'a> {
-        self.uses.into_iter().flat_map(|uses| uses.split(',')).filter_map(use_dependency)
+        self.uses.into_iter().flat_map(|uses| bytes::split(uses, ',')).filter_map(use_dependency)
     }
 
     /// Tells whether this is the package and a version that the atom means; slot, repository and USE flags are the
@@ -362,7 +363,8 @@ fn versioned<'a>(
     };
     let Some((name, version)) = version::split_name(bare) else {
         // Why: the version that was meant begins at the last hyphen with a digit behind it.
-        let written = bare.rmatch_indices('-').find_map(|(at, _)| {
+        let mut hyphens = bare.char_indices().rev().filter(|(_, c)| *c == '-');
+        let written = hyphens.find_map(|(at, _)| {
             let rest = bare.get(at.saturating_add(1)..)?;
             let place = text.get(at.saturating_add(1)..)?;
             rest.starts_with(|c: char| c.is_ascii_digit()).then_some((rest, place))

@@ -6,6 +6,7 @@
 
 use core::fmt;
 
+use crate::bytes;
 use crate::error::Class;
 
 /// Why a line is none of CONTENTS.
@@ -119,7 +120,7 @@ impl<'a> Entry<'a> {
             "dev" => Self::Dev { path: rest },
             "obj" => {
                 let (rest, mtime) = mtime(rest)?;
-                let (path, md5) = rest.rsplit_once(' ').ok_or(Cause::Md5)?;
+                let (path, md5) = bytes::rsplit_once(rest, b' ').ok_or(Cause::Md5)?;
                 if md5.len() != 32 || !md5.bytes().all(|b| b.is_ascii_hexdigit()) {
                     return Err(Cause::Md5);
                 }
@@ -127,8 +128,7 @@ impl<'a> Entry<'a> {
             }
             "sym" => {
                 let (rest, mtime) = mtime(rest)?;
-                let (path, target) =
-                    rest.split_once(" -> ").filter(|(_, t)| !t.is_empty()).ok_or(Cause::Target)?;
+                let (path, target) = link(rest).filter(|(_, t)| !t.is_empty()).ok_or(Cause::Target)?;
                 Self::Sym { path, target, mtime }
             }
             _ => return Err(Cause::Kind),
@@ -151,14 +151,21 @@ impl fmt::Display for Entry<'_> {
 
 /// Returns the entries of a file; empty lines are left out, and a bad line does not end the list.
 pub fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, Error>> {
-    (1_u32..)
-        .zip(text.split('\n'))
+    bytes::numbered(bytes::split(text, '\n'))
         .filter(|(_, text)| !text.is_empty())
         .map(|(line, text)| Entry::parse(text).map_err(|cause| Error { cause, line }))
 }
 
+/// Splits at the first arrow, as `str::split_once` does without a way to panic.
+fn link(text: &str) -> Option<(&str, &str)> {
+    text.char_indices().filter(|(_, c)| *c == ' ').find_map(|(at, _)| {
+        let (path, rest) = text.split_at_checked(at)?;
+        Some((path, rest.strip_prefix(" -> ")?))
+    })
+}
+
 fn mtime(text: &str) -> Result<(&str, i64), Cause> {
-    let (rest, digits) = text.rsplit_once(' ').ok_or(Cause::Mtime)?;
+    let (rest, digits) = bytes::rsplit_once(text, b' ').ok_or(Cause::Mtime)?;
     // Why: `parse` alone takes a plus sign, and what it takes must be what we write.
     let number = digits.parse().ok().filter(|_| !digits.starts_with('+'));
     Ok((rest, number.ok_or(Cause::Mtime)?))
@@ -171,6 +178,13 @@ mod tests {
     use std::vec::Vec;
 
     const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
+    #[test]
+    fn link_is_split_at_the_first_arrow() {
+        for text in ["a -> b", "a -> b -> c", "a  -> b", "a->b", " -> ", "a ->", "é -> あ", ""] {
+            assert_eq!(link(text), text.split_once(" -> "), "{text:?}");
+        }
+    }
 
     #[test]
     fn paths_with_blanks_arrows_and_number_signs_are_kept() {

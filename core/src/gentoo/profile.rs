@@ -7,6 +7,7 @@
 use core::fmt;
 
 use super::atom::{self, Atom, is_repository, is_use_flag};
+use crate::bytes;
 use crate::error::Class;
 
 /// Why a line of a profile was not read.
@@ -62,7 +63,7 @@ pub struct Line<'a> {
 /// Returns the lines that say something.
 pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     let strip = |(number, line)| Line { text: without_comment(line), number };
-    (1_u32..).zip(text.lines()).map(strip).filter(|line| !line.text.is_empty())
+    bytes::numbered(bytes::lines(text)).map(strip).filter(|line| !line.text.is_empty())
 }
 
 fn without_comment(line: &str) -> &str {

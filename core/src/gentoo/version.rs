@@ -7,6 +7,7 @@
 use core::cmp::Ordering;
 use core::fmt;
 
+use crate::bytes;
 use crate::error::Class;
 
 /// Why a text is no version. `at` is a byte offset in the text.
@@ -169,7 +170,7 @@ impl<'a> Version<'a> {
 
     /// Returns the suffixes with their digits, which may be none.
     pub fn suffixes(&self) -> impl Iterator<Item = (SuffixKind, &'a str)> + use<'a> {
-        self.suffixes.split('_').filter_map(suffix)
+        bytes::split(self.suffixes, '_').filter_map(suffix)
     }
 
     /// Tells whether the version begins with this one, part by part: what `=cat/name-1.2*` asks.
@@ -233,7 +234,8 @@ pub fn ends_in_version(name: &str) -> bool {
 
 /// Why: only the last two hyphens can stand before a version, since a version has at most one itself.
 fn last_version(text: &str) -> Option<(&str, Version<'_>)> {
-    text.rmatch_indices('-').take(2).find_map(|(at, _)| {
+    let hyphens = text.char_indices().rev().filter(|(_, c)| *c == '-');
+    hyphens.take(2).find_map(|(at, _)| {
         let (name, rest) = text.split_at_checked(at)?;
         Some((name, Version::parse(rest.strip_prefix('-')?).ok()?))
     })
@@ -256,7 +258,7 @@ fn compare_digits(a: &str, b: &str) -> Ordering {
 
 /// Algorithms 3.2 and 3.3: the first number is a number; a later one with a zero in front is a fraction.
 fn compare_numbers(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a.split('.'), b.split('.'));
+    let (mut a, mut b) = (bytes::split(a, '.'), bytes::split(b, '.'));
     let mut order = compare_digits(a.next().unwrap_or(""), b.next().unwrap_or(""));
     while order.is_eq() {
         order = match (a.next(), b.next()) {

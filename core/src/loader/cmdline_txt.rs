@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use crate::bytes;
+
 /// Writes the first line with `root` in place of every `root=` word and without `rootfstype=` words.
 ///
 /// Without a `root=` word none is added: the line is the owner's.
@@ -12,11 +14,12 @@ use core::fmt;
 /// # Errors
 /// Only those of `out`.
 pub fn emit_with_root(text: &str, root: &str, out: &mut impl fmt::Write) -> fmt::Result {
-    let words = text.lines().next().unwrap_or("").split_ascii_whitespace();
+    let words = bytes::lines(text).next().unwrap_or("").split_ascii_whitespace();
     let kept = words.filter(|word| !word.starts_with("rootfstype="));
-    for (i, word) in kept.enumerate() {
-        let blank = if i == 0 { "" } else { " " };
+    let mut blank = "";
+    for word in kept {
         write!(out, "{blank}{}", if word.starts_with("root=") { root } else { word })?;
+        blank = " ";
     }
     out.write_char('\n')
 }

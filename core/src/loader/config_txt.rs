@@ -6,6 +6,7 @@
 
 use core::fmt;
 
+use crate::bytes;
 use crate::error::Class;
 
 /// Characters of a line that the firmware reads; it ignores the others without a word.
@@ -92,7 +93,7 @@ pub struct Line<'a> {
 
 /// Returns all lines; together they are the text.
 pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    (1_u32..).zip(text.split_inclusive('\n')).map(|(number, text)| {
+    bytes::numbered(bytes::lines_inclusive(text)).map(|(number, text)| {
         let line = text.trim_ascii_end();
         let end = line.char_indices().nth(MAX_LINE).map(|(at, _)| at);
         let read = line.get(..end.unwrap_or(line.len())).unwrap_or(line);

@@ -6,6 +6,7 @@
 
 use core::fmt;
 
+use crate::bytes;
 use crate::error::Class;
 
 /// Keywords whose words are paths from the root of the boot partition.
@@ -76,7 +77,7 @@ impl Line<'_> {
 
 /// Returns all lines; together they are the text.
 pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    (1_u32..).zip(text.split_inclusive('\n')).map(|(number, text)| {
+    bytes::numbered(bytes::lines_inclusive(text)).map(|(number, text)| {
         let content = text.trim_ascii();
         let end = content.find(|c: char| c.is_ascii_whitespace()).unwrap_or(content.len());
         let (keyword, rest) = match content.split_at_checked(end) {
@@ -100,7 +101,7 @@ pub fn paths(text: &str) -> impl Iterator<Item = Result<&str, Error>> {
         let refused = is_directory.then_some(Err(Error::Directory { line: line.number }));
         let words = if PATH_KEYWORDS.iter().any(|keyword| line.is(keyword)) { line.rest } else { "" };
         refused.into_iter().chain(words.split_ascii_whitespace().map(move |word| {
-            let is_outside = word.split('/').any(|part| part == "..");
+            let is_outside = bytes::split(word, '/').any(|part| part == "..");
             if is_outside {
                 Err(Error::Outside { line: line.number })
             } else {

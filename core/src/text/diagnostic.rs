@@ -2,6 +2,8 @@
 //!
 //! A span is two byte offsets; line and column are computed only when a person is to read them.
 
+use crate::bytes;
+
 /// A range of byte offsets in a text: `start` inclusive, `end` exclusive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -47,9 +49,9 @@ impl Position {
         let end = crate::units::usize_from_u32(offset).min(text.len());
         let before = text.get(..end).unwrap_or(text);
         let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i.saturating_add(1));
-        let lines = before.iter().filter(|b| **b == b'\n').count();
+        let lines = bytes::count(before, |b| b == b'\n');
         // Why: UTF-8 continuation bytes (10xxxxxx) do not begin a character.
-        let columns = before.get(line_start..).unwrap_or(&[]).iter().filter(|b| **b & 0xC0 != 0x80).count();
+        let columns = bytes::count(before.get(line_start..).unwrap_or(&[]), |b| b & 0xC0 != 0x80);
         Self {
             line: u32::try_from(lines.saturating_add(1)).unwrap_or(u32::MAX),
             column: u32::try_from(columns.saturating_add(1)).unwrap_or(u32::MAX),

@@ -54,7 +54,7 @@ impl<R: ReadAt + ?Sized> Gpt<'_, R> {
         let good = &self.header;
         let sector_size = u64::from(self.sector_size);
         let entries_len = u64::from(good.entries).saturating_mul(u64::from(good.entry_len));
-        let array_sectors = entries_len.div_ceil(sector_size);
+        let array_sectors = entries_len.div_ceil(sector_size.max(1));
         let (copy, entries_lba, fits) = match self.copy {
             HeaderCopy::Backup => {
                 let end = PRIMARY_ENTRIES_LBA.saturating_add(array_sectors);

@@ -3,6 +3,7 @@
 use super::dir::DirEntry;
 use super::error::Error;
 use super::file_system::FileSystem;
+use crate::bytes;
 use crate::source::ReadAt;
 
 impl<R: ReadAt> FileSystem<R> {
@@ -14,7 +15,7 @@ impl<R: ReadAt> FileSystem<R> {
     /// When a directory on the way cannot be read up to the match. Entries with an illegal name are passed over.
     pub fn lookup(&mut self, path: &str) -> Result<Option<DirEntry>, Error> {
         let mut found = DirEntry::ROOT;
-        for component in path.split('/').filter(|c| !matches!(*c, "" | ".")) {
+        for component in bytes::split(path, '/').filter(|c| !matches!(*c, "" | ".")) {
             let Some(directory) = found.directory(self) else { return Ok(None) };
             let mut entries = directory.entries();
             found = loop {

@@ -3,6 +3,7 @@
 #[cfg(feature = "alloc")]
 use super::FALLBACK_SECTION;
 use super::{DEFAULT_SECTION, is_blank};
+use crate::bytes;
 
 /// How a value goes on in the next line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl Dialect {
     /// Returns the name in a header and the length of the header; text behind it is not part of it.
     pub(super) fn header<'a>(&self, line: &'a str) -> Option<(&'a str, usize)> {
         let inner = line.strip_prefix('[')?;
-        let end = if self.has_quotes { inner.find(']') } else { inner.rfind(']') }?;
+        let end = if self.has_quotes { inner.find(']') } else { inner.bytes().rposition(|b| b == b']') }?;
         let (name, rest) = inner.split_at_checked(end)?;
         // Why: brackets are one byte each.
         let length = end.saturating_add(2);
@@ -139,7 +140,7 @@ impl Dialect {
 
 /// Returns the parts of a text without the backslashes and newlines that join its lines.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive('\n').map(|line| {
+    bytes::lines_inclusive(text).map(|line| {
         // Why: inside a value every line but the last ends with a backslash.
         let end = line.strip_suffix('\n').and_then(|line| line.trim_end_matches(is_blank).strip_suffix('\\'));
         end.unwrap_or(line)

@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::dialect::{Continuation, Dialect, SYSTEM_INI};
 use super::{MAX_BYTES, is_blank};
+use crate::bytes;
 use crate::text::diagnostic::Span;
 
 /// What a line, or a key with the lines that go on with its value, turned out to be.
@@ -200,7 +201,7 @@ impl<'a> Reader<'a> {
         let is_blank = self.dialect.is_blank;
         let mut length = 0_usize;
         let mut count = 0_u32;
-        for line in rest.split_inclusive('\n') {
+        for line in bytes::lines_inclusive(rest) {
             length = length.saturating_add(line.len());
             count = count.saturating_add(1);
             let goes_on = self.dialect.continuation == Continuation::Backslash
@@ -297,7 +298,7 @@ impl<'a> Iterator for Reader<'a> {
                 return Some(Item::Section { name, span: span(line.start, end) });
             }
             // Why: a key ends in its first line, whatever backslashes join to it.
-            let first = line.text.split('\n').next().unwrap_or("");
+            let first = bytes::split(line.text, '\n').next().unwrap_or("");
             let Some(delimiter) = first.find(self.dialect.delimiters) else {
                 let kind = match (line.text.starts_with('['), self.dialect.continuation) {
                     (true, _) => FindingKind::UnclosedHeader,
