@@ -17,6 +17,8 @@ mod entry;
 mod header;
 mod repair;
 
+use entry::Taken;
+
 pub use emit::Table;
 pub use entry::{Name, Partition, RawEntry};
 pub use header::{Header, RawHeader};
@@ -232,12 +234,13 @@ impl<'a, R: ReadAt + ?Sized> Gpt<'a, R> {
     }
 
     fn check_ranges(&self) -> Result<(), Error> {
-        let mut seen: Vec<Partition, MAX_PARTITIONS> = Vec::new();
+        // Why: whole partitions with their names would take 35 KiB of stack.
+        let mut seen: Vec<Taken, MAX_PARTITIONS> = Vec::new();
         for partition in self.partitions() {
             let partition = partition?;
             partition.check_range(self.header.first_usable_lba, self.header.last_usable_lba)?;
-            partition.check_apart(&seen)?;
-            seen.push(partition).map_err(|_| Error::TooManyPartitions)?;
+            partition.check_apart(seen.iter().copied())?;
+            seen.push(partition.taken()).map_err(|_| Error::TooManyPartitions)?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! disk with sectors of 4096 bytes.
 
 use super::{CRC, Error, Header, Partition, SECTOR_SIZES, entry, header};
+use crate::bytes;
 use crate::disk::mbr::{self, Mbr};
 use crate::guid::Guid;
 use crate::units::usize_from_u64;
@@ -50,7 +51,7 @@ impl<'a> Table<'a> {
                 return Err(Error::Number(partition.number));
             }
             partition.check_range(table.first_usable_lba(), table.last_usable_lba())?;
-            partition.check_apart(others)?;
+            partition.check_apart(others.iter().map(Partition::taken))?;
             rest = others;
         }
         Ok(table)
@@ -151,7 +152,7 @@ impl<'a> Table<'a> {
     /// Writes all entries and returns their checksum.
     fn emit_entries(&self, out: &mut [u8]) -> u32 {
         out.fill(0);
-        for (number, slot) in (1..).zip(out.as_chunks_mut::<{ entry::LEN }>().0) {
+        for (number, slot) in bytes::numbered(out.as_chunks_mut::<{ entry::LEN }>().0) {
             if let Some(partition) = self.partitions.iter().find(|p| p.number == number) {
                 partition.emit(slot);
             }

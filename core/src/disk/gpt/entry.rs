@@ -120,6 +120,14 @@ pub struct Partition {
     pub name: Name,
 }
 
+/// The sectors of a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    number: u32,
+    first_lba: u64,
+    last_lba: u64,
+}
+
 impl Partition {
     /// Returns the partition of an entry, or `None` when it is unused.
     #[must_use]
@@ -162,10 +170,14 @@ impl Partition {
         if legal { Ok(()) } else { Err(Error::Range(self.number)) }
     }
 
+    /// Returns the sectors that are no longer free.
+    pub(super) const fn taken(&self) -> Taken {
+        Taken { number: self.number, first_lba: self.first_lba, last_lba: self.last_lba }
+    }
+
     /// Checks that the partition shares no sector with the others.
-    pub(super) fn check_apart(&self, others: &[Self]) -> Result<(), Error> {
-        let overlapping =
-            others.iter().find(|o| self.first_lba <= o.last_lba && o.first_lba <= self.last_lba);
+    pub(super) fn check_apart(&self, mut others: impl Iterator<Item = Taken>) -> Result<(), Error> {
+        let overlapping = others.find(|o| self.first_lba <= o.last_lba && o.first_lba <= self.last_lba);
         overlapping.map_or(Ok(()), |o| Err(Error::Overlap(o.number, self.number)))
     }
 }
@@ -217,7 +229,8 @@ mod tests {
         assert_eq!(p.check_range(2049, 4095), Err(Error::Range(3)));
         assert_eq!(p.check_range(2048, 4094), Err(Error::Range(3)));
         let after = Partition { number: 4, first_lba: 4096, last_lba: 4096, ..p };
-        assert_eq!(after.check_apart(&[p]), Ok(()));
-        assert_eq!(Partition { first_lba: 4095, ..after }.check_apart(&[p]), Err(Error::Overlap(3, 4)));
+        let others = || [p.taken()].into_iter();
+        assert_eq!(after.check_apart(others()), Ok(()));
+        assert_eq!(Partition { first_lba: 4095, ..after }.check_apart(others()), Err(Error::Overlap(3, 4)));
     }
 }
