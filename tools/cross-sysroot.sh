@@ -8,15 +8,19 @@ mkdir -p "$dir/stub/src"
 echo '#![no_std]' > "$dir/stub/src/lib.rs"
 printf '%s\n' '[package]' 'name = "stub"' 'version = "0.0.0"' 'edition = "2024"' '[workspace]' '[profile.release]' 'panic = "abort"' \
   > "$dir/stub/Cargo.toml"
+# Bitcode for programs that are optimized as one piece; frame sizes for tools/bare.py.
+flags="-C embed-bitcode=yes -Z emit-stack-sizes"
 for target in "$@"; do
   lib=$dir/prefix/usr/lib/rustlib/$target/lib
-  [ ! -f "$lib/ready" ] || continue
-  # The standard library is built from the compiler's own sources, which needs the compiler's unstable flag once;
+  [ "$(cat "$lib/ready" 2>/dev/null)" != "$flags" ] || continue
+  # The standard library is built from the compiler's own sources, which needs the compiler's unstable flags once;
   # the project itself uses none.
-  ( cd "$dir/stub" && RUSTC_BOOTSTRAP=1 RUSTFLAGS="-C embed-bitcode=yes" \
+  # Cargo does not notice that the library changed under it.
+  rm -rf "$dir/stub/target/$target" "$lib" "$dir"/{build,bare,bare-faults}/"$target"
+  ( cd "$dir/stub" && RUSTC_BOOTSTRAP=1 RUSTFLAGS=$flags \
       cargo build -q --release -Zbuild-std=core,alloc --target "$target" --target-dir target )
-  rm -rf "$lib"; mkdir -p "$lib"
+  mkdir -p "$lib"
   find "$dir/stub/target/$target/release/deps" -name 'lib*.r*' ! -name 'libstub*' -exec cp -t "$lib" {} +
-  touch "$lib/ready"
+  echo "$flags" > "$lib/ready"
   echo "core and alloc for $target"
 done

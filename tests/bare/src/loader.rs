@@ -1,0 +1,114 @@
+//! `core::loader`.
+
+use genpack_core::loader::grubenv::{self, Block};
+use genpack_core::loader::{cmdline_txt, config_txt, extlinux};
+
+use crate::{Input, Sink, Work, drain, see, show};
+
+pub(crate) const ENTRIES: &[crate::Entry] = &[
+    grubenv_new,
+    grubenv_parse,
+    grubenv_get,
+    grubenv_set,
+    grubenv_unset,
+    extlinux_lines,
+    extlinux_labels,
+    extlinux_paths,
+    extlinux_emit,
+    config_lines,
+    config_settings,
+    config_emit,
+    cmdline_emit,
+    errors,
+];
+
+fn grubenv_new(_: &Input<'_>, work: &mut Work) {
+    if let Some(out) = work.out.first_chunk_mut() {
+        *out = *Block::new().emit();
+    }
+}
+
+fn read_block(input: &Input<'_>) -> Option<Block> {
+    Block::parse(input.bytes.first_chunk::<{ grubenv::SIZE }>()?).ok()
+}
+
+fn grubenv_parse(input: &Input<'_>, _: &mut Work) {
+    if let Some(block) = read_block(input) {
+        drain(block.variables());
+    }
+}
+
+fn grubenv_get(input: &Input<'_>, _: &mut Work) {
+    if let Some(block) = read_block(input)
+        && let Some(value) = block.get(input.text)
+    {
+        see(value.is(input.bytes));
+        drain(value.bytes());
+    }
+}
+
+fn grubenv_set(input: &Input<'_>, _: &mut Work) {
+    if let Some(mut block) = read_block(input) {
+        see(block.set(input.text, input.bytes));
+        see(block.emit());
+    }
+}
+
+fn grubenv_unset(input: &Input<'_>, _: &mut Work) {
+    if let Some(mut block) = read_block(input) {
+        see(block.unset(input.text));
+        see(block.emit());
+    }
+}
+
+fn extlinux_lines(input: &Input<'_>, _: &mut Work) {
+    for line in extlinux::lines(input.text) {
+        see((line.is(input.other), line.rest));
+    }
+}
+
+fn extlinux_labels(input: &Input<'_>, _: &mut Work) {
+    drain(extlinux::labels(input.text));
+}
+
+fn extlinux_paths(input: &Input<'_>, _: &mut Work) {
+    drain(extlinux::paths(input.text));
+}
+
+fn extlinux_emit(input: &Input<'_>, _: &mut Work) {
+    see(extlinux::emit_with_root(input.text, input.other, &mut Sink));
+}
+
+fn config_lines(input: &Input<'_>, _: &mut Work) {
+    drain(config_txt::lines(input.text));
+}
+
+fn config_settings(input: &Input<'_>, _: &mut Work) {
+    drain(config_txt::settings(input.text));
+    see(config_txt::is_set(input.text, input.other, input.other));
+}
+
+fn config_emit(input: &Input<'_>, _: &mut Work) {
+    see(config_txt::emit_with_setting(input.text, input.other, input.other, &mut Sink));
+}
+
+fn cmdline_emit(input: &Input<'_>, _: &mut Work) {
+    see(cmdline_txt::emit_with_root(input.text, input.other, &mut Sink));
+}
+
+fn errors(input: &Input<'_>, _: &mut Work) {
+    if let Some(bytes) = input.bytes.first_chunk()
+        && let Err(error) = Block::parse(bytes)
+    {
+        see(error.class());
+        show(error);
+    }
+    for error in extlinux::paths(input.text).filter_map(Result::err) {
+        see(error.class());
+        show(error);
+    }
+    if let Err(error) = config_txt::emit_with_setting(input.text, input.other, input.other, &mut Sink) {
+        see(error.class());
+        show(error);
+    }
+}
