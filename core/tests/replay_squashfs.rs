@@ -129,6 +129,18 @@ fn paths_of_the_image_lead_where_they_should() {
 }
 
 #[test]
+fn path_through_more_directories_than_the_bound_is_rejected() {
+    // The entry of the empty directory leads to the root: both inodes lie in one metadata block.
+    let mut image = SEED.to_vec();
+    let name = image.windows(5).position(|bytes| bytes == b"empty").unwrap();
+    let root = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap().superblock().root_inode.0;
+    image[name - 8..name - 6].copy_from_slice(&root.to_le_bytes()[..2]);
+    let mut fs = FileSystem::open(&image[..], Stored, [MetadataBlock::EMPTY]).unwrap();
+    assert_eq!(fs.lookup(&b"empty/".repeat(256)), Ok(Some(fs.root().unwrap())));
+    assert_eq!(fs.lookup(&b"empty/".repeat(257)), Err(Error::PathTooLong));
+}
+
+#[test]
 fn file_with_a_hole_and_file_in_a_fragment_are_read() {
     let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
     let Some(Node::RegularFile(file)) = fs.lookup(b"hard").unwrap().map(|i| i.node) else { panic!() };

@@ -63,7 +63,7 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
     /// does not exist or is no directory.
     ///
     /// # Errors
-    /// When the file system is corrupt, or the path exceeds [`MAX_PATH`] or [`MAX_LINKS`].
+    /// When the file system is corrupt, or the path exceeds [`MAX_PATH`], [`MAX_LINKS`] or 256 directories.
     pub fn lookup(&mut self, path: &[u8]) -> Result<Option<Inode>, Error> {
         self.walk(path, true)
     }
