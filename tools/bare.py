@@ -224,6 +224,26 @@ class Stack:
         index = bisect.bisect_right(self.data, (address, "~")) - 1
         return index >= 0 and self.data[index][1] == "d"
 
+    def calls_itself(self, address):
+        """Tells whether a function calls its own beginning, for which the assembler leaves no relocation."""
+        code = self.program.code(address)
+        if self.program.machine == EM_AARCH64:
+            words = enumerate(word for (word,) in struct.iter_unpack("<I", code[: len(code) & ~3]))
+            # bl: the offset in words, 26 bits with a sign
+            return any(word >> 26 == 0x25 and (index + word) & 0x3FFFFFF == 0 for index, word in words)
+        at = 0
+        while at + 3 < len(code):
+            high, low = struct.unpack_from("<HH", code, at)
+            is_long = high >> 11 >= 0x1D and not self.is_data(address + at)
+            if is_long and high >> 11 == 0x1E and low & 0xD000 == 0xD000:  # bl
+                sign = high >> 10 & 1
+                i1, i2 = 1 ^ (low >> 13 & 1) ^ sign, 1 ^ (low >> 11 & 1) ^ sign
+                offset = (-sign << 24) | i1 << 23 | i2 << 22 | (high & 0x3FF) << 12 | (low & 0x7FF) << 1
+                if at + 4 + offset == 0:
+                    return True
+            at += 4 if is_long else 2
+        return False
+
     def calls_by_pointer(self, address):
         code = self.program.code(address)
         if self.program.machine == EM_AARCH64:
@@ -250,8 +270,8 @@ class Stack:
             key = (address, level)
             if key in done:
                 return done[key]
-            if key in open_calls:
-                circle = demangle([program.name(a) for a, _ in open_calls[open_calls.index(key) :]])
+            if key in open_calls or self.calls_itself(address):
+                circle = demangle([program.name(a) for a, _ in (open_calls[open_calls.index(key) :] if key in open_calls else [key])])
                 raise SystemExit("error: calls in a circle:\n    " + "\n    ".join(circle))
             if address not in self.frames:
                 raise SystemExit(f"error: no frame size of {demangle([program.name(address)])[0]}")
