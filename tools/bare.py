@@ -79,7 +79,7 @@ class Program:
         places = [s for s in self.symbols if s.kind in (STT_FUNC, STT_OBJECT) and s.size and s.section]
         self.places = sorted({s.start: s for s in places}.values(), key=lambda s: s.start)
         self.starts = [s.start for s in self.places]
-        self.calls, self.knows = collections.defaultdict(set), collections.defaultdict(set)
+        self.calls, self.knows, self.in_tables = collections.defaultdict(set), collections.defaultdict(set), set()
         for index, section in enumerate(self.sections):
             if section[1] in (SHT_REL, SHT_RELA):
                 self.read_relocations(section, self.sections[section[7]])
@@ -124,6 +124,8 @@ class Program:
                     (addend,) = struct.unpack_from("<I", self.data, target[4] + offset - target[3])
                     addend -= symbol.start
             owner, goal = self.place(offset), self.place(symbol.start + addend)
+            if owner is None and goal in self.functions:
+                self.in_tables.add(goal)  # data without a symbol: the tables of the program itself
             if goal is None or owner is None or owner == goal:
                 if goal == owner and kind in BRANCHES[self.machine] and symbol.start + addend == goal:
                     self.calls[owner].add(goal)  # a function that calls itself
@@ -133,7 +135,8 @@ class Program:
     def entries(self):
         """Returns the entry points, name to address: what the table ROOMS of the program names."""
         found = {}
-        for symbol in self.functions.values():
+        named = self.in_tables.union(*(goals for owner, goals in self.knows.items() if owner not in self.functions))
+        for symbol in (self.functions[start] for start in sorted(named & self.functions.keys())):
             match = ENTRY.match(symbol.name)
             if match and (rest := re.match(r"(\d+)_?(\w+)$", match[2][int(match[1]) :])):
                 found[f"{match[2][: int(match[1])]}::{rest[2][: int(rest[1])]}"] = symbol.start
@@ -264,6 +267,7 @@ class Stack:
         program = self.program
         reach = program.reachable(entry)
         pointed = {g for a in reach for g in program.knows[a] if g in program.functions}
+        pointed |= program.in_tables - set(program.entries().values())
         done, open_calls = {}, []
 
         def depth(address, level):
