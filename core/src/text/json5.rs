@@ -1,8 +1,10 @@
 //! JSON5 1.0 (<https://spec.json5.org/>): events with spans; under `alloc` a value tree that keeps them.
 //!
 //! [`Reader`] goes through a text once and yields [`Event`]s; it allocates nothing, does not recurse and stops at
-//! the first error. [`value::parse`] builds the tree; `de::from_str` (feature `serde`) fills types. Strict JSON (RFC 8259) is the mode [`Mode::Json`]. Numbers
-//! stay text until someone asks ([`number`]); strings stay as written until someone decodes them ([`RawString`]).
+//! the first error. [`value::parse`] builds a tree that borrows from the text; `de::from_str` (feature `serde`) fills
+//! types. The three have one grammar, and refuse the same texts at the same place. Strict JSON (RFC 8259) is the mode
+//! [`Mode::Json`]. Numbers stay text until someone asks ([`number`]); strings stay as written until someone decodes
+//! them ([`RawString`]).
 //!
 //! Identifiers follow ES5.1 `IdentifierName`; a letter outside the basic plane may also be written as an escaped
 //! surrogate pair. Half of a surrogate pair is legal in a string, and Rust's `str` cannot hold it: decoders report it
@@ -14,6 +16,7 @@ pub mod de;
 pub mod emit;
 mod error;
 mod event;
+mod grammar;
 mod lexer;
 pub mod number;
 mod scan;

@@ -114,7 +114,7 @@ impl Group {
                 name_span(node, "a group", reader)?;
                 let mut group = Self { name: String::new(), gid: None };
                 for m in members {
-                    match m.key.as_str() {
+                    match &*m.key {
                         "name" => group.name = account_name(&m.value, "name of a group", reader)?,
                         "gid" => group.gid = reader.unsigned(&m.value, "gid of a group"),
                         _ => reader.unknown_field(m, "a group", &["name", "gid"]),

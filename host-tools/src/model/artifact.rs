@@ -105,7 +105,7 @@ impl Artifact {
                 }
                 let layer =
                     Layer::read(&m.value, Level::Variant, &format!("variants > {} > ", m.key), reader);
-                artifact.variants.push((m.key.clone(), layer));
+                artifact.variants.push((m.key.to_string(), layer));
             }
         }
         if let Some(node) = root.get("default_variant") {
@@ -243,7 +243,7 @@ fn read_breaker(node: &Node, what: &str, reader: &mut Reader<'_>) -> Breaker {
     let mut breaker = Breaker::default();
     for m in reader.members(node, what) {
         let what = format!("{what} > {}", m.key);
-        match m.key.as_str() {
+        match &*m.key {
             "packages" => {
                 breaker.packages = reader.strings(&m.value, &what).into_iter().map(|s| s.value).collect();
             }

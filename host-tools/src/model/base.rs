@@ -84,7 +84,7 @@ impl Base {
 
     pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         match &node.value {
-            Value::String(name) => match name.as_str() {
+            Value::String(name) => match &**name {
                 "gentoo" => Some(Self::Gentoo(Gentoo::default())),
                 "debian" => Some(Self::Debian(Debian::default())),
                 _ => {
@@ -93,11 +93,11 @@ impl Base {
                 }
             },
             Value::Object(members) => {
-                let [member] = members.as_slice() else {
+                let [member] = &**members else {
                     reader.error(node.span, "base must have exactly one key", Some(KNOWN.to_owned()));
                     return None;
                 };
-                match member.key.as_str() {
+                match &*member.key {
                     "gentoo" => Some(Self::Gentoo(read_gentoo(&member.value, reader))),
                     "debian" => Some(Self::Debian(read_debian(&member.value, reader))),
                     other => {
@@ -123,7 +123,7 @@ const KNOWN: &str = "known bases: gentoo, debian";
 fn read_gentoo(node: &Node, reader: &mut Reader<'_>) -> Gentoo {
     let mut gentoo = Gentoo::default();
     for m in reader.members(node, "base > gentoo") {
-        let field = match m.key.as_str() {
+        let field = match &*m.key {
             "mirror" => &mut gentoo.mirror,
             "stage3" => &mut gentoo.stage3,
             "snapshot" => &mut gentoo.snapshot,
@@ -143,7 +143,7 @@ fn read_debian(node: &Node, reader: &mut Reader<'_>) -> Debian {
     let mut debian = Debian::default();
     for m in reader.members(node, "base > debian") {
         let what = format!("base > debian > {}", m.key);
-        match m.key.as_str() {
+        match &*m.key {
             "suite" => {
                 if let Some(suite) = reader.nonempty(&m.value, &what) {
                     debian.suite = suite.value;

@@ -54,7 +54,7 @@ impl<'d> Reader<'d> {
         self.error(node.span, format!("{what} must be {expected}, not {}", node.kind()), None);
     }
 
-    pub(super) fn members<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Member] {
+    pub(super) fn members<'n>(&mut self, node: &'n Node<'n>, what: &str) -> &'n [Member<'n>] {
         match &node.value {
             Value::Object(members) => members,
             _ => {
@@ -66,7 +66,7 @@ impl<'d> Reader<'d> {
 
     pub(super) fn string(&mut self, node: &Node, what: &str) -> Option<Spanned<String>> {
         match &node.value {
-            Value::String(s) => Some(Spanned::new(s.clone(), node.span)),
+            Value::String(s) => Some(Spanned::new(s.to_string(), node.span)),
             _ => {
                 self.wrong_type(node, what, "a string");
                 None
@@ -76,7 +76,7 @@ impl<'d> Reader<'d> {
 
     pub(super) fn string_or_null(&mut self, node: &Node, what: &str) -> Option<Spanned<Option<String>>> {
         match &node.value {
-            Value::String(s) => Some(Spanned::new(Some(s.clone()), node.span)),
+            Value::String(s) => Some(Spanned::new(Some(s.to_string()), node.span)),
             Value::Null => Some(Spanned::new(None, node.span)),
             _ => {
                 self.wrong_type(node, what, "a string or null");
@@ -102,7 +102,7 @@ impl<'d> Reader<'d> {
         };
         if parsed.is_none() {
             let found = match &node.value {
-                Value::Number(text) => text.clone(),
+                Value::Number(text) => (*text).to_owned(),
                 _ => node.kind().to_owned(),
             };
             self.error(
@@ -114,7 +114,7 @@ impl<'d> Reader<'d> {
         parsed
     }
 
-    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+    pub(super) fn list<'n>(&mut self, node: &'n Node<'n>, what: &str) -> &'n [Node<'n>] {
         match &node.value {
             Value::Array(elements) => elements,
             _ => {
@@ -160,7 +160,7 @@ impl<'d> Reader<'d> {
                 let what = format!("{what} > {}", m.key);
                 let value = match &m.value.value {
                     Value::Null => AtomValue::Null,
-                    Value::String(s) => AtomValue::One(s.clone()),
+                    Value::String(s) => AtomValue::One(s.to_string()),
                     Value::Array(_) => {
                         AtomValue::Many(self.strings(&m.value, &what).into_iter().map(|s| s.value).collect())
                     }
@@ -169,7 +169,7 @@ impl<'d> Reader<'d> {
                         return None;
                     }
                 };
-                Some((m.key.clone(), value))
+                Some((m.key.to_string(), value))
             })
             .collect()
     }

@@ -11,8 +11,12 @@ use alloc::string::{String, ToString};
 use core::fmt;
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Unexpected, Visitor};
+use serde::forward_to_deserialize_any;
 
-use super::{Event, Mode, RawString, Reader, number};
+use super::grammar::Word;
+use super::lexer::Lexer;
+use super::string::{scan_plain_string, scan_string};
+use super::{Expected, Mode, RawString, Reader, number};
 use crate::text::diagnostic::Span;
 
 /// Why a document did not become a value; one word long, because every result on the way carries it.
@@ -56,12 +60,14 @@ impl fmt::Display for Error {
 impl core::error::Error for Error {}
 
 impl de::Error for Error {
+    #[cold]
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self(Box::new(Found { message: message.to_string(), span: None }))
     }
 }
 
 impl From<super::Error> for Error {
+    #[cold]
     fn from(error: super::Error) -> Self {
         Self(Box::new(Found { message: error.to_string(), span: Some(error.span) }))
     }
@@ -72,67 +78,105 @@ impl From<super::Error> for Error {
 /// # Errors
 /// The first syntax error, or the first value that does not fit the type, each with its place.
 pub fn from_str<'de, T: de::Deserialize<'de>>(text: &'de str, mode: Mode) -> Result<T, Error> {
-    let mut deserializer = Deserializer { reader: Reader::new(text, mode), last: Span::default() };
-    let value = T::deserialize(&mut deserializer).map_err(|e| e.at(deserializer.last))?;
-    // Why: the reader ends after the document, so one more step looks for what follows it.
-    match deserializer.reader.step() {
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(value),
-    }
+    let mut deserializer =
+        Deserializer { lexer: Lexer::new(text, mode), depth: 0, expected: Expected::Value };
+    deserializer.lexer.check_length(u32::MAX)?;
+    deserializer.lexer.skip_blank()?;
+    let value = deserializer.placed(|deserializer| T::deserialize(deserializer))?;
+    deserializer.lexer.end_of_text()?;
+    Ok(value)
 }
 
-/// The events of a document, and where the last one stood.
+/// A place in a document, and how many brackets are open there.
 struct Deserializer<'de> {
-    reader: Reader<'de>,
-    last: Span,
+    lexer: Lexer<'de>,
+    depth: u8,
+    /// What to miss when no value is here.
+    expected: Expected,
 }
 
 impl<'de> Deserializer<'de> {
+    /// Gives an error that has no place yet that of the value which is read.
     #[inline]
-    fn next(&mut self) -> Result<(Span, Event<'de>), Error> {
-        match self.reader.step()? {
-            Some(item) => {
-                self.last = item.0;
-                Ok(item)
-            }
-            None => Err(de::Error::custom("the text holds no further value")),
+    fn placed<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let start = self.lexer.position();
+        read(self).map_err(|error| error.at(self.lexer.span_of_value(start)))
+    }
+
+    fn any<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        match self.lexer.byte() {
+            Some(b'"' | b'\'') => self.string(visitor),
+            Some(b'0'..=b'9' | b'+' | b'-' | b'.') => self.number(visitor),
+            Some(b'{') => self.object(visitor),
+            Some(b'[') => self.array(visitor),
+            _ => match self.lexer.word(self.expected)? {
+                Word::Null => visitor.visit_unit(),
+                Word::Bool(b) => visitor.visit_bool(b),
+                Word::Number(text) => visit_number(text, visitor),
+            },
         }
     }
 
-    fn visit<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        let (span, event) = self.next()?;
-        let value = match event {
-            Event::Null => visitor.visit_unit(),
-            Event::Bool(b) => visitor.visit_bool(b),
-            Event::Number(text) => visit_number(text, visitor),
-            Event::String(raw) | Event::Key(raw) => visit_string(raw, visitor),
-            Event::BeginArray => {
-                let value = visitor.visit_seq(Elements(self)).map_err(|e| e.at(span))?;
-                self.end(span, "an array with fewer elements")?;
-                Ok(value)
-            }
-            Event::BeginObject => {
-                let value = visitor.visit_map(Members(self)).map_err(|e| e.at(span))?;
-                self.end(span, "an object with fewer members")?;
-                Ok(value)
-            }
-            Event::EndArray | Event::EndObject => Err(de::Error::custom("expected a value")),
-        };
-        value.map_err(|e: Error| e.at(span))
+    #[inline]
+    fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        match scan_plain_string(&mut self.lexer) {
+            Some(text) => visitor.visit_borrowed_str(text),
+            None => visit_string(scan_string(&mut self.lexer)?, visitor),
+        }
     }
 
-    /// Takes the bracket that closes what began at `span`: a visitor may have stopped before it.
-    fn end(&mut self, span: Span, expected: &'static str) -> Result<(), Error> {
-        match self.next()? {
-            (_, Event::EndArray | Event::EndObject) => Ok(()),
-            _ => {
-                let error: Error = de::Error::custom(format_args!("expected {expected}"));
-                Err(error.at(span))
-            }
+    #[inline]
+    fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        match number::scan_short(&mut self.lexer) {
+            Some(value) => visitor.visit_u64(value),
+            None => visit_number(number::scan(&mut self.lexer)?, visitor),
         }
+    }
+
+    fn array<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        self.placed(|this| {
+            this.open()?;
+            let mut items = Items { within: this, next: Next::First };
+            let value = visitor.visit_seq(&mut items)?;
+            // Why: a visitor that has what it wants does not ask for the end.
+            match items.go_on(Lexer::first_element, Lexer::next_element)? {
+                true => Err(de::Error::custom("expected an array with fewer elements")),
+                false => Ok(value),
+            }
+        })
+    }
+
+    fn object<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        self.placed(|this| {
+            this.open()?;
+            let mut items = Items { within: this, next: Next::First };
+            let value = visitor.visit_map(&mut items)?;
+            match items.go_on(Lexer::first_member, Lexer::next_member)? {
+                true => Err(de::Error::custom("expected an object with fewer members")),
+                false => Ok(value),
+            }
+        })
+    }
+
+    fn open(&mut self) -> Result<(), Error> {
+        self.lexer.open(self.depth)?;
+        self.depth = self.depth.saturating_add(1);
+        Ok(())
+    }
+
+    #[inline]
+    fn colon(&mut self) -> Result<(), Error> {
+        self.expected = Expected::Value;
+        Ok(self.lexer.colon()?)
+    }
+
+    fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
     }
 }
 
+/// Why not in line: strings with escapes are few, and a [`RawString`] lives in memory.
+#[inline(never)]
 fn visit_string<'de, V: Visitor<'de>>(raw: RawString<'de>, visitor: V) -> Result<V::Value, Error> {
     match raw.as_str() {
         Some(text) => visitor.visit_borrowed_str(text),
@@ -141,14 +185,20 @@ fn visit_string<'de, V: Visitor<'de>>(raw: RawString<'de>, visitor: V) -> Result
 }
 
 fn decode(raw: RawString<'_>) -> Result<String, Error> {
-    let text: Result<String, u16> = raw.chars().collect();
-    text.map_err(|unit| de::Error::custom(format_args!("\\u{unit:04x} is half of a character")))
+    match raw.decode() {
+        (text, None) => Ok(text.into_owned()),
+        (_, Some(unit)) => Err(de::Error::custom(format_args!("\\u{unit:04x} is half of a character"))),
+    }
+}
+
+fn visit_enum<'de, V: Visitor<'de>>(raw: RawString<'de>, visitor: V) -> Result<V::Value, Error> {
+    match raw.as_str() {
+        Some(name) => visitor.visit_enum(name.into_deserializer()),
+        None => visitor.visit_enum(decode(raw)?.into_deserializer()),
+    }
 }
 
 fn visit_number<'de, V: Visitor<'de>>(text: &str, visitor: V) -> Result<V::Value, Error> {
-    if let Ok(value) = text.parse::<u64>() {
-        return visitor.visit_u64(value);
-    }
     // Why: -0 is a number of its own only as a double.
     let whole =
         !text.starts_with('-') || text.bytes().any(|b| matches!(b, b'1'..=b'9' | b'a'..=b'f' | b'A'..=b'F'));
@@ -164,17 +214,56 @@ fn visit_number<'de, V: Visitor<'de>>(text: &str, visitor: V) -> Result<V::Value
     }
 }
 
+/// Types that know what they want ask for it here: the right first byte leads straight to it, and any other goes the
+/// way of values of unknown type, whose visitor then says what is wrong.
+macro_rules! deserialize {
+    ($($first:pat => $read:ident: $($method:ident($($argument:ty),*))+;)+) => {$($(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, $(_: $argument,)* visitor: V) -> Result<V::Value, Error> {
+            match self.lexer.byte() {
+                Some($first) => self.$read(visitor),
+                _ => self.any(visitor),
+            }
+        }
+    )+)+};
+}
+
 impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
     type Error = Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.visit(visitor)
+    deserialize! {
+        b'"' | b'\'' => string: deserialize_str() deserialize_string() deserialize_char() deserialize_identifier();
+        b'0'..=b'9' => number: deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64()
+            deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64();
+        b'[' => array: deserialize_seq() deserialize_tuple(usize) deserialize_tuple_struct(&'static str, usize);
+        b'{' => object: deserialize_map() deserialize_struct(&'static str, &'static [&'static str]);
     }
 
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.any(visitor)
+    }
+
+    #[inline]
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if !matches!(self.lexer.byte(), Some(b'0'..=b'9' | b'+' | b'-' | b'.')) {
+            return self.any(visitor);
+        }
+        let text = number::scan(&mut self.lexer)?;
+        match number::to_f64(text) {
+            Some(value) => visitor.visit_f64(value),
+            None => visit_number(text, visitor),
+        }
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_f64(visitor)
+    }
+
+    #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         // No other word begins with this letter, and a wrong one is an error.
-        if self.reader.peek()? == Some(b'n') {
-            self.next()?;
+        if self.lexer.byte() == Some(b'n') {
+            self.lexer.word(self.expected)?;
             return visitor.visit_none();
         }
         visitor.visit_some(self)
@@ -194,72 +283,148 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let (span, event) = self.next()?;
-        let value = match event {
-            Event::String(raw) => match raw.as_str() {
-                Some(name) => visitor.visit_enum(name.into_deserializer()),
-                None => decode(raw).and_then(|name| visitor.visit_enum(name.into_deserializer())),
-            },
-            Event::BeginObject => {
-                let value = visitor.visit_enum(Variant(self)).map_err(|e: Error| e.at(span))?;
-                self.end(span, "an object with one member")?;
+        match self.lexer.byte() {
+            Some(b'"' | b'\'') => visit_enum(scan_string(&mut self.lexer)?, visitor),
+            Some(b'{') => self.placed(|this| {
+                this.open()?;
+                if !this.lexer.first_member()? {
+                    return Err(de::Error::custom("expected an object with one member"));
+                }
+                let value = visitor.visit_enum(Variant(this))?;
+                if this.lexer.next_member()? {
+                    return Err(de::Error::custom("expected an object with one member"));
+                }
+                this.close();
                 Ok(value)
+            }),
+            _ => {
+                // Why: what is no value at all is worth its own words.
+                Reader::skip_value(&mut self.lexer, self.depth, self.expected)?;
+                Err(de::Error::custom("expected a string or an object with one member"))
             }
-            _ => Err(de::Error::custom("expected a string or an object with one member")),
-        };
-        value.map_err(|e: Error| e.at(span))
+        }
     }
 
     /// Goes past a value without decoding anything of it.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let mut depth: u8 = 0;
-        loop {
-            match self.next()?.1 {
-                Event::BeginArray | Event::BeginObject => depth = depth.saturating_add(1),
-                Event::EndArray | Event::EndObject => depth = depth.saturating_sub(1),
-                Event::Key(_) => continue,
-                _ => {}
-            }
-            if depth == 0 {
-                return visitor.visit_unit();
-            }
+        Reader::skip_value(&mut self.lexer, self.depth, self.expected)?;
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! { bool bytes byte_buf unit unit_struct }
+}
+
+/// What an array or an object is asked for next.
+#[derive(Clone, Copy)]
+enum Next {
+    First,
+    Further,
+    Closed,
+}
+
+/// The elements or the members between two brackets.
+struct Items<'d, 'de> {
+    within: &'d mut Deserializer<'de>,
+    next: Next,
+}
+
+type GoOn<'de> = fn(&mut Lexer<'de>) -> Result<bool, super::Error>;
+
+impl<'de> Items<'_, 'de> {
+    /// Goes to the next element or key, or past the closing bracket.
+    #[inline]
+    fn go_on(&mut self, first: GoOn<'de>, further: GoOn<'de>) -> Result<bool, Error> {
+        let more = match self.next {
+            Next::First => first(&mut self.within.lexer)?,
+            Next::Further => further(&mut self.within.lexer)?,
+            Next::Closed => return Ok(false),
+        };
+        self.next = if more { Next::Further } else { Next::Closed };
+        if !more {
+            self.within.close();
+        }
+        Ok(more)
+    }
+}
+
+impl<'de> de::SeqAccess<'de> for Items<'_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        if !self.go_on(Lexer::first_element, Lexer::next_element)? {
+            return Ok(None);
+        }
+        self.within.expected = Expected::ValueOrEndOfArray;
+        self.within.placed(|within| seed.deserialize(within)).map(Some)
+    }
+}
+
+impl<'de> de::MapAccess<'de> for Items<'_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let first = matches!(self.next, Next::First);
+        if !self.go_on(Lexer::first_member, Lexer::next_member)? {
+            return Ok(None);
+        }
+        self.within.placed(|within| seed.deserialize(Key { lexer: &mut within.lexer, first })).map(Some)
+    }
+
+    #[inline]
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        self.within.colon()?;
+        self.within.placed(|within| seed.deserialize(within))
+    }
+}
+
+/// A key: a string, or the name of a variant.
+struct Key<'d, 'de> {
+    lexer: &'d mut Lexer<'de>,
+    first: bool,
+}
+
+impl<'de> de::Deserializer<'de> for Key<'_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.lexer.plain_key() {
+            Some(text) => visitor.visit_borrowed_str(text),
+            None => visit_string(self.lexer.key(self.first)?, visitor),
         }
     }
 
-    serde::forward_to_deserialize_any! {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visit_enum(self.lexer.key(self.first)?, visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.lexer.key(self.first)?;
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
         bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
         tuple_struct map struct identifier
-    }
-}
-
-struct Elements<'d, 'de>(&'d mut Deserializer<'de>);
-
-impl<'de> de::SeqAccess<'de> for Elements<'_, 'de> {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        if self.0.reader.peek()? == Some(b']') {
-            return Ok(None);
-        }
-        seed.deserialize(&mut *self.0).map(Some)
-    }
-}
-
-struct Members<'d, 'de>(&'d mut Deserializer<'de>);
-
-impl<'de> de::MapAccess<'de> for Members<'_, 'de> {
-    type Error = Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        if self.0.reader.peek()? == Some(b'}') {
-            return Ok(None);
-        }
-        let span = self.0.last;
-        seed.deserialize(&mut *self.0).map(Some).map_err(|e| e.at(span))
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        seed.deserialize(&mut *self.0)
     }
 }
 
@@ -271,10 +436,8 @@ impl<'de> de::EnumAccess<'de> for Variant<'_, 'de> {
     type Variant = Self;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Error> {
-        if self.0.reader.peek()? == Some(b'}') {
-            return Err(de::Error::custom("expected an object with one member"));
-        }
-        let name = seed.deserialize(&mut *self.0)?;
+        let name = self.0.placed(|within| seed.deserialize(Key { lexer: &mut within.lexer, first: true }))?;
+        self.0.colon()?;
         Ok((name, self))
     }
 }
@@ -283,15 +446,15 @@ impl<'de> de::VariantAccess<'de> for Variant<'_, 'de> {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {
-        de::Deserialize::deserialize(self.0)
+        self.0.placed(|within| de::Deserialize::deserialize(within))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        seed.deserialize(self.0)
+        self.0.placed(|within| seed.deserialize(within))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        self.0.visit(visitor)
+        self.0.placed(|within| within.any(visitor))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -299,6 +462,6 @@ impl<'de> de::VariantAccess<'de> for Variant<'_, 'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.0.visit(visitor)
+        self.0.placed(|within| within.any(visitor))
     }
 }

@@ -8,21 +8,28 @@ use core::fmt;
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_string(chars: impl Iterator<Item = char>, out: &mut impl fmt::Write) -> fmt::Result {
+pub fn write_string(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
+    let escaped = |b: u8| b < b' ' || matches!(b, b'"' | b'\\');
+    let mut rest = text;
     out.write_char('"')?;
-    for c in chars {
-        match c {
-            '"' => out.write_str("\\\"")?,
-            '\\' => out.write_str("\\\\")?,
-            '\n' => out.write_str("\\n")?,
-            '\r' => out.write_str("\\r")?,
-            '\t' => out.write_str("\\t")?,
-            '\u{8}' => out.write_str("\\b")?,
-            '\u{C}' => out.write_str("\\f")?,
-            c if c < ' ' => write!(out, "\\u{:04x}", u32::from(c))?,
-            c => out.write_char(c)?,
+    while let Some(at) = rest.bytes().position(escaped) {
+        // Why: what is escaped is one byte, so both halves are text.
+        let (plain, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.write_str(plain)?;
+        let mut chars = after.chars();
+        match chars.next() {
+            Some('"') => out.write_str("\\\"")?,
+            Some('\\') => out.write_str("\\\\")?,
+            Some('\n') => out.write_str("\\n")?,
+            Some('\r') => out.write_str("\\r")?,
+            Some('\t') => out.write_str("\\t")?,
+            Some('\u{8}') => out.write_str("\\b")?,
+            Some('\u{C}') => out.write_str("\\f")?,
+            c => write!(out, "\\u{:04x}", c.map_or(0, u32::from))?,
         }
+        rest = chars.as_str();
     }
+    out.write_str(rest)?;
     out.write_char('"')
 }
 
@@ -43,7 +50,7 @@ pub enum Layout {
 /// Those of `out`.
 #[cfg(feature = "alloc")]
 pub fn write_node(
-    node: &super::value::Node,
+    node: &super::value::Node<'_>,
     layout: Layout,
     out: &mut impl fmt::Write,
     on_null: &mut impl FnMut(crate::text::diagnostic::Span),
@@ -67,7 +74,7 @@ mod tree {
     }
 
     impl<W: fmt::Write, F: FnMut(Span)> Writer<'_, W, F> {
-        pub(super) fn node(&mut self, node: &Node, level: usize) -> fmt::Result {
+        pub(super) fn node(&mut self, node: &Node<'_>, level: usize) -> fmt::Result {
             match &node.value {
                 Value::Null => self.out.write_str("null"),
                 Value::Bool(b) => write!(self.out, "{b}"),
@@ -77,7 +84,7 @@ mod tree {
                     }
                     Ok(())
                 }
-                Value::String(text) => write_string(text.chars(), self.out),
+                Value::String(text) => write_string(text, self.out),
                 Value::Array(elements) if elements.is_empty() => self.out.write_str("[]"),
                 Value::Array(elements) => {
                     self.out.write_char('[')?;
@@ -93,7 +100,7 @@ mod tree {
                     self.out.write_char('{')?;
                     for (i, member) in members.iter().enumerate() {
                         self.separate(i, level.saturating_add(1))?;
-                        write_string(member.key.chars(), self.out)?;
+                        write_string(&member.key, self.out)?;
                         self.out.write_str(if self.layout == Layout::Pretty { ": " } else { ":" })?;
                         self.node(&member.value, level.saturating_add(1))?;
                     }

@@ -231,38 +231,4 @@ impl fmt::Display for Json5Only {
 }
 
 #[cfg(all(test, feature = "alloc"))]
-mod tests {
-    use super::super::{Mode, Reader};
-    use alloc::string::{String, ToString};
-
-    fn first_error(text: &str) -> String {
-        Reader::new(text, Mode::Json5).find_map(Result::err).map_or_else(String::new, |e| e.to_string())
-    }
-
-    #[test]
-    fn error_display_says_what_was_expected_and_found() {
-        for (text, message) in [
-            ("{a:1 x", "expected ',' or '}' but found 'x'"),
-            ("[1 2]", "expected ',' or ']' but found '2'"),
-            ("{a 1}", "expected ':' but found '1'"),
-            ("{a:}", "expected a value but found '}'"),
-            ("{,}", "expected a key or '}' but found ','"),
-            ("[,]", "expected a value or ']' but found ','"),
-            ("", "expected a value but the text ends"),
-            ("1 1", "expected nothing after the value but found '1'"),
-            ("foo", "expected a value but found a word without quotes"),
-            ("-\n1", "expected a number after the sign but found the end of the line"),
-            ("0x", "expected a hexadecimal digit but the text ends"),
-            ("'\\x1g'", "expected a hexadecimal digit but found 'g'"),
-            ("'\\7'", "no escape begins with a backslash and '7'"),
-            ("010", "a number has no zero before its first digit"),
-            ("1px", "expected the end of the number but found 'p'"),
-            ("/", "expected '/' or '*' after '/' but the text ends"),
-            ("/* 1", "the comment is not closed with */"),
-            ("'a", "the string is not closed before the text ends"),
-            ("'a\n'", "the string is not closed before the line ends"),
-        ] {
-            assert_eq!(first_error(text), message, "{text:?}");
-        }
-    }
-}
+mod tests;

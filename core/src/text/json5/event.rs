@@ -1,11 +1,11 @@
 //! The reader: a text becomes a flat run of events.
 
-use super::error::{Error, ErrorKind, Expected, Json5Only};
+use super::error::{Error, Expected};
+use super::grammar::Word;
 use super::lexer::Lexer;
-use super::string::{RawString, scan_identifier, scan_string};
+use super::string::{RawString, scan_string};
 use super::{MAX_DEPTH, Mode, number};
 use crate::text::diagnostic::Span;
-use crate::units::usize_from_u32;
 
 /// A piece of a document.
 #[derive(Clone, Copy, Debug)]
@@ -30,18 +30,23 @@ pub enum Event<'a> {
     Null,
 }
 
-/// What may come next.
+/// Where the reader stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Value,
+    /// At the beginning of the text.
+    Begin,
+    /// After `[`.
     FirstElement,
-    FirstKey,
-    AfterValue,
-    /// After the comma of an array.
-    Element,
-    /// After the comma of an object.
-    Key,
+    /// After an element.
+    NextElement,
+    /// After `{`.
+    FirstMember,
+    /// After the value of a member.
+    NextMember,
+    /// After a key.
     Colon,
+    /// After the one value of the document.
+    End,
     Done,
 }
 
@@ -60,183 +65,113 @@ impl<'a> Reader<'a> {
     /// Returns a reader at the beginning of the text.
     #[must_use]
     pub const fn new(text: &'a str, mode: Mode) -> Self {
-        Self { lexer: Lexer::new(text, mode), state: State::Value, nesting: Nesting::NONE }
+        Self { lexer: Lexer::new(text, mode), state: State::Begin, nesting: Nesting::NONE }
     }
 
-    /// Goes past blanks, comma and colon to the next event and returns its first byte; `None` at the end of the text.
+    /// Goes past the value at which the lexer stands, inside of `depth` brackets.
     #[cfg(feature = "serde")]
-    pub(super) fn peek(&mut self) -> Result<Option<u8>, Error> {
-        loop {
-            self.lexer.skip_blank()?;
-            let byte = self.lexer.byte();
-            self.state = match (self.state, byte, self.nesting.top()) {
-                (State::AfterValue, Some(b','), Some(Container::Array)) => State::Element,
-                (State::AfterValue, Some(b','), Some(Container::Object)) => State::Key,
-                (State::Colon, Some(b':'), _) => State::Value,
-                _ => return Ok(byte),
-            };
-            self.lexer.advance(1);
+    pub(super) fn skip_value(lexer: &mut Lexer<'a>, depth: u8, expected: Expected) -> Result<(), Error> {
+        let nesting = Nesting { depth, ..Nesting::NONE };
+        let mut reader = Self { lexer: lexer.clone(), state: State::End, nesting };
+        let mut skipped = reader.value(State::End, expected).map(Some);
+        while reader.nesting.depth > depth && skipped.is_ok() {
+            skipped = reader.step();
         }
+        *lexer = reader.lexer;
+        skipped.map(|_| ())
     }
 
     /// Returns the next event; after an error there is none to ask for.
-    pub(super) fn step(&mut self) -> Result<Option<(Span, Event<'a>)>, Error> {
-        if self.lexer.len() > usize_from_u32(u32::MAX) {
-            return Err(self.lexer.error_from(0, ErrorKind::TooLong(u32::MAX)));
+    #[inline]
+    fn step(&mut self) -> Result<Option<(Span, Event<'a>)>, Error> {
+        match self.state {
+            State::FirstElement if self.lexer.first_element()? => {
+                self.value(State::NextElement, Expected::ValueOrEndOfArray)
+            }
+            State::NextElement if self.lexer.next_element()? => {
+                self.value(State::NextElement, Expected::ValueOrEndOfArray)
+            }
+            State::FirstElement | State::NextElement => Ok(self.close(Event::EndArray)),
+            State::FirstMember if self.lexer.first_member()? => self.key(true),
+            State::NextMember if self.lexer.next_member()? => self.key(false),
+            State::FirstMember | State::NextMember => Ok(self.close(Event::EndObject)),
+            State::Colon => {
+                self.lexer.colon()?;
+                self.value(State::NextMember, Expected::Value)
+            }
+            State::Begin => {
+                self.lexer.check_length(u32::MAX)?;
+                self.lexer.skip_blank()?;
+                self.value(State::End, Expected::Value)
+            }
+            State::End => {
+                self.lexer.end_of_text()?;
+                self.state = State::Done;
+                return Ok(None);
+            }
+            State::Done => return Ok(None),
         }
-        loop {
-            self.lexer.skip_blank()?;
-            let start = self.lexer.position();
-            let event = match self.state {
-                State::Value => self.value(Expected::Value)?,
-                State::FirstElement if self.lexer.byte() == Some(b']') => self.end(Event::EndArray),
-                State::FirstElement => self.value(Expected::ValueOrEndOfArray)?,
-                State::Element if self.lexer.byte() == Some(b']') => {
-                    self.trailing_comma()?;
-                    self.end(Event::EndArray)
-                }
-                State::Element => self.value(Expected::ValueOrEndOfArray)?,
-                State::FirstKey if self.lexer.byte() == Some(b'}') => self.end(Event::EndObject),
-                State::Key if self.lexer.byte() == Some(b'}') => {
-                    self.trailing_comma()?;
-                    self.end(Event::EndObject)
-                }
-                State::FirstKey | State::Key => self.key()?,
-                State::Colon => {
-                    self.expect(b':', Expected::Colon)?;
-                    self.state = State::Value;
-                    continue;
-                }
-                State::AfterValue => match (self.nesting.top(), self.lexer.byte()) {
-                    (None, None) => return Ok(None),
-                    (None, Some(_)) => return Err(self.lexer.unexpected(Expected::EndOfText)),
-                    (Some(Container::Array), Some(b']')) => self.end(Event::EndArray),
-                    (Some(Container::Object), Some(b'}')) => self.end(Event::EndObject),
-                    (Some(Container::Array), _) => {
-                        self.expect(b',', Expected::CommaOrEndOfArray)?;
-                        self.state = State::Element;
-                        continue;
-                    }
-                    (Some(Container::Object), _) => {
-                        self.expect(b',', Expected::CommaOrEndOfObject)?;
-                        self.state = State::Key;
-                        continue;
-                    }
-                },
-                State::Done => return Ok(None),
-            };
-            return Ok(Some((self.lexer.span_from(start), event)));
-        }
+        .map(Some)
     }
 
-    fn value(&mut self, expected: Expected) -> Result<Event<'a>, Error> {
+    /// Reads a value, after which the reader stands at `after`, or the bracket that opens it.
+    #[inline]
+    fn value(&mut self, after: State, expected: Expected) -> Result<(Span, Event<'a>), Error> {
+        let start = self.lexer.position();
         let event = match self.lexer.byte() {
-            Some(b'{') => {
-                self.begin(Container::Object)?;
-                self.state = State::FirstKey;
-                return Ok(Event::BeginObject);
-            }
-            Some(b'[') => {
-                self.begin(Container::Array)?;
-                self.state = State::FirstElement;
-                return Ok(Event::BeginArray);
-            }
             Some(b'"' | b'\'') => Event::String(scan_string(&mut self.lexer)?),
             Some(b'0'..=b'9' | b'+' | b'-' | b'.') => Event::Number(number::scan(&mut self.lexer)?),
-            _ => self.word(expected)?,
+            Some(b'{') => return self.open(State::FirstMember, Event::BeginObject),
+            Some(b'[') => return self.open(State::FirstElement, Event::BeginArray),
+            _ => match self.lexer.word(expected)? {
+                Word::Null => Event::Null,
+                Word::Bool(b) => Event::Bool(b),
+                Word::Number(text) => Event::Number(text),
+            },
         };
-        self.state = State::AfterValue;
-        Ok(event)
+        self.state = after;
+        Ok((self.lexer.span_from(start), event))
     }
 
-    fn word(&mut self, expected: Expected) -> Result<Event<'a>, Error> {
+    fn key(&mut self, first: bool) -> Result<(Span, Event<'a>), Error> {
         let start = self.lexer.position();
-        let word = scan_identifier(&mut self.lexer, expected)?.raw();
-        match word {
-            "null" => Ok(Event::Null),
-            "true" => Ok(Event::Bool(true)),
-            "false" => Ok(Event::Bool(false)),
-            "Infinity" | "NaN" if self.lexer.mode() == Mode::Json => {
-                Err(self.lexer.error_from(start, ErrorKind::NotJson(Json5Only::NotFinite)))
-            }
-            "Infinity" | "NaN" => Ok(Event::Number(word)),
-            _ => Err(self.lexer.error_from(start, ErrorKind::UnknownWord)),
-        }
-    }
-
-    fn key(&mut self) -> Result<Event<'a>, Error> {
-        let strict = self.lexer.mode() == Mode::Json;
-        let expected =
-            if strict && self.state == State::Key { Expected::Key } else { Expected::KeyOrEndOfObject };
-        let key = match self.lexer.byte() {
-            Some(b'"' | b'\'') => scan_string(&mut self.lexer)?,
-            _ => {
-                let start = self.lexer.position();
-                let key = scan_identifier(&mut self.lexer, expected)?;
-                if strict {
-                    return Err(self.lexer.error_from(start, ErrorKind::NotJson(Json5Only::UnquotedKey)));
-                }
-                key
-            }
-        };
+        let key = self.lexer.key(first)?;
         self.state = State::Colon;
-        Ok(Event::Key(key))
+        Ok((self.lexer.span_from(start), Event::Key(key)))
     }
 
-    fn begin(&mut self, container: Container) -> Result<(), Error> {
-        if !self.nesting.push(container) {
-            return Err(self.lexer.error_char(ErrorKind::TooDeep));
-        }
-        self.lexer.advance(1);
-        Ok(())
+    fn open(&mut self, state: State, event: Event<'a>) -> Result<(Span, Event<'a>), Error> {
+        let start = self.lexer.position();
+        self.lexer.open(self.nesting.depth)?;
+        self.nesting.push(state == State::FirstMember);
+        self.state = state;
+        Ok((self.lexer.span_from(start), event))
     }
 
-    fn end(&mut self, event: Event<'a>) -> Event<'a> {
-        self.lexer.advance(1);
-        self.nesting.pop();
-        self.state = State::AfterValue;
-        event
-    }
-
-    fn expect(&mut self, byte: u8, expected: Expected) -> Result<(), Error> {
-        if self.lexer.byte() != Some(byte) {
-            return Err(self.lexer.unexpected(expected));
-        }
-        self.lexer.advance(1);
-        Ok(())
-    }
-
-    fn trailing_comma(&self) -> Result<(), Error> {
-        match self.lexer.mode() {
-            Mode::Json5 => Ok(()),
-            Mode::Json => Err(self.lexer.error_char(ErrorKind::NotJson(Json5Only::TrailingComma))),
-        }
+    /// Returns the event of the bracket that was the last byte.
+    fn close(&mut self, event: Event<'a>) -> (Span, Event<'a>) {
+        self.state = self.nesting.pop();
+        (self.lexer.span_from(self.lexer.position().saturating_sub(1)), event)
     }
 }
 
 impl<'a> Iterator for Reader<'a> {
     type Item = Result<(Span, Event<'a>), Error>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let item = self.step().transpose();
-        if !matches!(item, Some(Ok(_))) {
+        let item = self.step();
+        if item.is_err() {
+            // Why: what follows an error is never looked at again, not even for comments.
             self.state = State::Done;
-            // Why: what follows an error or the end is never looked at again, not even for comments.
-            self.lexer = Lexer::new("", self.lexer.mode());
         }
-        item
+        item.transpose()
     }
 }
 
 impl core::iter::FusedIterator for Reader<'_> {}
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Container {
-    Array,
-    Object,
-}
-
-/// The open brackets: one bit each, set for objects, the innermost at `depth - 1`.
+/// The open brackets: one bit each, set for objects, the innermost lowest.
 #[derive(Clone, Debug)]
 struct Nesting {
     objects: u128,
@@ -248,33 +183,26 @@ const _: () = assert!(MAX_DEPTH <= 128, "one bit per level");
 impl Nesting {
     const NONE: Self = Self { objects: 0, depth: 0 };
 
-    /// Answers false when there is no room.
-    fn push(&mut self, container: Container) -> bool {
-        if self.depth >= MAX_DEPTH {
-            return false;
-        }
-        let bit = 1_u128.wrapping_shl(u32::from(self.depth));
-        self.objects = match container {
-            Container::Object => self.objects | bit,
-            Container::Array => self.objects & !bit,
-        };
+    fn push(&mut self, object: bool) {
+        self.objects = self.objects.wrapping_shl(1) | u128::from(object);
         self.depth = self.depth.saturating_add(1);
-        true
     }
 
-    fn pop(&mut self) {
+    /// Closes the innermost bracket; answers where the reader stands then.
+    fn pop(&mut self) -> State {
+        self.objects = self.objects.wrapping_shr(1);
         self.depth = self.depth.saturating_sub(1);
-    }
-
-    fn top(&self) -> Option<Container> {
-        let level = self.depth.checked_sub(1)?;
-        let bit = self.objects.wrapping_shr(u32::from(level)) & 1;
-        Some(if bit == 1 { Container::Object } else { Container::Array })
+        match (self.depth, self.objects & 1) {
+            (0, _) => State::End,
+            (_, 0) => State::NextElement,
+            _ => State::NextMember,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::{ErrorKind, Json5Only};
     use super::*;
     use std::format;
     use std::string::String;

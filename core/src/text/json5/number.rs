@@ -13,6 +13,9 @@ use super::unicode::is_identifier_start;
 /// Hexadecimal digits up to which a number is below 2^1024, so that a double can be near it.
 const MAX_HEX_DIGITS: usize = 256;
 
+/// Decimal digits whose value fits 64 bits whatever they are.
+const MAX_SHORT_DIGITS: usize = 19;
+
 /// How [`write_json`] spelled a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
@@ -52,7 +55,10 @@ pub fn to_f64(text: &str) -> Option<f64> {
         "NaN" => f64::NAN,
         _ => match hex_digits(rest) {
             Some(digits) => hex_to_f64(digits)?,
-            None if rest.starts_with(|c: char| c.is_ascii_digit() || c == '.') => rest.parse().ok()?,
+            None if rest.starts_with(|c: char| c.is_ascii_digit() || c == '.') => match short_decimal(rest) {
+                Some(value) => value,
+                None => rest.parse().ok()?,
+            },
             None => return None,
         },
     };
@@ -94,7 +100,40 @@ pub fn write_json(text: &str, out: &mut impl fmt::Write) -> Result<Spelling, fmt
 }
 
 /// Reads a number whose sign, digit or point is the next byte.
+#[inline]
 pub(super) fn scan<'a>(lexer: &mut Lexer<'a>) -> Result<&'a str, Error> {
+    let start = lexer.position();
+    match scan_short(lexer) {
+        Some(_) => Ok(lexer.text_from(start)),
+        None => scan_any(lexer),
+    }
+}
+
+/// Reads a number and returns its value when it has a few decimal digits, nothing else, and plainly ends; else reads
+/// nothing.
+#[inline]
+pub(super) fn scan_short(lexer: &mut Lexer<'_>) -> Option<u64> {
+    let bytes = lexer.rest_bytes();
+    let (mut value, mut length) = (0_u64, 0_usize);
+    for byte in bytes.iter().take(MAX_SHORT_DIGITS) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        length = length.wrapping_add(1);
+    }
+    let leading_zero = length > 1 && bytes.first() == Some(&b'0');
+    match bytes.get(length) {
+        Some(b',' | b']' | b'}' | b' ' | b'\n' | b'\r') if length > 0 && !leading_zero => {
+            lexer.advance(length);
+            Some(value)
+        }
+        _ => None,
+    }
+}
+
+fn scan_any<'a>(lexer: &mut Lexer<'a>) -> Result<&'a str, Error> {
     let start = lexer.position();
     let strict = lexer.mode() == Mode::Json;
     match lexer.byte() {
@@ -102,13 +141,17 @@ pub(super) fn scan<'a>(lexer: &mut Lexer<'a>) -> Result<&'a str, Error> {
         Some(b'+' | b'-') => lexer.advance(1),
         _ => {}
     }
-    let unsigned = lexer.rest_bytes();
-    if let Some(word) = ["Infinity", "NaN"].into_iter().find(|w| unsigned.starts_with(w.as_bytes())) {
-        lexer.advance(word.len());
+    let word = match lexer.rest_bytes() {
+        [b'I', b'n', b'f', b'i', b'n', b'i', b't', b'y', ..] => 8,
+        [b'N', b'a', b'N', ..] => 3,
+        _ => 0,
+    };
+    if word > 0 {
+        lexer.advance(word);
         if strict {
             return Err(lexer.error_from(start, ErrorKind::NotJson(Json5Only::NotFinite)));
         }
-    } else if unsigned.starts_with(b"0x") || unsigned.starts_with(b"0X") {
+    } else if let [b'0', b'x' | b'X', ..] = lexer.rest_bytes() {
         lexer.advance(2);
         if strict {
             return Err(lexer.error_from(start, ErrorKind::NotJson(Json5Only::Hexadecimal)));
@@ -191,6 +234,51 @@ fn whole(text: &str) -> Option<(bool, u64)> {
     Some((negative, int.parse().ok()?))
 }
 
+/// Powers of ten that a double holds exactly.
+const POWERS_OF_TEN: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+
+/// Returns the value of a decimal number whose digits and whose power of ten are exact doubles: one operation on them
+/// rounds once, which is correct (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
+fn short_decimal(unsigned: &str) -> Option<f64> {
+    const MAX_EXACT: u64 = 1 << 53;
+    if unsigned.len() > MAX_SHORT_DIGITS {
+        return None;
+    }
+    let (mut digits, mut exponent, mut fraction) = (0_u64, 0_i32, false);
+    let mut bytes = unsigned.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'0'..=b'9' => {
+                digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte.wrapping_sub(b'0')));
+                exponent = exponent.wrapping_sub(i32::from(fraction));
+            }
+            b'.' if !fraction => fraction = true,
+            b'e' | b'E' => {
+                let written = unsigned.get(unsigned.len().checked_sub(bytes.len())?..)?;
+                exponent = exponent.checked_add(written.parse().ok()?)?;
+                break;
+            }
+            _ => return None,
+        }
+    }
+    if digits > MAX_EXACT {
+        return None;
+    }
+    let power = *POWERS_OF_TEN.get(usize::try_from(exponent.unsigned_abs()).ok()?)?;
+    let digits = double(digits)?;
+    Some(if exponent < 0 { digits / power } else { digits * power })
+}
+
+/// Returns the nearest double.
+fn double(bits: u64) -> Option<f64> {
+    let high = u32::try_from(bits >> 32).ok()?;
+    let low = u32::try_from(bits & 0xFFFF_FFFF).ok()?;
+    Some(f64::from(high) * 4_294_967_296.0 + f64::from(low))
+}
+
 /// Rounds once: the first 16 digits hold at least 61 bits, and a last bit that says whether anything follows is
 /// enough to round the rest correctly.
 fn hex_to_f64(digits: &str) -> Option<f64> {
@@ -203,9 +291,7 @@ fn hex_to_f64(digits: &str) -> Option<f64> {
     if tail.bytes().any(|b| b != b'0') {
         bits |= 1;
     }
-    let high = u32::try_from(bits >> 32).ok()?;
-    let low = u32::try_from(bits & 0xFFFF_FFFF).ok()?;
-    let mut value = f64::from(high) * 4_294_967_296.0 + f64::from(low);
+    let mut value = double(bits)?;
     for _ in 0..tail.len().min(MAX_HEX_DIGITS) {
         value *= 16.0;
     }
@@ -365,5 +451,32 @@ mod tests {
         assert_eq!(to_f64("--1"), None);
         assert_eq!(to_f64("inf"), None);
         assert_eq!(to_f64(&format!("0x1{}", "0".repeat(300))), Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn short_decimal_rounds_as_the_library_does() {
+        for digits in [
+            "0",
+            "1",
+            "3",
+            "0.1",
+            ".7",
+            "5.",
+            "0.000123",
+            "123456.789",
+            "9007199254740991",
+            "9007199254740992",
+        ] {
+            for exponent in -45..45 {
+                for text in [format!("{digits}e{exponent}"), format!("{digits}E{exponent:+}")] {
+                    let wanted: f64 = text.parse().unwrap();
+                    assert_eq!(to_f64(&text).map(f64::to_bits), Some(wanted.to_bits()), "{text}");
+                }
+            }
+        }
+        assert_eq!(short_decimal("9007199254740993"), None);
+        assert_eq!(short_decimal("1e23"), None);
+        assert_eq!(short_decimal("1e22"), Some(1e22));
+        assert_eq!(short_decimal("5e-22"), Some(5e-22));
     }
 }

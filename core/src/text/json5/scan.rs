@@ -29,12 +29,18 @@ fn run(bytes: &[u8], in_word: impl Fn(u64) -> u64, ends: impl Fn(u8) -> bool) ->
     for word in words {
         let hit = in_word(u64::from_le_bytes(*word));
         if hit != 0 {
-            // Why: at most 63, whose eighth part fits any integer.
-            return length.saturating_add(usize::try_from(hit.trailing_zeros().wrapping_shr(3)).unwrap_or(0));
+            return length.wrapping_add(first_byte(hit));
         }
-        length = length.saturating_add(8);
+        length = length.wrapping_add(8);
     }
-    length.saturating_add(rest.iter().position(|b| ends(*b)).unwrap_or(rest.len()))
+    length.wrapping_add(before(rest, ends))
+}
+
+/// Why apart: only the last seven bytes of a text come here, and in line they would crowd the loop over words.
+#[cold]
+#[inline(never)]
+fn before(bytes: &[u8], ends: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().position(|b| ends(*b)).unwrap_or(bytes.len())
 }
 
 /// Returns the length of the part of a string that has neither `quote` nor backslash nor control character.
@@ -63,28 +69,54 @@ pub(super) fn before_star(bytes: &[u8]) -> usize {
 /// Returns the number of bytes that are space, tab, `\n` or `\r`.
 #[inline]
 pub(super) fn blank(bytes: &[u8]) -> usize {
-    let mut length = usize::from(matches!(bytes.first(), Some(b' ' | b'\t' | b'\n' | b'\r')));
-    if length == 0 {
-        return 0;
-    }
-    // Indentation is a long run of one character: that is taken in words.
-    let rest = bytes.get(length..).unwrap_or(&[]);
-    for word in rest.as_chunks::<8>().0 {
-        if *word != [b' '; 8] {
-            break;
+    let mut rest = bytes;
+    // Why: most blanks are a line's end and the indentation after it, which is seen at once.
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*word);
+        let other = differ(word, b' ') & differ(word, b'\n');
+        if other == 0 {
+            rest = after;
+            continue;
         }
-        length = length.saturating_add(8);
+        match rest.get(first_byte(other)..) {
+            Some([b'\t' | b'\r', after @ ..]) => rest = after,
+            at => return bytes.len().wrapping_sub(at.unwrap_or(&[]).len()),
+        }
     }
-    let rest = bytes.get(length..).unwrap_or(&[]);
-    length.saturating_add(
-        rest.iter().position(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r')).unwrap_or(rest.len()),
-    )
+    let last = before(rest, |b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r'));
+    bytes.len().wrapping_sub(rest.len()).wrapping_add(last)
 }
+
+/// Returns a word with the high bit of each byte that is not `byte`, and of no other.
+const fn differ(word: u64, byte: u8) -> u64 {
+    let difference = word ^ ONES.wrapping_mul(u64_from_u8(byte));
+    ((difference & !HIGH_BITS).wrapping_add(!HIGH_BITS) | difference) & HIGH_BITS
+}
+
+/// Returns the number of the byte that holds the lowest set bit.
+#[inline]
+fn first_byte(word: u64) -> usize {
+    // Why: at most 64, whose eighth part fits any integer.
+    usize::try_from(word.trailing_zeros().wrapping_shr(3)).unwrap_or(0)
+}
+
+/// True for ASCII letters, digits, `$` and `_`.
+const IDENTIFIER_PART: [bool; 256] = {
+    let mut part = [false; 256];
+    let mut rest: &mut [bool] = &mut part;
+    let mut byte: u8 = 0;
+    while let Some((entry, after)) = rest.split_first_mut() {
+        *entry = byte.is_ascii_alphanumeric() || matches!(byte, b'$' | b'_');
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    part
+};
 
 /// Returns the number of bytes that are ASCII letters, digits, `$` and `_`.
 #[inline]
 pub(super) fn identifier_part(bytes: &[u8]) -> usize {
-    let part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'$' | b'_');
+    let part = |b: &u8| IDENTIFIER_PART.get(usize::from(*b)) == Some(&true);
     bytes.iter().position(|b| !part(b)).unwrap_or(bytes.len())
 }
 

@@ -16,6 +16,11 @@ pub struct RawString<'a> {
 }
 
 impl<'a> RawString<'a> {
+    #[inline]
+    pub(super) const fn plain(raw: &'a str) -> Self {
+        Self { raw, escaped: false }
+    }
+
     /// Returns the text between the quotes.
     #[must_use]
     pub const fn raw(&self) -> &'a str {
@@ -38,6 +43,29 @@ impl<'a> RawString<'a> {
     #[must_use]
     pub fn chars(&self) -> DecodedChars<'a> {
         DecodedChars { rest: self.raw.chars() }
+    }
+
+    /// Returns the string, borrowed when it has no escapes; U+FFFD stands for each surrogate that is not half of a
+    /// pair, and the first of those is returned.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn decode(&self) -> (alloc::borrow::Cow<'a, str>, Option<u16>) {
+        if let Some(text) = self.as_str() {
+            return (text.into(), None);
+        }
+        let (mut text, mut lone) = (alloc::string::String::with_capacity(self.raw.len()), None);
+        let mut chars = self.chars();
+        loop {
+            text.push_str(chars.plain_run());
+            match chars.next() {
+                Some(Ok(c)) => text.push(c),
+                Some(Err(unit)) => {
+                    lone = lone.or(Some(unit));
+                    text.push(char::REPLACEMENT_CHARACTER);
+                }
+                None => return (text.into(), lone),
+            }
+        }
     }
 
     /// Tells whether the decoded string is `other`.
@@ -90,7 +118,16 @@ impl Iterator for DecodedChars<'_> {
     }
 }
 
-impl DecodedChars<'_> {
+impl<'a> DecodedChars<'a> {
+    /// Returns what stands before the next escape, and goes there.
+    #[cfg(feature = "alloc")]
+    fn plain_run(&mut self) -> &'a str {
+        let rest = self.rest.as_str();
+        let (plain, after) = rest.find('\\').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+        self.rest = after.chars();
+        plain
+    }
+
     fn hex(&mut self, digits: usize) -> u16 {
         let mut value: u16 = 0;
         for c in self.rest.by_ref().take(digits) {
@@ -119,7 +156,32 @@ impl DecodedChars<'_> {
 }
 
 /// Reads a string whose opening quote is the next byte.
+#[inline]
 pub(super) fn scan_string<'a>(lexer: &mut Lexer<'a>) -> Result<RawString<'a>, Error> {
+    match scan_plain_string(lexer) {
+        Some(raw) => Ok(RawString::plain(raw)),
+        None => scan_any_string(lexer),
+    }
+}
+
+/// Reads a string without escapes; of any other, reads nothing.
+///
+/// Why apart: nearly every string is plain, and this answer travels in registers.
+pub(super) fn scan_plain_string<'a>(lexer: &mut Lexer<'a>) -> Option<&'a str> {
+    let (quote, body) = lexer.rest_bytes().split_first()?;
+    let length = scan::plain_string(body, *quote);
+    if body.get(length) != Some(quote) || (*quote != b'"' && lexer.mode() == Mode::Json) {
+        return None;
+    }
+    lexer.advance(1);
+    let start = lexer.position();
+    lexer.advance(length);
+    let raw = lexer.text_from(start);
+    lexer.advance(1);
+    Some(raw)
+}
+
+fn scan_any_string<'a>(lexer: &mut Lexer<'a>) -> Result<RawString<'a>, Error> {
     let open = lexer.position();
     let strict = lexer.mode() == Mode::Json;
     let quote = lexer.byte().unwrap_or(b'"');
@@ -145,7 +207,7 @@ pub(super) fn scan_string<'a>(lexer: &mut Lexer<'a>) -> Result<RawString<'a>, Er
             }
             Some(b'\\') => {
                 escaped = true;
-                scan_escape(lexer)?;
+                scan_escape(lexer, open)?;
             }
             Some(_) if strict => {
                 return Err(lexer.error_char(ErrorKind::NotJson(Json5Only::ControlCharacter)));
@@ -156,12 +218,32 @@ pub(super) fn scan_string<'a>(lexer: &mut Lexer<'a>) -> Result<RawString<'a>, Er
 }
 
 /// Reads an unquoted key or a word.
+#[inline]
 pub(super) fn scan_identifier<'a>(lexer: &mut Lexer<'a>, expected: Expected) -> Result<RawString<'a>, Error> {
+    match scan_plain_identifier(lexer) {
+        Some(raw) => Ok(RawString::plain(raw)),
+        None => scan_any_identifier(lexer, expected),
+    }
+}
+
+/// Reads an identifier of ASCII characters that ends before another one; of any other, reads nothing.
+pub(super) fn scan_plain_identifier<'a>(lexer: &mut Lexer<'a>) -> Option<&'a str> {
+    let bytes = lexer.rest_bytes();
+    let length = scan::identifier_part(bytes);
+    match (bytes.first()?, bytes.get(length)?) {
+        (b'0'..=b'9', _) | (_, b'\\' | 0x80..) => None,
+        _ if length == 0 => None,
+        _ => {
+            let start = lexer.position();
+            lexer.advance(length);
+            Some(lexer.text_from(start))
+        }
+    }
+}
+
+fn scan_any_identifier<'a>(lexer: &mut Lexer<'a>, expected: Expected) -> Result<RawString<'a>, Error> {
     let start = lexer.position();
     let mut escaped = false;
-    if !lexer.byte().is_some_and(|b| b.is_ascii_digit()) {
-        lexer.advance(scan::identifier_part(lexer.rest_bytes()));
-    }
     loop {
         let first = lexer.position() == start;
         match lexer.char() {
@@ -194,13 +276,13 @@ pub(super) fn scan_identifier<'a>(lexer: &mut Lexer<'a>, expected: Expected) -> 
     }
 }
 
-/// Reads the escape whose backslash is the next byte; checks it, keeps nothing.
-fn scan_escape(lexer: &mut Lexer<'_>) -> Result<(), Error> {
+/// Reads the escape whose backslash is the next byte, in the string that began at `open`; checks it, keeps nothing.
+fn scan_escape(lexer: &mut Lexer<'_>, open: usize) -> Result<(), Error> {
     let at = lexer.position();
     let strict = lexer.mode() == Mode::Json;
     lexer.advance(1);
     let Some(c) = lexer.char() else {
-        return Err(lexer.error_from(at, ErrorKind::UnterminatedString));
+        return Err(lexer.error_from(open, ErrorKind::UnterminatedString));
     };
     if strict && !matches!(c, '"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't' | 'u') {
         return Err(lexer.error_from(at, ErrorKind::NotJson(Json5Only::Escape)));

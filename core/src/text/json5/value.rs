@@ -1,54 +1,61 @@
 //! A JSON5 document as a tree whose every node knows where it stood.
+//!
+//! The tree borrows from the text: a number is the text of it, and so is every string and key without escapes.
 
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{Error, ErrorKind, Event, Mode, RawString, Reader};
+use super::grammar::Word;
+use super::lexer::Lexer;
+use super::string::scan_string;
+use super::{Error, Event, Expected, Mode, RawString, Reader, number};
 use crate::error::Class;
 use crate::text::diagnostic::{Collector, Diagnostic, Position, Severity, Span, excerpt};
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub struct Node<'a> {
     /// Where the value stands, brackets and quotes included.
     pub span: Span,
     /// The value.
-    pub value: Value,
+    pub value: Value<'a>,
 }
 
 /// A JSON5 value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum Value<'a> {
     /// `null`
     Null,
     /// `true`, `false`
     Bool(bool),
     /// The number as it was written, sign included; see the number functions of the parent module.
-    Number(String),
+    Number(&'a str),
     /// The decoded string.
-    String(String),
+    String(Cow<'a, str>),
     /// Elements in order.
-    Array(Vec<Node>),
+    Array(Box<[Node<'a>]>),
     /// Members in order; of duplicate keys only the last is kept, at the place of the first.
-    Object(Vec<Member>),
+    Object(Box<[Member<'a>]>),
 }
 
 /// A member of an object.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Member {
+pub struct Member<'a> {
     /// The decoded key.
-    pub key: String,
+    pub key: Cow<'a, str>,
     /// Where the key stands.
     pub key_span: Span,
     /// The value.
-    pub value: Node,
+    pub value: Node<'a>,
 }
 
-impl Node {
+impl<'a> Node<'a> {
     /// Returns the value of the member `key` of an object.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
             Value::Object(members) => members.iter().find(|m| m.key == key).map(|m| &m.value),
             _ => None,
@@ -69,123 +76,125 @@ impl Node {
     }
 }
 
-/// Largest text that becomes a tree, in bytes: the tree of `[0,0,…]` takes some thirty times as much memory.
+/// Largest text that becomes a tree, in bytes: the tree of `[0,0,…]` takes sixteen times as much memory, and up to
+/// fifty times while it grows.
 pub const MAX_BYTES: u32 = 64 << 20;
 
 /// Parses one document. Warnings (duplicate keys, halves of surrogate pairs) are pushed to `diagnostics`, in the order
-/// of their places.
+/// of their places. Recurses once a level, so at most [`super::MAX_DEPTH`] deep.
 ///
 /// # Errors
 /// The first syntax error, as a diagnostic with its place.
-pub fn parse(text: &str, mode: Mode, diagnostics: &mut Vec<Diagnostic>) -> Result<Node, Diagnostic> {
-    if u32::try_from(text.len()).map_or(true, |length| length > MAX_BYTES) {
-        let span = Span::new(0, 0);
-        return Err(of_error(Error { kind: ErrorKind::TooLong(MAX_BYTES), span }, text, &[]));
-    }
-    let mut builder = Builder { open: Vec::new(), warnings: Collector::new() };
-    let mut root = None;
-    for item in Reader::new(text, mode) {
-        match item {
-            Ok((span, event)) => root = builder.push(span, event).or(root),
-            Err(error) => return Err(of_error(error, text, &builder.open)),
-        }
-    }
-    diagnostics.append(&mut builder.warnings.into_vec());
-    // Why: a reader that ends without an error has yielded exactly one whole value.
-    root.ok_or_else(|| warning(Span::default(), String::from("the text holds no value")))
+pub fn parse<'a>(
+    text: &'a str,
+    mode: Mode,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Node<'a>, Diagnostic> {
+    let mut parser = Parser {
+        lexer: Lexer::new(text, mode),
+        depth: 0,
+        elements: Vec::new(),
+        members: Vec::new(),
+        warnings: Collector::new(),
+    };
+    let root = parser.document().map_err(|error| of_error(error, text, mode))?;
+    diagnostics.append(&mut parser.warnings.into_vec());
+    Ok(root)
 }
 
-/// A bracket that is not closed yet.
-struct Open {
-    span: Span,
-    content: Content,
-}
-
-enum Content {
-    Elements(Vec<Node>),
-    Members { members: Vec<Member>, key: Option<(String, Span)> },
-}
-
-struct Builder {
-    open: Vec<Open>,
+struct Parser<'a> {
+    lexer: Lexer<'a>,
+    depth: u8,
+    /// Elements of the arrays that are not closed yet, those of the outermost first: when one is closed, it takes its
+    /// own in one piece of the right size.
+    elements: Vec<Node<'a>>,
+    /// The same for objects.
+    members: Vec<Member<'a>>,
     warnings: Collector,
 }
 
-impl Builder {
-    /// Takes one event; answers the node that closes the document.
-    fn push(&mut self, span: Span, event: Event<'_>) -> Option<Node> {
-        let value = match event {
-            Event::BeginObject => {
-                self.open.push(Open { span, content: Content::Members { members: Vec::new(), key: None } });
-                return None;
+impl<'a> Parser<'a> {
+    fn document(&mut self) -> Result<Node<'a>, Error> {
+        self.lexer.check_length(MAX_BYTES)?;
+        self.lexer.skip_blank()?;
+        let root = self.value(Expected::Value)?;
+        self.lexer.end_of_text()?;
+        Ok(root)
+    }
+
+    fn value(&mut self, expected: Expected) -> Result<Node<'a>, Error> {
+        let start = self.lexer.position();
+        let value = match self.lexer.byte() {
+            Some(b'"' | b'\'') => {
+                let raw = scan_string(&mut self.lexer)?;
+                Value::String(self.decode(raw, start))
             }
-            Event::BeginArray => {
-                self.open.push(Open { span, content: Content::Elements(Vec::new()) });
-                return None;
-            }
-            Event::Key(raw) => {
-                let decoded = self.decode(raw, span);
-                if let Some(Open { content: Content::Members { key, .. }, .. }) = self.open.last_mut() {
-                    *key = Some((decoded, span));
-                }
-                return None;
-            }
-            Event::EndObject | Event::EndArray => {
-                let open = self.open.pop()?;
-                let span = Span::new(open.span.start, span.end);
-                let value = match open.content {
-                    Content::Elements(elements) => Value::Array(elements),
-                    Content::Members { members, .. } => Value::Object(self.last_of_each_key(members)),
-                };
-                return self.place(Node { span, value });
-            }
-            Event::String(raw) => Value::String(self.decode(raw, span)),
-            Event::Number(text) => Value::Number(text.into()),
-            Event::Bool(b) => Value::Bool(b),
-            Event::Null => Value::Null,
+            Some(b'0'..=b'9' | b'+' | b'-' | b'.') => Value::Number(number::scan(&mut self.lexer)?),
+            Some(b'{') => self.object()?,
+            Some(b'[') => self.array()?,
+            _ => match self.lexer.word(expected)? {
+                Word::Null => Value::Null,
+                Word::Bool(b) => Value::Bool(b),
+                Word::Number(text) => Value::Number(text),
+            },
         };
-        self.place(Node { span, value })
+        Ok(Node { span: self.lexer.span_from(start), value })
     }
 
-    fn place(&mut self, node: Node) -> Option<Node> {
-        match self.open.last_mut().map(|open| &mut open.content) {
-            None => return Some(node),
-            Some(Content::Elements(elements)) => elements.push(node),
-            Some(Content::Members { members, key }) => {
-                if let Some((key, key_span)) = key.take() {
-                    members.push(Member { key, key_span, value: node });
-                }
-            }
+    fn array(&mut self) -> Result<Value<'a>, Error> {
+        self.lexer.open(self.depth)?;
+        self.depth = self.depth.saturating_add(1);
+        let first = self.elements.len();
+        let mut more = self.lexer.first_element()?;
+        while more {
+            let element = self.value(Expected::ValueOrEndOfArray)?;
+            self.elements.push(element);
+            more = self.lexer.next_element()?;
         }
-        None
+        self.depth = self.depth.saturating_sub(1);
+        Ok(Value::Array(take_from(&mut self.elements, first, self.depth)))
     }
 
-    fn decode(&mut self, raw: RawString<'_>, span: Span) -> String {
-        if let Some(text) = raw.as_str() {
-            return text.into();
+    fn object(&mut self) -> Result<Value<'a>, Error> {
+        self.lexer.open(self.depth)?;
+        self.depth = self.depth.saturating_add(1);
+        let first = self.members.len();
+        let mut more = self.lexer.first_member()?;
+        while more {
+            let start = self.lexer.position();
+            let raw = self.lexer.key(self.members.len() == first)?;
+            let key_span = self.lexer.span_from(start);
+            let key = self.decode(raw, start);
+            self.lexer.colon()?;
+            let value = self.value(Expected::Value)?;
+            self.members.push(Member { key, key_span, value });
+            more = self.lexer.next_member()?;
         }
-        let mut lone = None;
-        let text = raw
-            .chars()
-            .map(|c| {
-                c.unwrap_or_else(|unit| {
-                    lone = Some(unit);
-                    char::REPLACEMENT_CHARACTER
-                })
-            })
-            .collect();
+        self.depth = self.depth.saturating_sub(1);
+        let members = take_from(&mut self.members, first, self.depth);
+        Ok(Value::Object(if are_few_and_differ(&members) { members } else { self.last_of_each_key(members) }))
+    }
+
+    #[inline]
+    fn decode(&mut self, raw: RawString<'a>, start: usize) -> Cow<'a, str> {
+        match raw.as_str() {
+            Some(text) => Cow::Borrowed(text),
+            None => self.decode_escapes(raw, start),
+        }
+    }
+
+    fn decode_escapes(&mut self, raw: RawString<'a>, start: usize) -> Cow<'a, str> {
+        let (text, lone) = raw.decode();
         if let Some(unit) = lone {
             let message = format!("\\u{unit:04x} is half of a character; U+FFFD stands in its place");
-            self.warnings.push(warning(span, message));
+            self.warnings.push(warning(self.lexer.span_from(start), message));
         }
         text
     }
 
     /// Keeps the last member of each key at the place of the first.
-    fn last_of_each_key(&mut self, mut members: Vec<Member>) -> Vec<Member> {
-        if members.len() <= FEW_MEMBERS && all_differ(&members) {
-            return members;
-        }
+    #[cold]
+    fn last_of_each_key(&mut self, mut members: Box<[Member<'a>]>) -> Box<[Member<'a>]> {
         let mut order: Vec<usize> = (0..members.len()).collect();
         order.sort_by(|a, b| members.get(*a).map(|m| &m.key).cmp(&members.get(*b).map(|m| &m.key)));
         let key = |i: &usize| members.get(*i).map(|m| &m.key);
@@ -209,15 +218,24 @@ impl Builder {
         }
         superseded.sort_unstable();
         let mut superseded = superseded.into_iter().peekable();
-        let kept = members.into_iter().enumerate();
+        let kept = members.into_vec().into_iter().enumerate();
         kept.filter(|(i, _)| superseded.next_if_eq(i).is_none()).map(|(_, member)| member).collect()
     }
+}
+
+/// Takes what stands from `first` on; `depth` brackets are still open.
+fn take_from<T>(stack: &mut Vec<T>, first: usize, depth: u8) -> Box<[T]> {
+    // Why: the outermost list may be nearly the whole tree, and is not copied.
+    if depth == 0 { core::mem::take(stack).into() } else { stack.drain(first.min(stack.len())..).collect() }
 }
 
 /// Up to this many keys are compared each with each, which costs less than to sort them.
 const FEW_MEMBERS: usize = 16;
 
-fn all_differ(members: &[Member]) -> bool {
+fn are_few_and_differ(members: &[Member<'_>]) -> bool {
+    if members.len() > FEW_MEMBERS {
+        return false;
+    }
     let mut rest = members;
     while let Some((first, others)) = rest.split_first() {
         if others.iter().any(|other| other.key == first.key) {
@@ -232,17 +250,31 @@ fn warning(span: Span, message: String) -> Diagnostic {
     Diagnostic { span, severity: Severity::Warning, message, hint: None }
 }
 
-fn of_error(error: Error, text: &str, open: &[Open]) -> Diagnostic {
+#[cold]
+fn of_error(error: Error, text: &str, mode: Mode) -> Diagnostic {
     // Why: a text that ends too early is repaired where the bracket opens, which may be far above.
-    let hint = match (error.class(), open.last()) {
-        (Class::Truncated, Some(open)) => {
-            let bracket = if matches!(open.content, Content::Elements(_)) { '[' } else { '{' };
-            let line = Position::of(text.as_bytes(), open.span.start).line;
+    let hint = match innermost_open(text, mode).filter(|_| error.class() == Class::Truncated) {
+        Some((bracket, span)) => {
+            let line = Position::of(text.as_bytes(), span.start).line;
             Some(format!("the '{bracket}' on line {line} is not closed"))
         }
-        _ => error.hint().map(String::from),
+        None => error.hint().map(String::from),
     };
     Diagnostic { span: error.span, severity: Severity::Error, message: error.to_string(), hint }
+}
+
+/// Returns the innermost bracket that is open where the first error stands.
+fn innermost_open(text: &str, mode: Mode) -> Option<(char, Span)> {
+    let mut open = Vec::new();
+    for (span, event) in Reader::new(text, mode).map_while(Result::ok) {
+        match event {
+            Event::BeginArray => open.push(('[', span)),
+            Event::BeginObject => open.push(('{', span)),
+            Event::EndArray | Event::EndObject => drop(open.pop()),
+            _ => {}
+        }
+    }
+    open.pop()
 }
 
 #[cfg(test)]
@@ -250,7 +282,7 @@ mod tests {
     use super::*;
     use crate::text::diagnostic::MAX_DIAGNOSTICS;
 
-    fn tree(text: &str) -> (Node, Vec<Diagnostic>) {
+    fn tree(text: &str) -> (Node<'_>, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
         let node = parse(text, Mode::Json5, &mut diagnostics).unwrap();
         (node, diagnostics)
@@ -261,11 +293,11 @@ mod tests {
         let (node, diagnostics) = tree("{b: [1, 'x'], a: -0x1F,}");
         assert_eq!(node.span, Span::new(0, 24));
         assert_eq!(node.kind(), "an object");
-        assert_eq!(node.get("a").map(|n| &n.value), Some(&Value::Number("-0x1F".into())));
+        assert_eq!(node.get("a").map(|n| &n.value), Some(&Value::Number("-0x1F")));
         let array = node.get("b").unwrap();
         assert_eq!(array.span, Span::new(4, 12));
         let Value::Object(members) = &node.value else { panic!("an object") };
-        assert_eq!(members.iter().map(|m| m.key.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(members.iter().map(|m| &*m.key).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(diagnostics, []);
     }
 
@@ -273,8 +305,8 @@ mod tests {
     fn duplicate_key_takes_the_last_value_at_the_first_place() {
         let (node, diagnostics) = tree("{a: 1, b: 2, 'a': 3, c: 4, \\u0061: 5}");
         let Value::Object(members) = &node.value else { panic!("an object") };
-        let seen: Vec<_> = members.iter().map(|m| (m.key.as_str(), &m.value.value)).collect();
-        let number = |n: &str| Value::Number(n.into());
+        let seen: Vec<_> = members.iter().map(|m| (&*m.key, &m.value.value)).collect();
+        let number = Value::Number;
         assert_eq!(seen, [("a", &number("5")), ("b", &number("2")), ("c", &number("4"))]);
         let found: Vec<_> = diagnostics.iter().map(|d| (d.span.start, d.message.as_str())).collect();
         assert_eq!(
