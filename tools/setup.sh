@@ -12,8 +12,8 @@ packages=(gcc libc6-dev make ca-certificates
   # what boots it and talks to it
   qemu-system-x86 ovmf openssh-client curl)
 # Peers that judge us in the tests.
-peers=(attr cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils exfatprogs fdisk gdisk genisoimage kmod ntfs-3g
-  python3 util-linux xfsprogs xz-utils zstd)
+peers=(attr cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils exfatprogs fdisk gdisk genisoimage kmod
+  node-json5 nodejs ntfs-3g python3 util-linux xfsprogs xz-utils zstd)
 
 case "${1:-demo}" in
   demo) ;;
