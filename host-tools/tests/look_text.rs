@@ -64,9 +64,34 @@ fn json5_with_endless_findings_shows_the_first_hundred() {
 
 #[test]
 fn json5_nested_too_deeply_is_an_error() {
-    let (code, stdout, stderr) = run("json5", "[".repeat(100_000).as_bytes());
+    for piece in ["[", "{a:"] {
+        let (code, stdout, stderr) = run("json5", piece.repeat(100_000).as_bytes());
+        assert_eq!((code, stdout.as_str()), (1, ""));
+        assert!(stderr.starts_with("error: more than 128 brackets are open\n<stdin>:1:"), "{stderr}");
+    }
+}
+
+#[test]
+fn json5_longer_than_the_limit_is_an_error_without_output() {
+    // Why: the limit cuts a character in two, which is not what is wrong.
+    let input = format!("'x{}'", "é".repeat(32 << 20));
+    let (code, stdout, stderr) = run("json5", input.as_bytes());
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.starts_with("error: more than 128 brackets are open\n"), "{stderr}");
+    assert_eq!(stderr, "error: reading <stdin>: the text has more than 67108864 bytes\n");
+}
+
+#[test]
+fn json5_of_bytes_that_are_no_text_is_refused_with_the_place() {
+    for (input, place) in [
+        (&b"\xff\xfe1\0"[..], "1:1: byte 0xff at offset 0"),
+        (b"{\n a: '\xc3\xa9\xc3' }", "2:7: byte 0xc3 at offset 9"),
+        (b"'\xed\xa0\x80'", "1:2: byte 0xed at offset 1"),
+        (b"'\xf0\x9f\x98", "1:2: byte 0xf0 at offset 1"),
+    ] {
+        let (code, stdout, stderr) = run("json5", input);
+        assert_eq!((code, stdout.as_str()), (1, ""));
+        assert_eq!(stderr, format!("error: <stdin>:{place} is not UTF-8\n  hint: save the file as UTF-8\n"));
+    }
 }
 
 #[test]
