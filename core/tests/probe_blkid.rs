@@ -3,51 +3,24 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use genpack_core::disk::mbr::{self, Mbr, Partition};
 use genpack_core::fs::probe::{Filesystem, Kind, probe};
 
+mod peers;
+use peers::{Tags, blkid, patch, run};
+
 const PHYSICAL_VOLUME: &[(usize, &[u8])] = &[(0, b"LABELONE\x01\x00\x00\x00\x00\x00\x00\x00\xFA\x91\xC1\xA8 \x00\x00\x00LVM2 001G3uHCYey7wooOOttvsq82AyKXKt1LGQS\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x10"), (105, b"\x10\x00\x00\x00\x00\x00\x00\x00\xF0\x0F"), (136, b"\x02")];
 const UUID: &str = "01234567-89ab-cdef-0123-456789abcdef";
-
-/// Runs a program and returns its stdout; `None` when it is missing, which is allowed outside CI only.
-fn run(program: &str, args: &[&str]) -> Option<String> {
-    let output = match Command::new(program).args(args).stdin(Stdio::null()).output() {
-        Ok(output) => output,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            assert!(std::env::var_os("CI").is_none(), "{program} is not installed");
-            println!("skipped: {program} is not installed");
-            return None;
-        }
-        Err(e) => panic!("{program}: {e}"),
-    };
-    // blkid ends with 2 when it finds nothing, which is an answer.
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() || program == "blkid", "{program} {args:?}: {error}");
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Returns TYPE, UUID and LABEL by blkid.
-fn blkid(image: &str) -> Option<[Option<String>; 3]> {
-    let mut answers = [None, None, None];
-    for (answer, tag) in answers.iter_mut().zip(["TYPE", "UUID", "LABEL"]) {
-        let text = run("blkid", &["-p", "-o", "value", "-s", tag, image])?;
-        *answer = Some(text.trim_end_matches('\n').to_owned()).filter(|t| !t.is_empty());
-    }
-    Some(answers)
-}
 
 fn ours(image: &Path) -> Option<Filesystem> {
     probe(&File::open(image).unwrap()).unwrap()
 }
 
-fn tags(found: Option<&Filesystem>) -> [Option<String>; 3] {
-    let Some(found) = found else { return [None, None, None] };
-    let text = |s: &str| s.to_owned();
-    [Some(text(found.kind.name())), found.uuid.as_deref().map(text), found.label.as_deref().map(text)]
+fn tags(found: Option<&Filesystem>) -> Tags {
+    peers::tags(found, Kind::name)
 }
 
 #[test]
@@ -157,13 +130,8 @@ fn encrypted_devices_are_what_blkid_says() {
     }
 }
 
-fn patch(path: &Path, offset: u64, bytes: &[u8]) {
-    File::options().write(true).open(path).unwrap().write_all_at(bytes, offset).unwrap();
-}
-
 fn blkid_version(image: &str) -> Option<String> {
-    let text = run("blkid", &["-p", "-o", "value", "-s", "VERSION", image])?;
-    Some(text.trim_end_matches('\n').to_owned()).filter(|t| !t.is_empty())
+    peers::blkid_tag(image, "VERSION")?
 }
 
 /// Writes the fields of a superblock one behind the other; mdadm itself needs the driver of the kernel.

@@ -3,7 +3,9 @@
 //! One module per file system reads its superblock; this one has the order in which they are asked and the answer
 //! they share. Members of a RAID, of LVM and encrypted devices count as file systems here, as they do for blkid.
 //! Differentially tested against blkid. Not handled: partition tables (see [`crate::disk`]), the content of a file
-//! system, and everything that [`Kind`] does not name: ZFS, bcachefs, F2FS, UDF, external journals, RAID of firmware.
+//! system, external journals, RAID of firmware, and what [`Kind`] does not name; [`crate::fs::foreign`] knows more
+//! names. One difference from blkid is meant: a disc with UDF beside ISO 9660 is ISO 9660 here, which holds the same
+//! files and is what the init mounts.
 
 use heapless::{String, Vec};
 
@@ -107,11 +109,11 @@ impl core::fmt::Display for Kind {
     }
 }
 
-/// What a superblock says.
+/// What a superblock says; `K` is the table that knows it, this one or [`crate::fs::foreign`]'s.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filesystem {
+pub struct Filesystem<K = Kind> {
     /// Which one.
-    pub kind: Kind,
+    pub kind: K,
     /// UUID as blkid spells it: a FAT serial is `1234-ABCD`, an ISO 9660 has the date of its making.
     pub uuid: Option<Uuid>,
     /// Label as blkid prints it, without padding.
@@ -120,8 +122,8 @@ pub struct Filesystem {
     pub bytes: u64,
 }
 
-impl Filesystem {
-    pub(super) const fn new(kind: Kind, bytes: u64) -> Self {
+impl<K: Copy> Filesystem<K> {
+    pub(super) const fn new(kind: K, bytes: u64) -> Self {
         Self { kind, uuid: None, label: None, bytes }
     }
 

@@ -7,8 +7,9 @@ use crate::bytes;
 use crate::disk::gpt::{self, Gpt, Header, Name, RawHeader, Table};
 use crate::disk::mbr::{self, Mbr, logical::Logical};
 use crate::fs::fat::bpb::{self, Bpb};
+use crate::fs::foreign;
 use crate::fs::lvm2;
-use crate::fs::probe::probe;
+use crate::fs::probe::{Filesystem, probe};
 use crate::guid::Guid;
 use crate::source::ReadAt;
 use crate::units::{u64_from_usize, usize_from_u32, usize_from_u64};
@@ -168,9 +169,16 @@ pub fn fs_probe(input: &[u8]) {
 }
 
 fn fs_probe_laws(input: &[u8]) {
-    let Ok(found) = probe(input) else { panic!("a slice has no read errors") };
+    let (Ok(found), Ok(foreign)) = (probe(input), foreign::probe(input)) else {
+        panic!("a slice has no read errors")
+    };
+    found_laws(input, found.as_ref());
+    found_laws(input, foreign.as_ref());
+}
+
+fn found_laws<K>(input: &[u8], found: Option<&Filesystem<K>>) {
     // A file system is found in no source that is shorter than its superblock.
-    assert!(found.is_none() || input.size().is_ok_and(|n| n >= 96));
+    assert!(found.is_none() || input.size().is_ok_and(|n| n >= 88));
     let Some(found) = found else { return };
     for text in [found.uuid.as_deref(), found.label.as_deref()].into_iter().flatten() {
         assert!(!text.is_empty() && !text.contains('\0') && text.trim_ascii_end() == text);

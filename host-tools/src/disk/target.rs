@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use genpack_core::disk::gpt::{self, Gpt};
 use genpack_core::disk::mbr::{self, Mbr, logical::Logical};
+use genpack_core::fs::foreign;
 use genpack_core::fs::probe::probe;
 use genpack_core::source::{ReadAt, ReadError, Window};
 
@@ -247,12 +248,15 @@ fn device(path: &Path, number: DeviceNumber) -> Result<Facts> {
     Ok(facts)
 }
 
-/// Returns the members of RAID, LUKS and LVM on a disk: of a stack that is not running the kernel knows nothing.
+/// Returns the members of RAID, LUKS, LVM, ZFS and their like on a disk: of a stack that is not running the kernel knows nothing.
 fn members(disk: &impl ReadAt) -> std::result::Result<Vec<String>, ReadError> {
     let mut found = Vec::new();
     let mut look = |source: &Window<&_>, place: String| {
-        let member = probe(source)?.filter(|f| f.kind.is_member());
-        found.extend(member.map(|f| format!("{}{place}", f.kind)));
+        let member = match probe(source)? {
+            Some(f) => f.kind.is_member().then(|| f.kind.name()),
+            None => foreign::probe(source)?.filter(|f| f.kind.is_member()).map(|f| f.kind.name()),
+        };
+        found.extend(member.map(|name| format!("{name}{place}")));
         Ok(())
     };
     look(&Window::new(disk, 0, disk.size()?), String::new())?;
@@ -444,6 +448,11 @@ mod tests {
         assert_eq!(members(&&disk[..]), Ok(vec!["crypto_LUKS on partition 3".to_owned()]));
         luks(&mut disk, 0);
         assert_eq!(members(&&disk[..]).unwrap(), ["crypto_LUKS", "crypto_LUKS on partition 3"]);
+        // A boot sector that Windows encrypted; genpack only knows its name.
+        disk[3..11].copy_from_slice(b"-FVE-FS-");
+        disk[..3].fill(0);
+        disk[0x1FE..0x200].copy_from_slice(&[0x55, 0xAA]);
+        assert_eq!(members(&&disk[..]).unwrap(), ["BitLocker"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use genpack_core::disk::mbr::logical::Logical;
 use genpack_core::disk::{gpt, mbr};
+use genpack_core::fs::foreign;
 use genpack_core::fs::probe::{Filesystem, probe};
 use genpack_core::kernel::image::{Format, HEAD_LEN, KernelImage, detect};
 use genpack_core::source::{ReadAt, ReadError};
@@ -69,7 +70,9 @@ fn document<R: ReadAt + ?Sized>(ui: &Ui, source: &R) -> Result<Value, ReadError>
         out.insert("table".into(), table);
     }
     if let Some(found) = probe(source)? {
-        out.insert("filesystem".into(), filesystem(&found));
+        out.insert("filesystem".into(), filesystem(&found, found.kind.name(), found.kind.version()));
+    } else if let Some(found) = foreign::probe(source)? {
+        out.insert("filesystem".into(), filesystem(&found, found.kind.name(), None));
     }
     if let Some((_, kernel)) = kernel {
         out.insert("kernel".into(), kernel);
@@ -155,10 +158,10 @@ fn row(number: u32, start_lba: u64, sectors: u64, sector_size: u64) -> Map<Strin
     row
 }
 
-fn filesystem(found: &Filesystem) -> Value {
+fn filesystem<K>(found: &Filesystem<K>, name: &str, version: Option<&str>) -> Value {
     let mut out = Map::new();
-    out.insert("kind".into(), found.kind.name().into());
-    if let Some(version) = found.kind.version() {
+    out.insert("kind".into(), name.into());
+    if let Some(version) = version {
         out.insert("version".into(), version.into());
     }
     if let Some(uuid) = &found.uuid {
@@ -215,6 +218,19 @@ mod tests {
     fn nothing_found_leaves_the_size_alone() {
         assert_eq!(answer(b""), r#"{"size":0}"#);
         assert_eq!(answer(&[0x55; 600]), r#"{"size":600}"#);
+    }
+
+    #[test]
+    fn file_system_that_genpack_does_not_use_is_named_too() {
+        let mut container = [0; 4096];
+        for (at, value) in [(8, 1), (24, 1), (37, 0x10), (40, 1), (72, 0xAB)] {
+            container[at] = value;
+        }
+        container[32..36].copy_from_slice(b"NXSB");
+        assert_eq!(
+            answer(&container),
+            r#"{"size":4096,"filesystem":{"kind":"apfs","uuid":"ab000000-0000-0000-0000-000000000000","size":4096}}"#
+        );
     }
 
     #[test]

@@ -348,11 +348,20 @@ pub fn is_boot_sector(sector: &[u8; LEN]) -> bool {
     foreign(raw).is_some() || Bpb::parse(raw).is_ok()
 }
 
+/// Name of BitLocker in [`Error::Foreign`].
+pub const BITLOCKER: &str = "BitLocker";
+/// Where "BitLocker To Go" has its GUID in the boot sector of the FAT that it pretends to be.
+const TO_GO_GUID: usize = 0x1A8;
+/// 4967D63B-2E29-4AD8-8399-F6A339E3D001, in the byte order of UEFI.
+const BITLOCKER_GUID: [u8; 16] = *b"\x3B\xD6\x67\x49\x29\x2E\xD8\x4A\x83\x99\xF6\xA3\x39\xE3\xD0\x01";
+
 /// Returns the name of another file system whose boot sector resembles a FAT's.
 fn foreign(raw: Raw<'_>) -> Option<&'static str> {
     match &bytes::array::<3, 8, LEN>(raw.0) {
         b"NTFS    " => Some("NTFS"),
         b"EXFAT   " => Some("exFAT"),
+        b"-FVE-FS-" => Some(BITLOCKER),
+        _ if bytes::array::<TO_GO_GUID, 16, LEN>(raw.0) == BITLOCKER_GUID => Some(BITLOCKER),
         _ => None,
     }
 }
@@ -431,6 +440,14 @@ mod tests {
         bytes[3..11].copy_from_slice(b"NTFS    ");
         assert_eq!(Bpb::parse(Raw::new(&bytes)), Err(Error::Foreign("NTFS")));
         assert!(is_boot_sector(&bytes));
+        let mut to_go = sector();
+        to_go[TO_GO_GUID..TO_GO_GUID + 16].copy_from_slice(&BITLOCKER_GUID);
+        for bytes in [to_go, {
+            bytes[3..11].copy_from_slice(b"-FVE-FS-");
+            bytes
+        }] {
+            assert_eq!(Bpb::parse(Raw::new(&bytes)), Err(Error::Foreign(BITLOCKER)));
+        }
     }
 
     #[test]
