@@ -91,6 +91,7 @@ fn file_systems_that_nobody_names_are_nothing() {
         (64 * MIB, &["mkfs.ocfs2", "-q", "-F", "-N", "1", "-L", "cluster", "--fs-features=local"]),
         (300 * MIB, &["mkfs.gfs2", "-q", "-O", "-p", "lock_nolock", "-j", "1"]),
         (64 * MIB, &["hformat", "-l", "Mac"]),
+        (16 * MIB, &["mkfs.ext4", "-q", "-O", "journal_dev"]),
     ];
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("image");
