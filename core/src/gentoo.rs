@@ -7,5 +7,6 @@
 pub mod atom;
 pub mod contents;
 pub mod depend;
+pub mod names;
 pub mod profile;
 pub mod version;

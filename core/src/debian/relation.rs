@@ -7,8 +7,7 @@
 use core::fmt;
 
 use super::version::{self, Version};
-use crate::bytes;
-use crate::error::Class;
+use crate::error::{self, Class, TextError};
 
 /// What is wrong with a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,41 +21,35 @@ pub enum Cause {
     /// No operator before the version.
     Operator,
     /// The version is none.
-    Version(version::Error),
+    Version(version::Cause),
     /// More text behind the relation.
     Trailing,
 }
 
-/// Why a relation was not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error {
-    /// What is wrong.
-    pub cause: Cause,
-    /// Byte offset of the part that is wrong.
-    pub at: usize,
-}
-
-impl Error {
-    /// Returns the class.
-    #[must_use]
-    pub fn class(self) -> Class {
-        Class::Corrupt
+impl error::Cause for Cause {
+    fn class(self) -> Class {
+        match self {
+            Self::Version(cause) => cause.class(),
+            _ => Class::Corrupt,
+        }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cause {
-            Cause::Name => f.write_str("no legal package name"),
-            Cause::Qualifier => f.write_str("an empty architecture qualifier"),
-            Cause::Unclosed => f.write_str("a bracket without its end"),
-            Cause::Operator => f.write_str("no operator before the version"),
-            Cause::Version(e) => write!(f, "{e}"),
-            Cause::Trailing => f.write_str("more text behind the relation"),
-        }?;
-        write!(f, " at byte {}", self.at)
+        match self {
+            Self::Name => f.write_str("no legal package name"),
+            Self::Qualifier => f.write_str("an empty architecture qualifier"),
+            Self::Unclosed => f.write_str("a bracket without its end"),
+            Self::Operator => f.write_str("no operator before the version"),
+            Self::Version(cause) => cause.fmt(f),
+            Self::Trailing => f.write_str("more text behind the relation"),
+        }
     }
 }
+
+/// Why a relation was not read.
+pub type Error = TextError<Cause>;
 
 /// How the version of a package is compared with that of the relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,10 +116,16 @@ impl<'a> Relation<'a> {
         rest = rest.trim_ascii_start();
         if let Some(after) = rest.strip_prefix('(') {
             let (inside, behind) = after.split_once(')').ok_or_else(|| fail(Cause::Unclosed, rest))?;
-            let found =
-                OPERATORS.iter().find_map(|(sign, o)| Some((*o, inside.trim_ascii().strip_prefix(sign)?)));
+            let found = OPERATORS
+                .iter()
+                .find_map(|(sign, o)| Some((*o, inside.trim_ascii_start().strip_prefix(sign)?)));
             let (operator, number) = found.ok_or_else(|| fail(Cause::Operator, after))?;
-            let number = Version::parse(number.trim_ascii()).map_err(|e| fail(Cause::Version(e), after))?;
+            // Why from the end: places are counted by what is left of the text, and `)` and `behind` are.
+            let number = number.trim_ascii_start();
+            let left = number.len().saturating_add(")".len()).saturating_add(behind.len());
+            let start = text.len().saturating_sub(left);
+            let number =
+                Version::parse(number.trim_ascii_end()).map_err(|e| e.within(start, Cause::Version))?;
             (version, rest) = (Some((operator, number)), behind.trim_ascii_start());
         }
         let mut architectures = None;
@@ -180,7 +179,7 @@ impl<'a> Alternatives<'a> {
     /// Returns the alternatives in order of preference; places of errors are those in the field.
     pub fn relations(&self) -> impl Iterator<Item = Result<Relation<'a>, Error>> + use<'a> {
         pieces(self.text, '|', self.at)
-            .map(|(text, at)| Relation::parse(text).map_err(|e| Error { at: e.at.saturating_add(at), ..e }))
+            .map(|(text, at)| Relation::parse(text).map_err(|e| e.within(at, |cause| cause)))
     }
 }
 
@@ -243,7 +242,8 @@ mod tests {
             ("ab: c", Cause::Qualifier, 3),
             ("ab (>= 1", Cause::Unclosed, 3),
             ("ab (1)", Cause::Operator, 4),
-            ("ab (= x)", Cause::Version(version::Error::Character { at: 0 }), 4),
+            ("ab (= x)", Cause::Version(version::Cause::Character), 6),
+            ("cc, ab ( >= 1_ ) ", Cause::Version(version::Cause::Character), 13),
             ("ab [x", Cause::Unclosed, 3),
             ("ab <x", Cause::Unclosed, 3),
             ("ab cd", Cause::Trailing, 3),

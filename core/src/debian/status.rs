@@ -6,46 +6,33 @@
 
 use core::fmt;
 
-use crate::bytes;
-use crate::error::Class;
+use crate::error::{self, TextError};
 
-/// Why a line is no part of a paragraph. `at` is the byte offset of the line in the text.
+/// What is wrong with a line that is no part of a paragraph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum Cause {
     /// No colon.
-    NoColon {
-        /// Offset.
-        at: usize,
-    },
+    NoColon,
     /// No legal field name before the colon.
-    FieldName {
-        /// Offset.
-        at: usize,
-    },
+    FieldName,
     /// The line goes on with a value, and no field stands before it.
-    NoField {
-        /// Offset.
-        at: usize,
-    },
+    NoField,
 }
 
-impl Error {
-    /// Returns the class.
-    #[must_use]
-    pub fn class(self) -> Class {
-        Class::Corrupt
-    }
-}
+impl error::Cause for Cause {}
 
-impl fmt::Display for Error {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoColon { at } => write!(f, "no ':' in the line at byte {at}"),
-            Self::FieldName { at } => write!(f, "no legal field name at byte {at}"),
-            Self::NoField { at } => write!(f, "the line at byte {at} goes on with no field"),
-        }
+        f.write_str(match self {
+            Self::NoColon => "a line without ':'",
+            Self::FieldName => "no legal field name",
+            Self::NoField => "a line that goes on with no field",
+        })
     }
 }
+
+/// Why a line is no part of a paragraph; the place is where the line begins.
+pub type Error = TextError<Cause>;
 
 /// A field of a paragraph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,20 +137,20 @@ impl<'a> Iterator for Fields<'a> {
         let first = lines.next()?;
         if first.starts_with([' ', '\t']) {
             let (_, at) = self.take(first.len());
-            return Some(Err(Error::NoField { at }));
+            return Some(Err(Error { cause: Cause::NoField, at }));
         }
         let more = lines.take_while(|line| line.starts_with([' ', '\t', '#']));
         let length = more.fold(first.len(), |sum, line| sum.saturating_add(line.len()));
         let (text, at) = self.take(length);
         // Why: the colon of a broken line must not be looked for in the lines that go on with it.
         if !first.contains(':') {
-            return Some(Err(Error::NoColon { at }));
+            return Some(Err(Error { cause: Cause::NoColon, at }));
         }
         let (name, value) = text.split_once(':')?;
         let is_legal =
             name.bytes().all(|b| b.is_ascii_graphic()) && !name.is_empty() && !name.starts_with('-');
         if !is_legal {
-            return Some(Err(Error::FieldName { at }));
+            return Some(Err(Error { cause: Cause::FieldName, at }));
         }
         Some(Ok(Field { name, value: value.trim_ascii(), at }))
     }
@@ -198,12 +185,12 @@ mod tests {
         let all: Vec<_> = paragraphs(text).flat_map(|p| p.fields()).collect();
         let field = |name, value, at| Ok(Field { name, value, at });
         let wanted = [
-            Err(Error::NoField { at: 0 }),
-            Err(Error::NoColon { at: 3 }),
+            Err(Error { cause: Cause::NoField, at: 0 }),
+            Err(Error { cause: Cause::NoColon, at: 3 }),
             field("A", "1", 18),
-            Err(Error::FieldName { at: 23 }),
-            Err(Error::FieldName { at: 26 }),
-            Err(Error::FieldName { at: 32 }),
+            Err(Error { cause: Cause::FieldName, at: 23 }),
+            Err(Error { cause: Cause::FieldName, at: 26 }),
+            Err(Error { cause: Cause::FieldName, at: 32 }),
             field("B", "2", 39),
         ];
         assert_eq!(all, wanted);

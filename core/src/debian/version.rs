@@ -6,12 +6,11 @@
 use core::cmp::Ordering;
 use core::fmt;
 
-use crate::bytes;
-use crate::error::Class;
+use crate::error::{self, TextError};
 
-/// Why a text is no version.
+/// What is wrong with a text that should be a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum Cause {
     /// Before the first `:` stands no number below 2³¹.
     Epoch,
     /// No upstream version.
@@ -19,30 +18,24 @@ pub enum Error {
     /// A revision is announced by a `-` and missing.
     EmptyRevision,
     /// A character that no version has, or a first one that is no digit.
-    Character {
-        /// Byte offset.
-        at: usize,
-    },
+    Character,
 }
 
-impl Error {
-    /// Returns the class.
-    #[must_use]
-    pub fn class(self) -> Class {
-        Class::Corrupt
-    }
-}
+impl error::Cause for Cause {}
 
-impl fmt::Display for Error {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Epoch => f.write_str("the epoch of the version is no number"),
-            Self::Empty => f.write_str("an empty version"),
-            Self::EmptyRevision => f.write_str("an empty revision of the version"),
-            Self::Character { at } => write!(f, "an illegal character at byte {at} of the version"),
-        }
+        f.write_str(match self {
+            Self::Epoch => "an epoch that is no number",
+            Self::Empty => "an empty version",
+            Self::EmptyRevision => "an empty revision of the version",
+            Self::Character => "an illegal character of the version",
+        })
     }
 }
+
+/// Why a text is no version.
+pub type Error = TextError<Cause>;
 
 /// A version; having one proves that its text is legal. Equal versions may be written differently (`0:1` is `1`).
 #[derive(Clone, Copy, Debug)]
@@ -60,28 +53,28 @@ impl<'a> Version<'a> {
     /// When the text is no version.
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         let (epoch, rest) = match text.split_once(':') {
-            Some((epoch, rest)) => (epoch_number(epoch).ok_or(Error::Epoch)?, rest),
+            Some((epoch, rest)) => (epoch_number(epoch).ok_or(Error { cause: Cause::Epoch, at: 0 })?, rest),
             None => (0, text),
         };
-        let (upstream, revision) = match bytes::rsplit_once(rest, b'-') {
-            Some((_, "")) => return Err(Error::EmptyRevision),
+        let (upstream, revision) = match rest.rsplit_once('-') {
+            Some((_, "")) => return Err(Error { cause: Cause::EmptyRevision, at: text.len() }),
             Some((upstream, revision)) => (upstream, revision),
             None => (rest, ""),
         };
+        let place = |part: &str| text.len().saturating_sub(part.len());
         if upstream.is_empty() {
-            return Err(Error::Empty);
+            return Err(Error { cause: Cause::Empty, at: place(rest) });
         }
         let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '~');
-        let place = |part: &str| text.len().saturating_sub(part.len());
         if !upstream.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(Error::Character { at: place(rest) });
+            return Err(Error { cause: Cause::Character, at: place(rest) });
         }
         // Why: the upstream version may have hyphens where a revision follows, and colons where an epoch precedes.
         if let Some(at) = upstream.find(|c: char| !is_legal(c) && !matches!(c, '-' | ':')) {
-            return Err(Error::Character { at: place(rest).saturating_add(at) });
+            return Err(Error { cause: Cause::Character, at: place(rest).saturating_add(at) });
         }
         if let Some(at) = revision.find(|c| !is_legal(c)) {
-            return Err(Error::Character { at: place(revision).saturating_add(at) });
+            return Err(Error { cause: Cause::Character, at: place(revision).saturating_add(at) });
         }
         Ok(Self { text, epoch, upstream, revision })
     }
@@ -210,21 +203,21 @@ mod tests {
 
     #[test]
     fn text_that_is_no_version_is_refused() {
-        for (text, error) in [
-            ("", Error::Empty),
-            ("1:", Error::Empty),
-            ("-1", Error::Empty),
-            ("1-", Error::EmptyRevision),
-            (":1", Error::Epoch),
-            ("a:1", Error::Epoch),
-            ("+1:1", Error::Epoch),
-            ("2147483648:1", Error::Epoch),
-            ("a1", Error::Character { at: 0 }),
-            ("1:1_2-1", Error::Character { at: 3 }),
-            ("1-1:2", Error::Epoch),
-            ("1.0-1_2", Error::Character { at: 5 }),
+        for (text, cause, at) in [
+            ("", Cause::Empty, 0),
+            ("1:", Cause::Empty, 2),
+            ("-1", Cause::Empty, 0),
+            ("1-", Cause::EmptyRevision, 2),
+            (":1", Cause::Epoch, 0),
+            ("a:1", Cause::Epoch, 0),
+            ("+1:1", Cause::Epoch, 0),
+            ("2147483648:1", Cause::Epoch, 0),
+            ("a1", Cause::Character, 0),
+            ("1:1_2-1", Cause::Character, 3),
+            ("1-1:2", Cause::Epoch, 0),
+            ("1.0-1_2", Cause::Character, 5),
         ] {
-            assert_eq!(Version::parse(text).err(), Some(error), "{text:?}");
+            assert_eq!(Version::parse(text).err(), Some(Error { cause, at }), "{text:?}");
         }
     }
 }

@@ -5,9 +5,15 @@
 
 use core::fmt;
 
+use super::names::{is_category, is_package_name, is_repository};
 use super::version::{self, Version, ends_in_version};
-use crate::bytes;
-use crate::error::Class;
+use crate::error::{self, Class, TextError};
+
+mod slot;
+mod use_dependency;
+
+pub use slot::{SlotDependency, SlotOperator};
+pub use use_dependency::{UseDependency, UseRule};
 
 /// What is wrong with a text that should be an atom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +27,7 @@ pub enum Cause {
     /// A version without an operator.
     NoOperator,
     /// The version is none.
-    Version(version::Error),
+    Version(version::Cause),
     /// `*` behind a version with another operator than `=`.
     Wildcard,
     /// No legal slot.
@@ -34,40 +40,34 @@ pub enum Cause {
     Trailing,
 }
 
-/// Why a text is no atom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error {
-    /// What is wrong.
-    pub cause: Cause,
-    /// Byte offset of the part that is wrong.
-    pub at: usize,
-}
-
-impl Error {
-    /// Returns the class.
-    #[must_use]
-    pub fn class(self) -> Class {
-        Class::Corrupt
+impl error::Cause for Cause {
+    fn class(self) -> Class {
+        match self {
+            Self::Version(cause) => cause.class(),
+            _ => Class::Corrupt,
+        }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cause {
-            Cause::Category => f.write_str("no legal category"),
-            Cause::Name => f.write_str("no legal package name"),
-            Cause::NoVersion => f.write_str("an operator without a version"),
-            Cause::NoOperator => f.write_str("a version without an operator"),
-            Cause::Version(e) => return write!(f, "{e}, which begins at byte {} of the atom", self.at),
-            Cause::Wildcard => f.write_str("'*' without the operator '='"),
-            Cause::Slot => f.write_str("no legal slot"),
-            Cause::Repository => f.write_str("no legal repository name"),
-            Cause::Use => f.write_str("no legal USE dependency"),
-            Cause::Trailing => f.write_str("more text behind the atom"),
-        }?;
-        write!(f, " at byte {}", self.at)
+        match self {
+            Self::Category => f.write_str("no legal category"),
+            Self::Name => f.write_str("no legal package name"),
+            Self::NoVersion => f.write_str("an operator without a version"),
+            Self::NoOperator => f.write_str("a version without an operator"),
+            Self::Version(cause) => cause.fmt(f),
+            Self::Wildcard => f.write_str("'*' without the operator '='"),
+            Self::Slot => f.write_str("no legal slot"),
+            Self::Repository => f.write_str("no legal repository name"),
+            Self::Use => f.write_str("no legal USE dependency"),
+            Self::Trailing => f.write_str("more text behind the atom"),
+        }
     }
 }
+
+/// Why a text is no atom.
+pub type Error = TextError<Cause>;
 
 /// How strongly an atom forbids what it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,54 +120,6 @@ const OPERATORS: [(&str, Operator); 6] = [
     ("<", Operator::Less),
 ];
 
-/// What a change of the slot means for the package that depends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlotOperator {
-    /// `*`: nothing.
-    Any,
-    /// `=`: it must be built again.
-    Rebuild,
-}
-
-/// The slot that an atom asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlotDependency<'a> {
-    /// The slot; none is every slot.
-    pub slot: Option<&'a str>,
-    /// The sub-slot.
-    pub subslot: Option<&'a str>,
-    /// The operator.
-    pub operator: Option<SlotOperator>,
-}
-
-/// What a USE dependency asks of a flag of the other package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UseRule {
-    /// `flag`
-    Enabled,
-    /// `-flag`
-    Disabled,
-    /// `flag?`: enabled if it is enabled here.
-    EnabledIfHere,
-    /// `!flag?`: disabled if it is disabled here.
-    DisabledUnlessHere,
-    /// `flag=`
-    SameAsHere,
-    /// `!flag=`
-    OppositeOfHere,
-}
-
-/// A USE dependency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UseDependency<'a> {
-    /// The flag.
-    pub flag: &'a str,
-    /// What is asked.
-    pub rule: UseRule,
-    /// `(+)` or `(-)`: what a package counts as that does not have the flag.
-    pub default: Option<bool>,
-}
-
 /// A package atom; having one proves that all its names are legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Atom<'a> {
@@ -212,7 +164,7 @@ impl<'a> Atom<'a> {
             return Err(place(Cause::Category, package));
         }
         let (name, version) = match operator {
-            None if is_name(full_name) && ends_in_version(full_name) => {
+            None if is_package_name(full_name) && ends_in_version(full_name) => {
                 return Err(place(Cause::NoOperator, full_name));
             }
             None => (full_name, None),
@@ -221,14 +173,14 @@ impl<'a> Atom<'a> {
                 (name, Some(version))
             }
         };
-        if !is_name(name) || ends_in_version(name) {
+        if !is_package_name(name) || ends_in_version(name) {
             return Err(place(Cause::Name, full_name));
         }
         let mut rest = tail;
         let mut slot = None;
         if let Some(after) = rest.strip_prefix(':').filter(|after| !after.starts_with(':')) {
             let (written, after_slot) = split_before(after, &[':', '[']);
-            slot = Some(slot_dependency(written).ok_or_else(|| fail(Cause::Slot, after))?);
+            slot = Some(SlotDependency::parse(written).ok_or_else(|| fail(Cause::Slot, after))?);
             rest = after_slot;
         }
         let mut repository = None;
@@ -243,8 +195,8 @@ impl<'a> Atom<'a> {
         if let Some(after) = rest.strip_prefix('[') {
             let (written, after_uses) = after.split_once(']').ok_or_else(|| fail(Cause::Use, after))?;
             let mut place = after;
-            for word in bytes::split(written, ',') {
-                use_dependency(word).ok_or_else(|| fail(Cause::Use, place))?;
+            for word in written.split(',') {
+                UseDependency::parse(word).ok_or_else(|| fail(Cause::Use, place))?;
                 place = place.get(word.len().saturating_add(1)..).unwrap_or("");
             }
             (uses, rest) = (Some(written), after_uses);
@@ -258,7 +210,7 @@ impl<'a> Atom<'a> {
 
     /// Returns what is asked of USE flags.
     pub fn use_dependencies(&self) -> impl Iterator<Item = UseDependency<'a>> + use<'a> {
-        self.uses.into_iter().flat_map(|uses| bytes::split(uses, ',')).filter_map(use_dependency)
+        self.uses.into_iter().flat_map(|uses| uses.split(',')).filter_map(UseDependency::parse)
     }
 
     /// Tells whether this is the package and a version that the atom means; slot, repository and USE flags are the
@@ -298,56 +250,13 @@ impl fmt::Display for Atom<'_> {
             }
         }
         if let Some(slot) = self.slot {
-            write!(f, ":{}", slot.slot.unwrap_or(""))?;
-            if let Some(subslot) = slot.subslot {
-                write!(f, "/{subslot}")?;
-            }
-            f.write_str(match slot.operator {
-                None => "",
-                Some(SlotOperator::Any) => "*",
-                Some(SlotOperator::Rebuild) => "=",
-            })?;
+            write!(f, ":{slot}")?;
         }
         if let Some(repository) = self.repository {
             write!(f, "::{repository}")?;
         }
         self.uses.map_or(Ok(()), |uses| write!(f, "[{uses}]"))
     }
-}
-
-/// Tells whether this may be the name of a category (PMS 3.1.1).
-#[must_use]
-pub fn is_category(text: &str) -> bool {
-    is_word(text, |c| c == '_', |c| matches!(c, '+' | '_' | '.' | '-'))
-}
-
-/// Tells whether this may be the name of a package (PMS 3.1.2), but for the rule that it must not end in a version.
-fn is_name(text: &str) -> bool {
-    is_word(text, |c| c == '_', |c| matches!(c, '+' | '_' | '-'))
-}
-
-/// Tells whether this may be the name of a slot (PMS 3.1.3).
-#[must_use]
-pub fn is_slot(text: &str) -> bool {
-    is_word(text, |c| c == '_', |c| matches!(c, '+' | '_' | '.' | '-'))
-}
-
-/// Tells whether this may be a USE flag (PMS 3.1.4).
-#[must_use]
-pub fn is_use_flag(text: &str) -> bool {
-    is_word(text, |_| false, |c| matches!(c, '+' | '_' | '@' | '-'))
-}
-
-/// Tells whether this may be the name of a repository (PMS 3.1.5).
-#[must_use]
-pub fn is_repository(text: &str) -> bool {
-    is_word(text, |c| c == '_', |c| matches!(c, '_' | '-'))
-}
-
-/// Tells whether the text is letters and digits and what `first` and `others` add to them.
-fn is_word(text: &str, first: impl Fn(char) -> bool, others: impl Fn(char) -> bool) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphanumeric() || first(c))
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || others(c))
 }
 
 /// Splits `name-1.2*` as the operator wants it.
@@ -370,57 +279,12 @@ fn versioned<'a>(
             rest.starts_with(|c: char| c.is_ascii_digit()).then_some((rest, place))
         });
         return Err(match written.map(|(written, place)| (place, Version::parse(written))) {
-            Some((place, Err(e))) => fail(Cause::Version(e), place),
+            Some((place, Err(e))) => e.within(fail(Cause::NoVersion, place).at, Cause::Version),
             Some((_, Ok(_))) => fail(Cause::Name, text),
             None => fail(Cause::NoVersion, text),
         });
     };
     Ok((name, (operator, version)))
-}
-
-fn slot_dependency(text: &str) -> Option<SlotDependency<'_>> {
-    let (names, operator) = match (text, text.strip_suffix('=')) {
-        ("*", _) => {
-            return Some(SlotDependency { slot: None, subslot: None, operator: Some(SlotOperator::Any) });
-        }
-        (_, Some("")) => {
-            return Some(SlotDependency { slot: None, subslot: None, operator: Some(SlotOperator::Rebuild) });
-        }
-        (_, Some(names)) => (names, Some(SlotOperator::Rebuild)),
-        (_, None) => (text, None),
-    };
-    let (slot, subslot) = match names.split_once('/') {
-        Some((slot, subslot)) => (slot, Some(subslot)),
-        None => (names, None),
-    };
-    (is_slot(slot) && subslot.is_none_or(is_slot)).then_some(SlotDependency {
-        slot: Some(slot),
-        subslot,
-        operator,
-    })
-}
-
-fn use_dependency(word: &str) -> Option<UseDependency<'_>> {
-    let (rest, end) = match (word.strip_suffix('?'), word.strip_suffix('=')) {
-        (Some(rest), _) => (rest, Some('?')),
-        (None, Some(rest)) => (rest, Some('=')),
-        (None, None) => (word, None),
-    };
-    let (rest, default) = match (rest.strip_suffix("(+)"), rest.strip_suffix("(-)")) {
-        (Some(rest), _) => (rest, Some(true)),
-        (None, Some(rest)) => (rest, Some(false)),
-        (None, None) => (rest, None),
-    };
-    let (flag, rule) = match (rest.strip_prefix('-'), rest.strip_prefix('!'), end) {
-        (None, None, None) => (rest, UseRule::Enabled),
-        (Some(flag), _, None) => (flag, UseRule::Disabled),
-        (None, None, Some('?')) => (rest, UseRule::EnabledIfHere),
-        (None, None, Some(_)) => (rest, UseRule::SameAsHere),
-        (None, Some(flag), Some('?')) => (flag, UseRule::DisabledUnlessHere),
-        (None, Some(flag), Some(_)) => (flag, UseRule::OppositeOfHere),
-        (_, Some(_), None) | (Some(_), _, Some(_)) => return None,
-    };
-    is_use_flag(flag).then_some(UseDependency { flag, rule, default })
 }
 
 /// Splits a text before the first of these characters.
@@ -493,8 +357,8 @@ mod tests {
             (">=a/b", Cause::NoVersion, 4),
             ("a/b-1", Cause::NoOperator, 2),
             ("=a/b-1-2", Cause::Name, 3),
-            ("=a/b-1_x", Cause::Version(version::Error::UnknownSuffix { at: 2 }), 5),
-            ("=a/b-1.*", Cause::Version(version::Error::NoNumber { at: 2 }), 5),
+            ("=a/b-1_x", Cause::Version(version::Cause::UnknownSuffix), 7),
+            ("=a/b-1.*", Cause::Version(version::Cause::NoNumber), 7),
             (">=a/b-1*", Cause::Wildcard, 7),
             ("a/b:", Cause::Slot, 4),
             ("a/b:0/", Cause::Slot, 4),

@@ -6,8 +6,7 @@
 
 use core::fmt;
 
-use crate::bytes;
-use crate::error::Class;
+use crate::error::{self, Class, TextError};
 
 /// Why a line is none of CONTENTS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,38 +23,29 @@ pub enum Cause {
     Mtime,
 }
 
-/// Why a line is none of CONTENTS, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error {
-    /// What is wrong.
-    pub cause: Cause,
-    /// Line, from 1.
-    pub line: u32,
-}
-
-impl Error {
-    /// Returns the class.
-    #[must_use]
-    pub fn class(self) -> Class {
-        match self.cause {
-            Cause::Kind => Class::Unsupported,
-            _ => Class::Corrupt,
+impl error::Cause for Cause {
+    fn class(self) -> Class {
+        match self {
+            Self::Kind => Class::Unsupported,
+            Self::Path | Self::Target | Self::Md5 | Self::Mtime => Class::Corrupt,
         }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.cause {
-            Cause::Kind => "an unknown kind of entry",
-            Cause::Path => "a path that is not absolute",
-            Cause::Target => "a symbolic link without a target",
-            Cause::Md5 => "a file without an MD5",
-            Cause::Mtime => "an entry without a time",
-        };
-        write!(f, "line {} has {what}", self.line)
+        f.write_str(match self {
+            Self::Kind => "an unknown kind of entry",
+            Self::Path => "a path that is not absolute",
+            Self::Target => "a symbolic link without a target",
+            Self::Md5 => "a file without an MD5",
+            Self::Mtime => "an entry without a time",
+        })
     }
 }
+
+/// Why a line is none of CONTENTS; the place is where the line begins.
+pub type Error = TextError<Cause>;
 
 /// A line of CONTENTS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +141,15 @@ impl fmt::Display for Entry<'_> {
 
 /// Returns the entries of a file; empty lines are left out, and a bad line does not end the list.
 pub fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, Error>> {
-    bytes::numbered(bytes::split(text, '\n'))
-        .filter(|(_, text)| !text.is_empty())
-        .map(|(line, text)| Entry::parse(text).map_err(|cause| Error { cause, line }))
+    let mut next = 0_usize;
+    text.split('\n')
+        .map(move |line| {
+            let at = next;
+            next = at.saturating_add(line.len()).saturating_add("\n".len());
+            (at, line)
+        })
+        .filter(|(_, line)| !line.is_empty())
+        .map(|(at, line)| Entry::parse(line).map_err(|cause| Error { cause, at }))
 }
 
 /// Splits at the first arrow, as `str::split_once` does without a way to panic.
@@ -174,6 +170,7 @@ fn mtime(text: &str) -> Result<(&str, i64), Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::diagnostic::Position;
     use std::string::ToString;
     use std::vec::Vec;
 
@@ -210,7 +207,11 @@ mod tests {
         let text = "dir /a\n\nxyz /b\nobj /c\nobj /c 1\nobj /c x 1\nsym /d 1\nsym /d -> 1\ndir e\nfif /f\ndir\n\
                     sym /g ->  +1\n";
         let all: Vec<_> = entries(text).collect();
-        let causes: Vec<_> = all.iter().filter_map(|e| e.err()).map(|e| (e.line, e.cause)).collect();
+        let causes: Vec<_> = all
+            .iter()
+            .filter_map(|e| e.err())
+            .map(|e| (Position::of(text.as_bytes(), e.at as u32).line, e.cause))
+            .collect();
         let wanted = [
             (3, Cause::Kind),
             (4, Cause::Mtime),
@@ -224,6 +225,6 @@ mod tests {
         ];
         assert_eq!(causes, wanted);
         assert_eq!(all.iter().flatten().map(Entry::path).collect::<Vec<_>>(), ["/a", "/f"]);
-        assert_eq!(Error { cause: Cause::Kind, line: 1 }.class(), Class::Unsupported);
+        assert_eq!(all[1].unwrap_err().class(), Class::Unsupported);
     }
 }

@@ -7,8 +7,9 @@
 use core::fmt;
 use core::iter::FusedIterator;
 
-use super::atom::{self, Atom, is_use_flag};
-use crate::error::Class;
+use super::atom::{self, Atom};
+use super::names::is_use_flag;
+use crate::error::{self, Class, TextError};
 
 /// Deepest nesting that is read. Ebuilds nest less than ten groups; a reader may keep one frame for each.
 pub const MAX_DEPTH: u16 = 64;
@@ -64,67 +65,51 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Why a dependency string was not read to its end. `at` is a byte offset in the text.
+/// What is wrong with a dependency string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum Cause {
     /// Behind `||`, `^^`, `??` or a flag with `?` stands no `(`.
-    NoGroup {
-        /// Offset of the word before.
-        at: usize,
-    },
+    NoGroup,
     /// A `)` without its `(`.
-    NotOpen {
-        /// Offset.
-        at: usize,
-    },
+    NotOpen,
     /// The text ends, and groups are open.
     Unclosed {
-        /// Offset of the end.
-        at: usize,
         /// How many.
         open: u16,
     },
     /// The word before `?` cannot be a USE flag.
-    BadFlag {
-        /// Offset.
-        at: usize,
-    },
+    BadFlag,
     /// A bracket touches a word; white space must stand between.
-    Touching {
-        /// Offset of the word.
-        at: usize,
-    },
+    Touching,
     /// More than [`MAX_DEPTH`] groups are open.
-    TooDeep {
-        /// Offset.
-        at: usize,
-    },
+    TooDeep,
 }
 
-impl Error {
-    /// Returns the class.
-    #[must_use]
-    pub fn class(self) -> Class {
+impl error::Cause for Cause {
+    fn class(self) -> Class {
         match self {
             Self::Unclosed { .. } => Class::Truncated,
-            Self::TooDeep { .. } => Class::Limit,
-            _ => Class::Corrupt,
+            Self::TooDeep => Class::Limit,
+            Self::NoGroup | Self::NotOpen | Self::BadFlag | Self::Touching => Class::Corrupt,
         }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoGroup { at } => write!(f, "no '(' behind the word at byte {at}"),
-            Self::NotOpen { at } => write!(f, "')' without '(' at byte {at}"),
-            Self::Unclosed { at, open } => write!(f, "{open} groups are open at the end, byte {at}"),
-            Self::BadFlag { at } => write!(f, "no legal USE flag before '?' at byte {at}"),
-            Self::Touching { at } => write!(f, "a bracket touches the word at byte {at}"),
-            Self::TooDeep { at } => write!(f, "more than {MAX_DEPTH} groups are open at byte {at}"),
+            Self::NoGroup => f.write_str("no '(' behind the word"),
+            Self::NotOpen => f.write_str("')' without '('"),
+            Self::Unclosed { open } => write!(f, "the end with {open} groups open"),
+            Self::BadFlag => f.write_str("no legal USE flag before '?'"),
+            Self::Touching => f.write_str("a bracket that touches the word"),
+            Self::TooDeep => write!(f, "more than {MAX_DEPTH} open groups"),
         }
     }
 }
+
+/// Why a dependency string was not read to its end.
+pub type Error = TextError<Cause>;
 
 /// Reads a dependency string piece by piece; ends with the text or behind the first error.
 #[derive(Clone, Debug)]
@@ -159,7 +144,7 @@ impl<'a> Reader<'a> {
 
     fn begin(&mut self, group: Group<'a>, at: usize) -> Result<Token<'a>, Error> {
         if self.depth >= MAX_DEPTH {
-            return Err(Error::TooDeep { at });
+            return Err(Error { cause: Cause::TooDeep, at });
         }
         self.depth = self.depth.saturating_add(1);
         Ok(Token::Begin(group))
@@ -169,7 +154,7 @@ impl<'a> Reader<'a> {
         let group = match word {
             "(" => return self.begin(Group::All, at),
             ")" => {
-                self.depth = self.depth.checked_sub(1).ok_or(Error::NotOpen { at })?;
+                self.depth = self.depth.checked_sub(1).ok_or(Error { cause: Cause::NotOpen, at })?;
                 return Ok(Token::End);
             }
             "||" => Group::AnyOf,
@@ -180,17 +165,17 @@ impl<'a> Reader<'a> {
                     let negated = condition.strip_prefix('!');
                     let flag = negated.unwrap_or(condition);
                     if !is_use_flag(flag) {
-                        return Err(Error::BadFlag { at });
+                        return Err(Error { cause: Cause::BadFlag, at });
                     }
                     Group::IfUse { flag, enabled: negated.is_none() }
                 }
-                None if is_touching(word) => return Err(Error::Touching { at }),
+                None if is_touching(word) => return Err(Error { cause: Cause::Touching, at }),
                 None => return Ok(Token::Leaf(word)),
             },
         };
         match self.word() {
             Some(("(", _)) => self.begin(group, at),
-            _ => Err(Error::NoGroup { at }),
+            _ => Err(Error { cause: Cause::NoGroup, at }),
         }
     }
 }
@@ -214,7 +199,7 @@ impl<'a> Iterator for Reader<'a> {
                 self.is_done = true;
                 return None;
             }
-            None => Err(Error::Unclosed { at: self.text.len(), open: self.depth }),
+            None => Err(Error { cause: Cause::Unclosed { open: self.depth }, at: self.text.len() }),
         };
         self.is_done = item.is_err();
         Some(item)
@@ -257,17 +242,17 @@ mod tests {
     #[test]
     fn broken_groups_are_refused_at_their_place() {
         for (text, error) in [
-            ("a )", Error::NotOpen { at: 2 }),
-            ("( a", Error::Unclosed { at: 3, open: 1 }),
-            ("|| ( ( a )", Error::Unclosed { at: 10, open: 1 }),
-            ("|| a", Error::NoGroup { at: 0 }),
-            ("x ||", Error::NoGroup { at: 2 }),
-            ("f? g? ( a )", Error::NoGroup { at: 0 }),
-            ("? ( a )", Error::BadFlag { at: 0 }),
-            ("!-? ( a )", Error::BadFlag { at: 0 }),
-            ("(a )", Error::Touching { at: 0 }),
-            ("( a)", Error::Touching { at: 2 }),
-            ("||( a )", Error::Touching { at: 0 }),
+            ("a )", Error { cause: Cause::NotOpen, at: 2 }),
+            ("( a", Error { cause: Cause::Unclosed { open: 1 }, at: 3 }),
+            ("|| ( ( a )", Error { cause: Cause::Unclosed { open: 1 }, at: 10 }),
+            ("|| a", Error { cause: Cause::NoGroup, at: 0 }),
+            ("x ||", Error { cause: Cause::NoGroup, at: 2 }),
+            ("f? g? ( a )", Error { cause: Cause::NoGroup, at: 0 }),
+            ("? ( a )", Error { cause: Cause::BadFlag, at: 0 }),
+            ("!-? ( a )", Error { cause: Cause::BadFlag, at: 0 }),
+            ("(a )", Error { cause: Cause::Touching, at: 0 }),
+            ("( a)", Error { cause: Cause::Touching, at: 2 }),
+            ("||( a )", Error { cause: Cause::Touching, at: 0 }),
         ] {
             assert_eq!(trace(text), Err(error), "{text:?}");
         }
@@ -280,7 +265,7 @@ mod tests {
         assert_eq!(Reader::new(&fine).filter(Result::is_ok).count(), 2 * depth);
         let bomb = "|| ( ".repeat(100_000);
         let last = Reader::new(&bomb).last();
-        assert_eq!(last, Some(Err(Error::TooDeep { at: 5 * depth })));
-        assert_eq!(Error::TooDeep { at: 0 }.class(), Class::Limit);
+        assert_eq!(last, Some(Err(Error { cause: Cause::TooDeep, at: 5 * depth })));
+        assert_eq!(Error { cause: Cause::TooDeep, at: 0 }.class(), Class::Limit);
     }
 }

@@ -6,15 +6,15 @@
 
 use core::fmt;
 
-use super::atom::{self, Atom, is_repository, is_use_flag};
-use crate::bytes;
-use crate::error::Class;
+use super::atom::{self, Atom};
+use super::names::{is_repository, is_use_flag};
+use crate::error::{self, Class, TextError};
 
-/// Why a line of a profile was not read.
+/// What is wrong with a line of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The atom is none.
-    Atom(atom::Error),
+    Atom(atom::Cause),
     /// More words than the line may have.
     Words,
     /// A word that is no USE flag.
@@ -23,47 +23,48 @@ pub enum Cause {
     Parent,
 }
 
-/// Why a line of a profile was not read, and which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error {
-    /// What is wrong.
-    pub cause: Cause,
-    /// Line, from 1.
-    pub line: u32,
-}
-
-impl Error {
-    /// Returns the class.
-    #[must_use]
-    pub fn class(self) -> Class {
-        Class::Corrupt
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cause {
-            Cause::Atom(e) => write!(f, "line {}: {e}", self.line),
-            Cause::Words => write!(f, "line {} has too many words", self.line),
-            Cause::Flag => write!(f, "line {} has a word that is no USE flag", self.line),
-            Cause::Parent => write!(f, "line {} names no parent profile", self.line),
+impl error::Cause for Cause {
+    fn class(self) -> Class {
+        match self {
+            Self::Atom(cause) => cause.class(),
+            Self::Words | Self::Flag | Self::Parent => Class::Corrupt,
         }
     }
 }
 
-/// A line with its number, without comment and blanks at its ends; never empty.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Atom(cause) => cause.fmt(f),
+            Self::Words => f.write_str("too many words in the line"),
+            Self::Flag => f.write_str("a word that is no USE flag in the line"),
+            Self::Parent => f.write_str("a line that names no parent profile"),
+        }
+    }
+}
+
+/// Why a line of a profile was not read; the place is that of the line, or in its atom.
+pub type Error = TextError<Cause>;
+
+/// A line with its place, without comment and blanks at its ends; never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
     /// The text.
     pub text: &'a str,
-    /// Line, from 1.
-    pub number: u32,
+    /// Byte offset in the text of the file.
+    pub at: usize,
 }
 
 /// Returns the lines that say something.
 pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    let strip = |(number, line)| Line { text: without_comment(line), number };
-    bytes::numbered(bytes::lines(text)).map(strip).filter(|line| !line.text.is_empty())
+    let mut next = 0_usize;
+    let line = move |line| {
+        let start = next;
+        next = start.saturating_add(str::len(line));
+        let blanks = line.len().saturating_sub(line.trim_ascii_start().len());
+        Line { text: without_comment(line), at: start.saturating_add(blanks) }
+    };
+    text.split_inclusive('\n').map(line).filter(|line| !line.text.is_empty())
 }
 
 fn without_comment(line: &str) -> &str {
@@ -94,7 +95,7 @@ pub fn parents(text: &str) -> impl Iterator<Item = Result<Parent<'_>, Error>> {
             None => (None, line.text),
         };
         if path.is_empty() || !repository.is_none_or(|name| name.is_empty() || is_repository(name)) {
-            return Err(Error { cause: Cause::Parent, line: line.number });
+            return Err(Error { cause: Cause::Parent, at: line.at });
         }
         Ok(Parent { repository, path })
     })
@@ -129,11 +130,12 @@ pub fn packages(text: &str) -> impl Iterator<Item = Result<PackagesLine<'_>, Err
         }
         let (is_removed, rest) = strip(line.text, '-');
         let (is_system, rest) = strip(rest, '*');
-        let error = |cause| Error { cause, line: line.number };
+        let error = |cause| Error { cause, at: line.at };
         if rest.contains(|c: char| c.is_ascii_whitespace()) {
             return Err(error(Cause::Words));
         }
-        let atom = Atom::parse(rest).map_err(|e| error(Cause::Atom(e)))?;
+        let start = line.at.saturating_add(line.text.len().saturating_sub(rest.len()));
+        let atom = Atom::parse(rest).map_err(|e| e.within(start, Cause::Atom))?;
         Ok(match is_removed {
             true => PackagesLine::Remove { is_system, atom },
             false => PackagesLine::Add { is_system, atom },
@@ -173,10 +175,10 @@ impl<'a> PackageUse<'a> {
 /// Returns the lines of a file `package.use`.
 pub fn package_use(text: &str) -> impl Iterator<Item = Result<PackageUse<'_>, Error>> {
     lines(text).map(|line| {
-        let error = |cause| Error { cause, line: line.number };
+        let error = |cause| Error { cause, at: line.at };
         let end = line.text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(line.text.len());
         let (atom, words) = line.text.split_at_checked(end).unwrap_or((line.text, ""));
-        let atom = Atom::parse(atom).map_err(|e| error(Cause::Atom(e)))?;
+        let atom = Atom::parse(atom).map_err(|e| e.within(line.at, Cause::Atom))?;
         if words.split_ascii_whitespace().any(|word| use_change(word).is_none()) {
             return Err(error(Cause::Flag));
         }
@@ -199,35 +201,36 @@ fn strip(text: &str, mark: char) -> (bool, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gentoo::version;
     use std::string::{String, ToString};
     use std::vec::Vec;
 
     #[test]
     fn comments_and_empty_lines_say_nothing() {
         let text = "# a\n\n  b #c\r\nd#e # f\n#\n g";
-        let all: Vec<_> = lines(text).map(|line| (line.number, line.text)).collect();
-        assert_eq!(all, [(3, "b"), (4, "d#e"), (6, "g")]);
+        let all: Vec<_> = lines(text).map(|line| (line.at, line.text)).collect();
+        assert_eq!(all, [(7, "b"), (13, "d#e"), (24, "g")]);
     }
 
     #[test]
     fn parents_are_paths_or_belong_to_a_repository() {
-        let all: Vec<_> =
-            parents("../..\ngentoo:default/linux/amd64/23.0\n:base\nx y:z\ngentoo:\n").collect();
+        let text = "../..\ngentoo:default/linux/amd64/23.0\n:base\nx y:z\n  gentoo:\n";
+        let all: Vec<_> = parents(text).collect();
         let parent = |repository, path| Ok(Parent { repository, path });
-        let refused = |line| Err(Error { cause: Cause::Parent, line });
+        let refused = |line| Err(Error { cause: Cause::Parent, at: text.find(line).unwrap() });
         let wanted = [
             parent(None, "../.."),
             parent(Some("gentoo"), "default/linux/amd64/23.0"),
             parent(Some(""), "base"),
-            refused(4),
-            refused(5),
+            refused("x y:z"),
+            refused("gentoo:\n"),
         ];
         assert_eq!(all, wanted);
     }
 
     #[test]
     fn packages_add_remove_and_clear() {
-        let text = "*>=sys-apps/baselayout-2\ngenpack/base\n-*sys-apps/x\n-a/b\n-*\na/b c\nnone\n";
+        let text = "*>=sys-apps/baselayout-2\ngenpack/base\n-*sys-apps/x\n-a/b\n-*\na/b c\n-none\n";
         let all: Vec<String> = packages(text)
             .map(|line| match line {
                 Ok(PackagesLine::Add { is_system, atom }) => std::format!("add {is_system} {atom}"),
@@ -242,8 +245,8 @@ mod tests {
             "remove true sys-apps/x",
             "remove false a/b",
             "clear",
-            "line 6 has too many words",
-            "line 7: no legal category at byte 0",
+            "too many words in the line at byte 59",
+            "no legal category at byte 66",
         ];
         assert_eq!(all, wanted);
     }
@@ -256,7 +259,9 @@ mod tests {
         let flag = |flag, enabled| UseChange::Flag { flag, enabled };
         assert_eq!(changes, [flag("ssl", true), flag("tk", false), UseChange::Clear]);
         assert_eq!(all[1].unwrap().changes().count(), 0);
-        assert_eq!(all[2].err(), Some(Error { cause: Cause::Flag, line: 3 }));
-        assert_eq!(all[3].err(), Some(Error { cause: Cause::Flag, line: 4 }));
+        assert_eq!(all[2].err(), Some(Error { cause: Cause::Flag, at: 43 }));
+        assert_eq!(all[3].err(), Some(Error { cause: Cause::Flag, at: 52 }));
+        let cause = Cause::Atom(atom::Cause::Version(version::Cause::UnknownSuffix));
+        assert_eq!(package_use("\n =a/b-1_x y").next().unwrap().err(), Some(Error { cause, at: 9 }));
     }
 }

@@ -7,64 +7,36 @@
 use core::cmp::Ordering;
 use core::fmt;
 
-use crate::bytes;
-use crate::error::Class;
+use crate::error::{self, TextError};
 
-/// Why a text is no version. `at` is a byte offset in the text.
+/// What is wrong with a text that should be a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum Cause {
     /// A number must stand here.
-    NoNumber {
-        /// Offset.
-        at: usize,
-    },
+    NoNumber,
     /// Behind `_` stands none of `alpha`, `beta`, `pre`, `rc`, `p`.
-    UnknownSuffix {
-        /// Offset.
-        at: usize,
-    },
+    UnknownSuffix,
     /// Behind `-` stands no `r` with a number.
-    BadRevision {
-        /// Offset.
-        at: usize,
-    },
+    BadRevision,
     /// The version ends here, and more follows.
-    Trailing {
-        /// Offset.
-        at: usize,
-    },
+    Trailing,
 }
 
-impl Error {
-    /// Returns the class.
-    #[must_use]
-    pub fn class(self) -> Class {
-        Class::Corrupt
-    }
+impl error::Cause for Cause {}
 
-    /// Returns where it went wrong, in bytes.
-    #[must_use]
-    pub fn at(self) -> usize {
-        match self {
-            Self::NoNumber { at }
-            | Self::UnknownSuffix { at }
-            | Self::BadRevision { at }
-            | Self::Trailing { at } => at,
-        }
-    }
-}
-
-impl fmt::Display for Error {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, at) = match self {
-            Self::NoNumber { at } => ("no number in the version", at),
-            Self::UnknownSuffix { at } => ("unknown suffix in the version", at),
-            Self::BadRevision { at } => ("no revision behind '-' in the version", at),
-            Self::Trailing { at } => ("more text behind the version", at),
-        };
-        write!(f, "{what} at byte {at}")
+        f.write_str(match self {
+            Self::NoNumber => "no number in the version",
+            Self::UnknownSuffix => "unknown suffix in the version",
+            Self::BadRevision => "no revision behind '-' in the version",
+            Self::Trailing => "more text behind the version",
+        })
     }
 }
+
+/// Why a text is no version.
+pub type Error = TextError<Cause>;
 
 /// What a suffix says; in the order of age, [`SuffixKind::P`] alone is newer than no suffix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +88,7 @@ impl<'a> Version<'a> {
         loop {
             let (number, after) = digits(rest);
             if number.is_empty() {
-                return Err(Error::NoNumber { at: at(rest) });
+                return Err(Error { cause: Cause::NoNumber, at: at(rest) });
             }
             rest = after;
             if let Some(after) = rest.strip_prefix('.') {
@@ -131,7 +103,7 @@ impl<'a> Version<'a> {
         let (letter, mut rest) = rest.split_at_checked(usize::from(has_letter)).unwrap_or(("", rest));
         let suffixes_start = rest;
         while let Some(after) = rest.strip_prefix('_') {
-            let (_, after) = suffix(after).ok_or(Error::UnknownSuffix { at: at(after) })?;
+            let (_, after) = suffix(after).ok_or(Error { cause: Cause::UnknownSuffix, at: at(after) })?;
             rest = digits(after).1;
         }
         let length = suffixes_start.len().saturating_sub(rest.len());
@@ -139,10 +111,10 @@ impl<'a> Version<'a> {
         let mut revision = "";
         if let Some(after) = rest.strip_prefix('-') {
             let number = after.strip_prefix('r').map(digits).filter(|(number, _)| !number.is_empty());
-            (revision, rest) = number.ok_or(Error::BadRevision { at: at(after) })?;
+            (revision, rest) = number.ok_or(Error { cause: Cause::BadRevision, at: at(after) })?;
         }
         if !rest.is_empty() {
-            return Err(Error::Trailing { at: at(rest) });
+            return Err(Error { cause: Cause::Trailing, at: at(rest) });
         }
         Ok(Self { text, numbers, letter, suffixes, revision })
     }
@@ -346,24 +318,24 @@ mod tests {
 
     #[test]
     fn text_that_is_no_version_is_refused_at_its_place() {
-        for (text, error) in [
-            ("", Error::NoNumber { at: 0 }),
-            ("a", Error::NoNumber { at: 0 }),
-            ("1.", Error::NoNumber { at: 2 }),
-            ("1..2", Error::NoNumber { at: 2 }),
-            ("1_", Error::UnknownSuffix { at: 2 }),
-            ("1_gamma", Error::UnknownSuffix { at: 2 }),
-            ("1_p_", Error::UnknownSuffix { at: 4 }),
-            ("1-", Error::BadRevision { at: 2 }),
-            ("1-r", Error::BadRevision { at: 2 }),
-            ("1-1", Error::BadRevision { at: 2 }),
-            ("1ab", Error::Trailing { at: 2 }),
-            ("1B", Error::Trailing { at: 1 }),
-            ("1-r1-r2", Error::Trailing { at: 4 }),
-            ("1_p1.2", Error::Trailing { at: 4 }),
-            ("1 ", Error::Trailing { at: 1 }),
+        for (text, cause, at) in [
+            ("", Cause::NoNumber, 0),
+            ("a", Cause::NoNumber, 0),
+            ("1.", Cause::NoNumber, 2),
+            ("1..2", Cause::NoNumber, 2),
+            ("1_", Cause::UnknownSuffix, 2),
+            ("1_gamma", Cause::UnknownSuffix, 2),
+            ("1_p_", Cause::UnknownSuffix, 4),
+            ("1-", Cause::BadRevision, 2),
+            ("1-r", Cause::BadRevision, 2),
+            ("1-1", Cause::BadRevision, 2),
+            ("1ab", Cause::Trailing, 2),
+            ("1B", Cause::Trailing, 1),
+            ("1-r1-r2", Cause::Trailing, 4),
+            ("1_p1.2", Cause::Trailing, 4),
+            ("1 ", Cause::Trailing, 1),
         ] {
-            assert_eq!(Version::parse(text).err(), Some(error), "{text:?}");
+            assert_eq!(Version::parse(text).err(), Some(Error { cause, at }), "{text:?}");
         }
     }
 
