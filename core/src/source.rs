@@ -145,4 +145,13 @@ mod tests {
         assert_eq!(w.read_array_at::<2>(1), Ok(None));
         assert_eq!(w.read_array_at::<1>(u64::MAX), Ok(None));
     }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn file_that_cannot_be_read_says_its_errno() {
+        const EISDIR: i32 = 21;
+        let directory = std::fs::File::open("/").unwrap();
+        assert_eq!(directory.read_array_at::<1>(0), Err(ReadError::Io(EISDIR)));
+        assert_eq!(std::fs::File::open("/dev/null").unwrap().read_array_at::<1>(0), Ok(None));
+    }
 }

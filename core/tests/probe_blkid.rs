@@ -385,6 +385,9 @@ fn both(path: &Path) -> (Option<String>, Option<mbr::Role>) {
     (ours(path).map(|f| f.kind.name().to_owned()), table)
 }
 
+/// What makes a disk, what sfdisk then writes, and what it is.
+type Disk<'a> = (&'a [&'a str], &'a str, Option<&'a str>, Option<mbr::Role>);
+
 #[test]
 fn partition_table_and_file_system_are_told_apart_as_blkid_does() {
     const TABLE: &str = "label: dos\nlabel-id: 0x12345678\nstart=2048, size=4096\n";
@@ -393,7 +396,7 @@ fn partition_table_and_file_system_are_told_apart_as_blkid_does() {
     let path = dir.path().join("image");
     let (legacy, protective) = (Some(mbr::Role::Legacy), Some(mbr::Role::Protective));
     // A superfloppy or a boot sector that looks like a table, and tables that look like nothing else.
-    let cases: [(&[&str], &str, Option<&str>, Option<mbr::Role>); 9] = [
+    let cases: [Disk<'_>; 9] = [
         (&[], TABLE, None, legacy),
         (&[], GPT, None, protective),
         (&["mkfs.vfat", "-F", "32"], "", Some("vfat"), None),

@@ -205,7 +205,7 @@ fn damage_is_told_by_cause_and_place() {
         (
             "file in a loop",
             &[(FAT + 24, &[8, 0, 0, 0]), (BOOT + 28, &[0xFF, 0xFF])],
-            Error::ChainLoop { cluster: 6 },
+            Error::ChainLoop { at: 512 + 8 * 4, cluster: 6 },
         ),
         (
             "chain too short",

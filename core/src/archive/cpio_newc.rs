@@ -366,6 +366,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_beyond_32_bits_are_not_emitted() {
+        let mut writer = Writer { sink: |_: &[u8]| Ok::<(), Infallible>(()), inode: u32::MAX };
+        assert_eq!(writer.entry(&Entry::directory(b"a")), Err(EmitError::TooManyEntries));
+        #[cfg(target_pointer_width = "64")]
+        {
+            // Zeros that nobody reads cost no memory.
+            let content = std::vec![0; 1 << 32];
+            writer.inode = 0;
+            let result = writer.entry(&Entry::file(b"a", 0o644, &content));
+            assert_eq!(result, Err(EmitError::ContentTooLong(1 << 32)));
+        }
+    }
+
+    #[test]
     fn every_truncation_is_an_error() {
         let bytes = archive(&[Entry::file(b"init", 0o755, b"12345"), Entry::directory(b"dev")]);
         let end = bytes.len() - 3;

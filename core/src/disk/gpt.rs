@@ -101,7 +101,44 @@ impl Error {
             Self::TooManyPartitions => Class::Limit,
             Self::EntryLen(len) if len > MAX_ENTRY_LEN => Class::Limit,
             Self::Entries(n) if n > MAX_ENTRIES => Class::Limit,
-            _ => Class::Corrupt,
+            Self::HeaderLen(_)
+            | Self::HeaderCrc(_)
+            | Self::MyLba(_)
+            | Self::EntryLen(_)
+            | Self::Entries(_)
+            | Self::EntriesCrc(_)
+            | Self::Usable(_)
+            | Self::Range(_)
+            | Self::Overlap(..)
+            | Self::Number(_)
+            | Self::SectorSize(_)
+            | Self::CopyPlace(_)
+            | Self::Buffer(_) => Class::Corrupt,
+        }
+    }
+
+    /// Returns the byte offset in the header of the field that is wrong; `None` where it is none of the header's, but
+    /// the partition, sector or buffer that the variant names.
+    #[must_use]
+    pub const fn at(self) -> Option<u8> {
+        match self {
+            Self::Signature => Some(0x00),
+            Self::Revision(_) => Some(0x08),
+            Self::HeaderLen(_) => Some(0x0C),
+            Self::HeaderCrc(_) => Some(0x10),
+            Self::MyLba(_) => Some(0x18),
+            Self::Usable(_) => Some(0x30),
+            Self::Entries(_) => Some(0x50),
+            Self::EntryLen(_) => Some(0x54),
+            Self::EntriesCrc(_) => Some(0x58),
+            Self::Read(_)
+            | Self::Range(_)
+            | Self::Overlap(..)
+            | Self::TooManyPartitions
+            | Self::Number(_)
+            | Self::SectorSize(_)
+            | Self::CopyPlace(_)
+            | Self::Buffer(_) => None,
         }
     }
 }
@@ -136,7 +173,8 @@ impl core::fmt::Display for Error {
             Self::SectorSize(found) => write!(f, "sectors of {found} bytes"),
             Self::CopyPlace(lba) => write!(f, "there is no room for a copy of the GPT in sector {lba}"),
             Self::Buffer(expected) => write!(f, "the table needs a buffer of {expected} bytes"),
-        }
+        }?;
+        self.at().map_or(Ok(()), |at| write!(f, " (byte {at:#04x} of the header)"))
     }
 }
 
@@ -255,5 +293,46 @@ impl<'a, R: ReadAt + ?Sized> Gpt<'a, R> {
             let entry = entry.and_then(|e| e.ok_or(ReadError::EndOfInput));
             entry.map(|e| Partition::parse(index.saturating_add(1), RawEntry::new(&e))).transpose()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Class;
+
+    struct Broken;
+
+    impl ReadAt for Broken {
+        fn read_exact_at(&self, _: u64, _: &mut [u8]) -> Result<(), ReadError> {
+            Err(ReadError::Io(5))
+        }
+
+        fn size(&self) -> Result<u64, ReadError> {
+            Ok(1 << 20)
+        }
+    }
+
+    #[test]
+    fn source_that_cannot_be_read_has_no_table_but_an_error() {
+        assert_eq!(Gpt::open(&Broken).map(|gpt| gpt.is_some()), Err(Error::Read(ReadError::Io(5))));
+    }
+
+    #[test]
+    fn class_tells_foreign_from_damaged_and_damaged_from_large() {
+        for (error, class) in [
+            (Error::Read(ReadError::Io(5)), Class::Io),
+            (Error::Read(ReadError::EndOfInput), Class::Truncated),
+            (Error::Signature, Class::BadMagic),
+            (Error::Revision(0x2_0000), Class::Unsupported),
+            (Error::HeaderCrc(1), Class::Corrupt),
+            (Error::EntryLen(64), Class::Corrupt),
+            (Error::EntryLen(MAX_ENTRY_LEN * 2), Class::Limit),
+            (Error::Entries(0), Class::Corrupt),
+            (Error::Entries(MAX_ENTRIES + 1), Class::Limit),
+            (Error::TooManyPartitions, Class::Limit),
+        ] {
+            assert_eq!(error.class(), class, "{error}");
+        }
     }
 }

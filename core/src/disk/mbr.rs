@@ -58,6 +58,17 @@ impl Error {
             Self::BootIndicator(..) => crate::error::Class::Corrupt,
         }
     }
+
+    /// Returns the byte offset in the record of what says so.
+    #[must_use]
+    pub const fn at(self) -> usize {
+        match self {
+            Self::Signature(_) => SIGNATURE,
+            Self::BootIndicator(entry, _) => ENTRIES.saturating_add(entry.saturating_mul(ENTRY_LEN)),
+            Self::BootSector => 0,
+            Self::Empty => DISK_SIGNATURE,
+        }
+    }
 }
 
 impl core::fmt::Display for Error {
@@ -69,7 +80,8 @@ impl core::fmt::Display for Error {
             }
             Self::BootSector => f.write_str("boot sector of a file system, not an MBR"),
             Self::Empty => f.write_str("no partition and no disk signature"),
-        }
+        }?;
+        write!(f, " (byte {:#05x})", self.at())
     }
 }
 
@@ -326,6 +338,7 @@ impl Mbr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString;
 
     /// Written by sfdisk 2.38: types c (bootable), 83 beyond 8 GB.
     const SFDISK: [u8; 72] = [
@@ -379,7 +392,10 @@ mod tests {
             Mbr::parse(Raw::new(&bytes))
         };
         assert_eq!(at(0x1FF, 0), Err(Error::Signature(0x0055)));
-        assert_eq!(at(0x1BE, 0x42), Err(Error::BootIndicator(0, 0x42)));
+        for (entry, offset) in [0x1BE, 0x1CE, 0x1DE, 0x1EE].into_iter().enumerate() {
+            let error = Error::BootIndicator(entry, 0x42);
+            assert_eq!((at(offset, 0x42), error.at()), (Err(error), offset));
+        }
         assert_eq!(at(0x1FD, 0x42), at(0, 0), "size 0x42000000 of an entry without a type is still unused");
         let mut bytes = sector(SFDISK);
         bytes[0x1C6..0x1CA].fill(0);
@@ -388,6 +404,8 @@ mod tests {
         let mut bytes = [0; LEN];
         bytes[0x1FE..].copy_from_slice(&[0x55, 0xAA]);
         assert_eq!(Mbr::parse(Raw::new(&bytes)), Err(Error::Empty));
+        assert_eq!(Error::Empty.to_string(), "no partition and no disk signature (byte 0x1b8)");
+        assert_eq!((Error::Signature(0).at(), Error::BootSector.at()), (0x1FE, 0));
         bytes[DISK_SIGNATURE] = 1;
         assert_eq!(Mbr::parse(Raw::new(&bytes)), Ok(Mbr { disk_signature: 1, partitions: [None; 4] }));
     }

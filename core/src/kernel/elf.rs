@@ -37,8 +37,8 @@ pub enum Error {
     ByteOrder(u8),
     /// The version at offset 6 is not 1.
     Version(u8),
-    /// There are program headers, and they are shorter than the class demands: offset 42 or 54.
-    ProgramHeaderLen(u16),
+    /// There are program headers, and at this offset they are told to be shorter than the class demands.
+    ProgramHeaderLen(usize, u16),
 }
 
 impl Error {
@@ -50,7 +50,7 @@ impl Error {
             Self::Truncated(_) => Class::Truncated,
             Self::Magic(_) => Class::BadMagic,
             Self::Version(_) => Class::Unsupported,
-            Self::Class(_) | Self::ByteOrder(_) | Self::ProgramHeaderLen(_) => Class::Corrupt,
+            Self::Class(_) | Self::ByteOrder(_) | Self::ProgramHeaderLen(..) => Class::Corrupt,
         }
     }
 }
@@ -63,7 +63,9 @@ impl core::fmt::Display for Error {
             Self::Class(found) => write!(f, "ELF class at offset 4 is {found}, neither 1 nor 2"),
             Self::ByteOrder(found) => write!(f, "ELF byte order at offset 5 is {found}, neither 1 nor 2"),
             Self::Version(found) => write!(f, "ELF version at offset 6 is {found}, not 1"),
-            Self::ProgramHeaderLen(found) => write!(f, "ELF program headers of {found} bytes"),
+            Self::ProgramHeaderLen(at, found) => {
+                write!(f, "ELF program headers at offset {at} are of {found} bytes")
+            }
         }
     }
 }
@@ -141,7 +143,8 @@ impl Header {
         let header = header(offsets).ok_or(short)?;
         let least = if is_64_bit { PROGRAM_HEADER_LEN_64 } else { PROGRAM_HEADER_LEN_32 };
         if header.program_header_count != 0 && header.program_header_len < least {
-            return Err(Error::ProgramHeaderLen(header.program_header_len));
+            let [_, _, at, _] = offsets;
+            return Err(Error::ProgramHeaderLen(at, header.program_header_len));
         }
         Ok(header)
     }
@@ -319,7 +322,7 @@ mod tests {
             (with(4, 3), Error::Class(3), Class::Corrupt),
             (with(5, 0), Error::ByteOrder(0), Class::Corrupt),
             (with(6, 2), Error::Version(2), Class::Unsupported),
-            (with(0x36, 55), Error::ProgramHeaderLen(55), Class::Corrupt),
+            (with(0x36, 55), Error::ProgramHeaderLen(0x36, 55), Class::Corrupt),
             (Header::parse(&head[..6]).unwrap_err(), Error::Truncated(6), Class::Truncated),
             (Header::parse(&head[..63]).unwrap_err(), Error::Truncated(63), Class::Truncated),
         ] {

@@ -14,6 +14,10 @@ pub const MAX_SECTIONS: u16 = 96;
 const COFF_LEN: usize = 20;
 const SECTION_LEN: usize = 40;
 const E_LFANEW: usize = 0x3C;
+/// Offsets behind the signature's first byte, for errors.
+const SECTIONS_FIELD: u32 = 6;
+const OPTIONAL_LEN_FIELD: u32 = 20;
+const OPTIONAL_HEADER: u32 = 24;
 const MAGIC_PE32: u16 = 0x010B;
 const MAGIC_PE32_PLUS: u16 = 0x020B;
 /// Optional header up to and with the subsystem, bytes; it stands at the same offset in both forms.
@@ -30,12 +34,12 @@ pub enum Error {
     DosMagic([u8; 2]),
     /// At the offset that the DOS header names stands something else than `PE` and two zeros.
     Signature(u32, [u8; 4]),
-    /// The optional header has fewer bytes than a subsystem needs.
-    OptionalHeaderLen(u16),
-    /// The optional header begins with a number that is neither that of PE32 nor that of PE32+.
-    OptionalHeaderMagic(u16),
-    /// There are more than [`MAX_SECTIONS`] sections.
-    Sections(u16),
+    /// At this offset the optional header is told to have fewer bytes than a subsystem needs.
+    OptionalHeaderLen(u32, u16),
+    /// At this offset the optional header begins with a number that is neither that of PE32 nor that of PE32+.
+    OptionalHeaderMagic(u32, u16),
+    /// At this offset stand more than [`MAX_SECTIONS`] sections.
+    Sections(u32, u16),
 }
 
 impl Error {
@@ -46,9 +50,9 @@ impl Error {
         match self {
             Self::Truncated(_) => Class::Truncated,
             Self::DosMagic(_) | Self::Signature(..) => Class::BadMagic,
-            Self::OptionalHeaderLen(_) => Class::Corrupt,
-            Self::OptionalHeaderMagic(_) => Class::Unsupported,
-            Self::Sections(_) => Class::Limit,
+            Self::OptionalHeaderLen(..) => Class::Corrupt,
+            Self::OptionalHeaderMagic(..) => Class::Unsupported,
+            Self::Sections(..) => Class::Limit,
         }
     }
 }
@@ -61,9 +65,15 @@ impl core::fmt::Display for Error {
             Self::Signature(offset, found) => {
                 write!(f, "no PE signature at offset {offset:#x} but {found:02x?}")
             }
-            Self::OptionalHeaderLen(found) => write!(f, "optional PE header of {found} bytes"),
-            Self::OptionalHeaderMagic(found) => write!(f, "optional PE header of the kind {found:#06x}"),
-            Self::Sections(found) => write!(f, "{found} PE sections, more than {MAX_SECTIONS}"),
+            Self::OptionalHeaderLen(at, found) => {
+                write!(f, "optional PE header of {found} bytes at offset {at:#x}")
+            }
+            Self::OptionalHeaderMagic(at, found) => {
+                write!(f, "optional PE header of the kind {found:#06x} at offset {at:#x}")
+            }
+            Self::Sections(at, found) => {
+                write!(f, "{found} PE sections at offset {at:#x}, more than {MAX_SECTIONS}")
+            }
         }
     }
 }
@@ -141,20 +151,21 @@ impl Header {
         if signature != b"PE\0\0" {
             return Err(Error::Signature(pe_offset, *signature));
         }
+        let at = |field: u32| pe_offset.saturating_add(field);
         let (coff, rest) = rest.split_first_chunk::<COFF_LEN>().ok_or(short)?;
         let optional_len = bytes::u16_le::<16, COFF_LEN>(coff);
         let sections = bytes::u16_le::<2, COFF_LEN>(coff);
         if optional_len < LEAST_OPTIONAL_LEN {
-            return Err(Error::OptionalHeaderLen(optional_len));
+            return Err(Error::OptionalHeaderLen(at(OPTIONAL_LEN_FIELD), optional_len));
         }
         if sections > MAX_SECTIONS {
-            return Err(Error::Sections(sections));
+            return Err(Error::Sections(at(SECTIONS_FIELD), sections));
         }
         let (optional, table) = rest.split_at_checked(usize::from(optional_len)).ok_or(short)?;
         let is_plus = match bytes::u16_le_at(optional, 0).ok_or(short)? {
             MAGIC_PE32 => false,
             MAGIC_PE32_PLUS => true,
-            other => return Err(Error::OptionalHeaderMagic(other)),
+            other => return Err(Error::OptionalHeaderMagic(at(OPTIONAL_HEADER), other)),
         };
         Ok(Self {
             machine_type: bytes::u16_le::<0, COFF_LEN>(coff),
@@ -287,9 +298,9 @@ mod tests {
             (with(0, 0), Error::DosMagic([0, b'Z']), Class::BadMagic),
             (with(0x40, 0), Error::Signature(0x40, [0, b'E', 0, 0]), Class::BadMagic),
             (with(0x3F, 1), Error::Truncated(0x200), Class::Truncated),
-            (with(0x46, 97), Error::Sections(97), Class::Limit),
-            (with(0x54, 69), Error::OptionalHeaderLen(69), Class::Corrupt),
-            (with(0x58, 7), Error::OptionalHeaderMagic(0x0207), Class::Unsupported),
+            (with(0x46, 97), Error::Sections(0x46, 97), Class::Limit),
+            (with(0x54, 69), Error::OptionalHeaderLen(0x54, 69), Class::Corrupt),
+            (with(0x58, 7), Error::OptionalHeaderMagic(0x58, 0x0207), Class::Unsupported),
             (short(1), Error::Truncated(1), Class::Truncated),
             (short(0x43), Error::Truncated(0x43), Class::Truncated),
             (short(0x57), Error::Truncated(0x57), Class::Truncated),

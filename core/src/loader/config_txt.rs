@@ -19,9 +19,15 @@ const ALL: &str = "all";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The key is empty or has a character that ends or begins something else.
-    Key,
-    /// The value has a line end.
-    Value,
+    Key {
+        /// Byte offset in the key.
+        at: usize,
+    },
+    /// The value has a line end, or ends in a blank.
+    Value {
+        /// Byte offset in the value.
+        at: usize,
+    },
     /// Key and value are longer than [`MAX_LINE`].
     TooLong {
         /// Characters of the line.
@@ -36,7 +42,7 @@ impl Error {
     #[must_use]
     pub fn class(self) -> Class {
         match self {
-            Self::Key | Self::Value => Class::Corrupt,
+            Self::Key { .. } | Self::Value { .. } => Class::Corrupt,
             Self::TooLong { .. } => Class::Limit,
             Self::Output => Class::Io,
         }
@@ -46,8 +52,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Key => f.write_str("no legal key of config.txt"),
-            Self::Value => f.write_str("a value of config.txt with a line end"),
+            Self::Key { at } => write!(f, "no legal key of config.txt at its byte {at}"),
+            Self::Value { at } => {
+                write!(f, "a value of config.txt with a line end or a last blank at its byte {at}")
+            }
             Self::TooLong { length } => {
                 write!(f, "a line of {length} characters, of which the firmware reads {MAX_LINE}")
             }
@@ -122,7 +130,13 @@ fn content(line: &str) -> Content<'_> {
 }
 
 fn is_key(key: &str) -> bool {
-    !key.is_empty() && !key.starts_with(['#', '[']) && !key.contains(|c: char| c == '=' || c.is_whitespace())
+    odd_in_key(key).is_none()
+}
+
+/// Returns the place of the first character that no key has.
+fn odd_in_key(key: &str) -> Option<usize> {
+    let begins_oddly = key.is_empty() || key.starts_with(['#', '[']);
+    if begins_oddly { Some(0) } else { key.find(|c: char| c == '=' || c.is_whitespace()) }
 }
 
 /// Returns the settings that count on every board, in order; those behind a filter are left out.
@@ -160,12 +174,13 @@ pub fn is_set(text: &str, key: &str, value: &str) -> bool {
 /// # Errors
 /// When the firmware would not read the setting as it is meant, and those of `out`.
 pub fn emit_with_setting(text: &str, key: &str, value: &str, out: &mut impl fmt::Write) -> Result<(), Error> {
-    if !is_key(key) || key.contains(char::is_control) {
-        return Err(Error::Key);
+    if let Some(at) = odd_in_key(key).or_else(|| key.find(char::is_control)) {
+        return Err(Error::Key { at });
     }
     // Why: blanks at the end of a line are not read back.
-    if value.contains(['\n', '\r']) || value.trim_ascii_end() != value {
-        return Err(Error::Value);
+    let kept = value.trim_ascii_end().len();
+    if let Some(at) = value.find(['\n', '\r']).or((kept < value.len()).then_some(kept)) {
+        return Err(Error::Value { at });
     }
     let length = key.chars().count().saturating_add("=".len()).saturating_add(value.chars().count());
     if length > MAX_LINE {
@@ -198,6 +213,14 @@ mod tests {
     use std::format;
     use std::string::String;
     use std::vec::Vec;
+
+    struct Full;
+
+    impl fmt::Write for Full {
+        fn write_str(&mut self, _: &str) -> fmt::Result {
+            Err(fmt::Error)
+        }
+    }
 
     fn with(text: &str, key: &str, value: &str) -> String {
         let mut out = String::new();
@@ -259,15 +282,18 @@ mod tests {
     fn setting_that_the_firmware_would_misread_is_refused() {
         let long = "x".repeat(MAX_LINE);
         for (key, value, error) in [
-            ("", "1", Error::Key),
-            ("#k", "1", Error::Key),
-            ("k ", "1", Error::Key),
-            ("k", "1\n2", Error::Value),
-            ("k", "1 ", Error::Value),
+            ("", "1", Error::Key { at: 0 }),
+            ("#k", "1", Error::Key { at: 0 }),
+            ("k ", "1", Error::Key { at: 1 }),
+            ("k\0", "1", Error::Key { at: 1 }),
+            ("k", "1\n2", Error::Value { at: 1 }),
+            ("k", "11 ", Error::Value { at: 2 }),
             ("k", long.as_str(), Error::TooLong { length: 100 }),
         ] {
             assert_eq!(emit_with_setting("", key, value, &mut String::new()), Err(error));
         }
         assert_eq!(Error::TooLong { length: 99 }.class(), Class::Limit);
+        assert_eq!(emit_with_setting("", "k", "1", &mut Full), Err(Error::Output));
+        assert_eq!(Error::Output.class(), Class::Io);
     }
 }

@@ -25,7 +25,10 @@ pub enum Error {
         at: usize,
     },
     /// A variable's name is empty, begins with `#`, or has `=`, a backslash or a control character.
-    Name,
+    Name {
+        /// Offset in the name, in bytes.
+        at: usize,
+    },
     /// The variable does not fit.
     Full {
         /// Bytes that are missing.
@@ -39,7 +42,7 @@ impl Error {
     pub fn class(self) -> Class {
         match self {
             Self::Signature => Class::BadMagic,
-            Self::Line { .. } | Self::Name => Class::Corrupt,
+            Self::Line { .. } | Self::Name { .. } => Class::Corrupt,
             Self::Full { .. } => Class::Limit,
         }
     }
@@ -48,9 +51,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Signature => f.write_str("not a GRUB environment block"),
+            Self::Signature => f.write_str("no GRUB environment block begins at byte 0"),
             Self::Line { at } => write!(f, "a broken line at byte {at} of the environment block"),
-            Self::Name => f.write_str("no legal name of a GRUB variable"),
+            Self::Name { at } => write!(f, "no legal name of a GRUB variable at its byte {at}"),
             Self::Full { missing } => write!(f, "the environment block has {missing} bytes too few"),
         }
     }
@@ -150,8 +153,9 @@ impl Block {
     /// When the name is none or the block is too small; the block then stays as it was.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), Error> {
         let is_odd = |c: char| c == '=' || c == '\\' || c.is_ascii_control();
-        if name.is_empty() || name.starts_with('#') || name.contains(is_odd) {
-            return Err(Error::Name);
+        let begins_oddly = (name.is_empty() || name.starts_with('#')).then_some(0);
+        if let Some(at) = begins_oddly.or_else(|| name.find(is_odd)) {
+            return Err(Error::Name { at });
         }
         let end = self.end();
         let (start, rest) = match self.lines().find(|line| line.is(name)) {
@@ -340,8 +344,8 @@ mod tests {
             assert_eq!(Block::parse(&block(lines)), Err(Error::Line { at }), "{lines:?}");
         }
         assert_eq!(Block::parse(&[0; SIZE]), Err(Error::Signature));
-        for name in ["", "#a", "a=b", "a\nb", "a\\"] {
-            assert_eq!(Block::new().set(name, b""), Err(Error::Name), "{name:?}");
+        for (name, at) in [("", 0), ("#a", 0), ("a=b", 1), ("ab\nc", 2), ("a\\", 1)] {
+            assert_eq!(Block::new().set(name, b""), Err(Error::Name { at }), "{name:?}");
         }
         assert_eq!(Error::Full { missing: 1 }.class(), Class::Limit);
     }

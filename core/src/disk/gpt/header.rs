@@ -212,7 +212,10 @@ mod tests {
         let at = |offset: usize, value: u8| {
             let mut bytes = SFDISK;
             bytes[offset] = value;
-            parse(&bytes)
+            let found = parse(&bytes);
+            let named = found.unwrap_err().at().unwrap();
+            assert!(offset == 0x40 || usize::from(named).abs_diff(offset) < 4, "{found:?}");
+            found
         };
         assert_eq!(at(0, 0), Err(Error::Signature));
         assert_eq!(at(0x0A, 2), Err(Error::Revision(0x0002_0000)));

@@ -53,7 +53,31 @@ impl Error {
     pub const fn class(self) -> crate::error::Class {
         match self {
             Self::Signature(_) | Self::Foreign(_) => crate::error::Class::BadMagic,
-            _ => crate::error::Class::Corrupt,
+            Self::SectorSize(_)
+            | Self::ClusterSize(_)
+            | Self::ReservedSectors
+            | Self::Fats(_)
+            | Self::Media(_)
+            | Self::FatSize
+            | Self::TotalSectors(_)
+            | Self::Clusters(_) => crate::error::Class::Corrupt,
+        }
+    }
+
+    /// Returns the byte offset in the boot sector of the field that says so.
+    #[must_use]
+    pub const fn at(self) -> u16 {
+        match self {
+            Self::Signature(_) => 0x1FE,
+            Self::Foreign(_) => 0x03,
+            Self::SectorSize(_) => 0x0B,
+            Self::ClusterSize(_) => 0x0D,
+            Self::ReservedSectors => 0x0E,
+            Self::Fats(_) => 0x10,
+            // The number of clusters follows from that of the sectors.
+            Self::TotalSectors(_) | Self::Clusters(_) => 0x13,
+            Self::Media(_) => 0x15,
+            Self::FatSize => 0x16,
         }
     }
 }
@@ -71,7 +95,8 @@ impl core::fmt::Display for Error {
             Self::FatSize => f.write_str("FAT of 0 sectors"),
             Self::TotalSectors(found) => write!(f, "{found} sectors leave no room for clusters"),
             Self::Clusters(found) => write!(f, "{found} clusters are too many for this FAT"),
-        }
+        }?;
+        write!(f, " (byte {:#05x})", self.at())
     }
 }
 
@@ -418,7 +443,7 @@ mod tests {
     fn illegal_fields_are_rejected_by_cause() {
         for (offset, value, expected) in [
             (0x1FE, 0, Error::Signature(0xAA00)),
-            (0x0C, 0, Error::SectorSize(0)),
+            (0x0B, 1, Error::SectorSize(0x0201)),
             (0x0D, 3, Error::ClusterSize(3)),
             (0x0D, 0, Error::ClusterSize(0)),
             (0x0E, 0, Error::ReservedSectors),
@@ -431,7 +456,14 @@ mod tests {
             let mut bytes = sector();
             bytes[offset] = value;
             assert_eq!(Bpb::parse(Raw::new(&bytes)), Err(expected), "{offset:#x}");
+            assert!(usize::from(expected.at()).abs_diff(offset) <= 3, "{expected}");
         }
+        // One sector per cluster and one cluster more than a FAT16 may have, behind 37 sectors.
+        let mut bytes = sector();
+        bytes[0x0D] = 1;
+        bytes[0x13..0x15].fill(0);
+        bytes[0x20..0x24].copy_from_slice(&(37 + MAX_FAT16_CLUSTERS + 1).to_le_bytes());
+        assert_eq!(Bpb::parse(Raw::new(&bytes)), Err(Error::Clusters(MAX_FAT16_CLUSTERS + 1)));
         let mut bytes = sector();
         bytes[0x16] = 0;
         bytes[0x24..0x28].fill(0);

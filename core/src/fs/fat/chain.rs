@@ -70,7 +70,7 @@ impl Chain {
         };
         // No cluster has the number 0, so nothing equals the memory of a chain that has not begun.
         if next == self.remembered || self.visited >= fs.clusters() {
-            return Err(Error::ChainLoop { cluster: next });
+            return Err(Error::ChainLoop { at: fs.fat_entry_offset(self.cluster), cluster: next });
         }
         self.visited = self.visited.saturating_add(1);
         self.since = self.since.saturating_add(1);

@@ -28,6 +28,8 @@ pub enum Error {
     },
     /// A chain comes back to a cluster that it visited.
     ChainLoop {
+        /// Where the entry that leads back stands in the FAT.
+        at: u64,
         /// That cluster.
         cluster: u32,
     },
@@ -97,7 +99,9 @@ impl core::fmt::Display for Error {
             Self::ChainEntry { at, cluster, entry } => {
                 write!(f, "the chain breaks at cluster {cluster}: its FAT entry at {at} is {entry}")
             }
-            Self::ChainLoop { cluster } => write!(f, "a chain comes back to cluster {cluster}"),
+            Self::ChainLoop { at, cluster } => {
+                write!(f, "a chain comes back to cluster {cluster} by its FAT entry at {at}")
+            }
             Self::ChainLength { at, needs, has } => {
                 write!(f, "file of the entry at {at} needs {needs} clusters, its chain has {has}")
             }

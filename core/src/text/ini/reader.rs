@@ -386,6 +386,15 @@ mod tests {
     }
 
     #[test]
+    fn line_without_an_equals_sign_is_found_in_vm_ini() {
+        use crate::text::ini::VM_INI;
+        let Some(Item::Finding(f)) = Reader::with_dialect("\nk : v\n", &VM_INI).next() else {
+            panic!("a finding")
+        };
+        assert_eq!((f.kind, f.span), (FindingKind::NoEquals, Span::new(1, 6)));
+    }
+
+    #[test]
     fn spans_cover_key_and_value() {
         let Some(Item::Entry(e)) = Reader::new(" key =  v w \n   x\n").next() else { panic!("an entry") };
         assert_eq!((e.key_span, e.value_span), (Span::new(1, 4), Span::new(8, 17)));

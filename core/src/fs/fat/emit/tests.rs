@@ -75,6 +75,7 @@ fn bad_trees_are_refused_with_their_entry() {
         (8192, std::vec![file("big", 1 << 32)], Error::FileSize { entry: 0, bytes: 1 << 32 }),
         (1, std::vec![file("a", 2 * MIB)], Error::VolumeFull { needed: 512, clusters: 251 }),
         (1, full, Error::DirectoryFull { entry: 599 }),
+        (0, std::vec![file("a", 1)], Error::Geometry(geometry::Error::VolumeSize(0))),
     ];
     for (mib, entries, error) in cases {
         assert_eq!(plan(mib * MIB, &options(), &entries).unwrap_err(), error, "{:?}", entries[0]);
