@@ -149,50 +149,105 @@ fn gpt_of_sfdisk_is_read_as_sfdisk_reads_it() {
     assert_eq!(gpt_rows(&path), (HeaderCopy::Backup, disk_guid, expected));
 }
 
+/// Runs something on the image as a disk with sectors of this size: the file itself, or a loop device, which needs
+/// root. A device is attached each time, so that none remembers what the file was before.
+fn on_disk<T>(image: &str, sector_size: u64, run: impl FnOnce(&str) -> T) -> Option<T> {
+    if sector_size == 512 {
+        return Some(run(image));
+    }
+    let size = sector_size.to_string();
+    let attached = Command::new("losetup").args(["--find", "--show", "-b", &size, image]).output();
+    let Some(attached) = attached.ok().filter(|o| o.status.success()) else {
+        println!("skipped: no loop device with sectors of {sector_size} bytes");
+        return None;
+    };
+    /// Detaches even when an assertion fails.
+    struct Detach(String);
+    impl Drop for Detach {
+        fn drop(&mut self) {
+            let _ = Command::new("losetup").args(["--detach", &self.0]).status();
+        }
+    }
+    let device = Detach(String::from_utf8(attached.stdout).unwrap().trim().to_owned());
+    Some(run(&device.0))
+}
+
+/// Lets sfdisk and sgdisk judge the table; `false` when one of them is missing.
+fn is_verified(image: &str, sector_size: u64) -> bool {
+    let verdicts = on_disk(image, sector_size, |disk| {
+        Some((run("sfdisk", &["--verify", disk], "")?, run("sgdisk", &["-v", disk], "")?))
+    });
+    let Some((sfdisk, sgdisk)) = verdicts.flatten() else { return false };
+    assert!(sfdisk.contains("No errors detected"), "{sfdisk}");
+    assert!(sgdisk.contains("No problems found"), "{sgdisk}");
+    true
+}
+
 #[test]
 fn damaged_gpt_is_restored_as_sfdisk_and_sgdisk_want_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("image");
-    let image = sparse(&path, 64 << 20);
-    let script = "label: gpt\nstart=2048, size=20000, type=U, name=\"EFI\"\nstart=40000, size=100, type=L\n";
-    if run("sfdisk", &["-q", &image], script).is_none() {
-        return;
-    }
-    let whole = std::fs::read(&path).unwrap();
-    let file = File::options().read(true).write(true).open(&path).unwrap();
-    let end = 64 << 20;
-    for (offset, len) in [(512, 512), (512, 20 * 512), (end - 512, 512), (end - 33 * 512, 33 * 512)] {
-        file.write_all_at(&vec![0xA5; len], offset).unwrap();
-        let repair = Gpt::open(&file).unwrap().unwrap().repair().unwrap().unwrap();
-        let mut entries = vec![0; repair.entries_len as usize];
-        ReadAt::read_exact_at(&file, repair.entries_from, &mut entries).unwrap();
-        file.write_all_at(&entries, repair.entries_to).unwrap();
-        let mut header = [0; 512];
-        repair.emit_header(&mut header).unwrap();
-        file.write_all_at(&header, repair.header_to).unwrap();
-        assert!(std::fs::read(&path).unwrap() == whole, "{offset}");
-        let verdict = run("sfdisk", &["--verify", &image], "").unwrap();
-        assert!(verdict.contains("No errors detected"), "{verdict}");
-        let Some(verdict) = run("sgdisk", &["-v", &image], "") else { return };
-        assert!(verdict.contains("No problems found"), "{verdict}");
-        assert_eq!(Gpt::open(&file).unwrap().unwrap().repair(), Ok(None));
+    const SCRIPT: &str =
+        "label: gpt\nstart=2048, size=4000, type=U, name=\"EFI\"\nstart=8192, size=100, type=L\n";
+    for sector_size in [512, 4096] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        let image = sparse(&path, 64 << 20);
+        let made = on_disk(&image, sector_size, |disk| run("sfdisk", &["-q", disk], SCRIPT));
+        if made.flatten().is_none() || !is_verified(&image, sector_size) {
+            continue;
+        }
+        let whole = std::fs::read(&path).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        assert_eq!(u64::from(Gpt::open(&file).unwrap().unwrap().sector_size), sector_size);
+        let (end, array) = (64 << 20, 16_384);
+        let backup = end - sector_size - array;
+        // A byte of a header, a whole header, entries, header and entries; of the primary copy, then of the backup.
+        for (offset, len, copy) in [
+            (sector_size + 40, 1, HeaderCopy::Primary),
+            (sector_size, sector_size, HeaderCopy::Primary),
+            (2 * sector_size + 128, 16, HeaderCopy::Primary),
+            (sector_size, sector_size + array, HeaderCopy::Primary),
+            (end - sector_size + 40, 1, HeaderCopy::Backup),
+            (end - sector_size, sector_size, HeaderCopy::Backup),
+            (backup + 128, 16, HeaderCopy::Backup),
+            (backup, sector_size + array, HeaderCopy::Backup),
+        ] {
+            file.write_all_at(&vec![0xA5; len as usize], offset).unwrap();
+            let repair = Gpt::open(&file).unwrap().unwrap().repair().unwrap().unwrap();
+            assert_eq!(repair.copy, copy, "{sector_size}: {offset}");
+            let mut entries = vec![0; repair.entries_len as usize];
+            ReadAt::read_exact_at(&file, repair.entries_from, &mut entries).unwrap();
+            file.write_all_at(&entries, repair.entries_to).unwrap();
+            let mut header = vec![0; sector_size as usize];
+            repair.emit_header(&mut header).unwrap();
+            file.write_all_at(&header, repair.header_to).unwrap();
+            assert!(std::fs::read(&path).unwrap() == whole, "{sector_size}: {offset}");
+            assert!(is_verified(&image, sector_size));
+            assert_eq!(Gpt::open(&file).unwrap().unwrap().repair(), Ok(None));
+        }
     }
 }
 
 #[test]
 fn hybrid_mbr_and_longer_array_of_sgdisk_are_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("image");
-    let image = sparse(&path, 64 << 20);
-    let new = ["-S", "200", "-n", "1:2048:4095", "-n", "150:4096:8191", "-h", "1", &image];
-    if run("sgdisk", &new, "").is_none() {
-        return;
+    for sector_size in [512, 4096] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        let image = sparse(&path, 64 << 20);
+        let made = on_disk(&image, sector_size, |disk| {
+            run("sgdisk", &["-S", "200", "-n", "1:2048:4095", "-n", "150:4096:8191", "-h", "1", disk], "")
+        });
+        if made.flatten().is_none() {
+            continue;
+        }
+        let file = File::open(&path).unwrap();
+        let table = Gpt::open(&file).unwrap().unwrap();
+        // sgdisk makes whole sectors of entries.
+        let entries = 200_u32.next_multiple_of(sector_size as u32 / 128);
+        assert_eq!((table.mbr_role, table.header.entries), (mbr::Role::Hybrid, entries));
+        assert_eq!(u64::from(table.sector_size), sector_size);
+        let numbers: Vec<u32> = table.partitions().map(|p| p.unwrap().number).collect();
+        assert_eq!((numbers, table.repair()), (vec![1, 150], Ok(None)));
     }
-    let file = File::open(&path).unwrap();
-    let table = Gpt::open(&file).unwrap().unwrap();
-    assert_eq!((table.mbr_role, table.header.entries), (mbr::Role::Hybrid, 200));
-    let numbers: Vec<u32> = table.partitions().map(|p| p.unwrap().number).collect();
-    assert_eq!((numbers, table.repair()), (vec![1, 150], Ok(None)));
 }
 
 fn write_gpt(path: &Path, sector_size: u32, disk_bytes: u64) {
@@ -223,35 +278,19 @@ fn write_gpt(path: &Path, sector_size: u32, disk_bytes: u64) {
 
 #[test]
 fn gpt_of_ours_is_verified_by_sfdisk_and_sgdisk() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("image");
-    let image = sparse(&path, 64 << 20);
-    write_gpt(&path, 512, 64 << 20);
-    let Some(verdict) = run("sfdisk", &["--verify", &image], "") else { return };
-    assert!(verdict.contains("No errors detected"), "{verdict}");
-    assert_eq!(gpt_rows(&path).2, dump(&image).unwrap());
-    let Some(verdict) = run("sgdisk", &["-v", &image], "") else { return };
-    assert!(verdict.contains("No problems found"), "{verdict}");
-}
-
-#[test]
-fn gpt_of_ours_with_4096_byte_sectors_is_verified_by_sfdisk() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("image");
-    let image = sparse(&path, 64 << 20);
-    write_gpt(&path, 4096, 64 << 20);
-    // sfdisk asks the device for its sector size, so this one needs root and a loop device.
-    let attached = Command::new("losetup").args(["--find", "--show", "-b", "4096", &image]).output();
-    let Some(attached) = attached.ok().filter(|o| o.status.success()) else {
-        return println!("skipped: no loop device with 4096 byte sectors");
-    };
-    let device = String::from_utf8(attached.stdout).unwrap().trim().to_owned();
-    let verdict = run("sfdisk", &["--verify", &device], "");
-    let rows = dump(&device);
-    Command::new("losetup").args(["--detach", &device]).status().unwrap();
-    assert!(verdict.unwrap().contains("No errors detected"));
-    let rows = rows.unwrap().into_iter().map(|r| r.trim_start_matches('p').to_owned());
-    assert_eq!(gpt_rows(&path).2, rows.collect::<Vec<_>>());
+    for sector_size in [512, 4096] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        let image = sparse(&path, 64 << 20);
+        write_gpt(&path, sector_size as u32, 64 << 20);
+        if !is_verified(&image, sector_size) {
+            continue;
+        }
+        let rows = on_disk(&image, sector_size, dump).flatten().unwrap();
+        // The numbers of a device's partitions stand behind a `p`.
+        let rows: Vec<_> = rows.into_iter().map(|r| r.trim_start_matches('p').to_owned()).collect();
+        assert_eq!(gpt_rows(&path).2, rows, "{sector_size}");
+    }
 }
 
 #[test]
