@@ -157,6 +157,49 @@ fn files_that_are_read_otherwise_on_purpose_have_our_meaning() {
     }
 }
 
+/// Reads a file as the old init did, prepended header, duplicates and `%` included; prints the hostname or what was
+/// raised first.
+const OLD_INIT: &str = r"
+import configparser, sys
+c = configparser.ConfigParser()
+try:
+    c.read_string('[_default]\n' + bytes.fromhex(sys.argv[1]).decode('utf-8'))
+    print(c['_default']['hostname'])
+except Exception as e:
+    print(type(e).__name__)
+";
+
+#[test]
+fn file_that_the_old_init_could_not_use_is_used() {
+    for (file, old, wanted) in [
+        (&b"hostname = a\n"[..], "a", "a"),
+        (b"\xEF\xBB\xBFhostname = a\n", "KeyError", "a"),
+        (b"hostname = caf\xE9\n", "UnicodeDecodeError", "caf\u{E9}"),
+        (b"hostname = 100%\n", "InterpolationSyntaxError", "100%"),
+        (b"hostname = %(x)s\n", "InterpolationMissingOptionError", "%(x)s"),
+        // The one value that both read and read otherwise: `%` is an ordinary character.
+        (b"hostname = 50%%\n", "50%", "50%%"),
+        (b"hostname = a\nHostName = b\n", "DuplicateOptionError", "b"),
+        (b"hostname = a\n[s]\nx=1\n[s]\ny=2\n", "DuplicateSectionError", "a"),
+        (b"[_default]\nhostname = a\n", "DuplicateSectionError", "a"),
+        (b"autologin\nhostname = a\n", "ParsingError", "a"),
+        (b"hostname = a\n[open\n", "ParsingError", "a"),
+    ] {
+        let hexadecimal: String = file.iter().map(|b| format!("{b:02x}")).collect();
+        let sections = ours(file);
+        let (_, pairs) = sections.iter().find(|(name, _)| name == "_default").unwrap();
+        let value = pairs.iter().find(|(key, _)| key == "hostname").map(|(_, value)| value.as_str());
+        assert_eq!(value, Some(wanted), "{:?}", String::from_utf8_lossy(file));
+        match Command::new("python3").args(["-c", OLD_INIT, &hexadecimal]).output() {
+            Ok(output) => {
+                let said = String::from_utf8(output.stdout).unwrap();
+                assert_eq!(said.trim_end(), old, "{:?}", String::from_utf8_lossy(file));
+            }
+            Err(e) => skip(&format!("python3: {e}")),
+        }
+    }
+}
+
 #[cfg(feature = "_fuzz")]
 #[test]
 fn mutated_files_are_read_as_configparser_reads_them() {
