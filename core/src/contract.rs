@@ -1,4 +1,6 @@
 //! What two programs must agree on: a name stands here once and is used by both sides.
+//!
+//! `docs/contract.md` is the document. Not handled: what only one program knows.
 
 pub mod boot_status;
 pub mod cmdline_keys;

@@ -1,6 +1,7 @@
 //! Files of boot loaders that we read and change: GRUB's environment block, extlinux, the Raspberry Pi's firmware.
 //!
-//! People edit these files, so whatever is not understood is kept as it stands.
+//! People edit these files, so whatever is not understood is kept as it stands. Each module names its document. Not
+//! handled: grub.cfg, which is a program, and systemd-boot's entries.
 
 pub mod cmdline_txt;
 pub mod config_txt;

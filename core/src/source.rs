@@ -1,7 +1,8 @@
 //! Positional input: the one way in which bytes enter this crate.
 //!
-//! A partition table, a superblock and a SquashFS are read at offsets, not as a stream, so the trait has no
-//! position. `embedded-io` has no positional read (see `docs/dependencies.md`).
+//! A partition table, a superblock and a SquashFS are read at offsets, not as a stream, so the trait has no position.
+//! `embedded-io` has no positional read (see `docs/dependencies.md`). Not handled: writing, and sources that change
+//! while they are read.
 
 use crate::units::usize_from_u64;
 

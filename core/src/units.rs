@@ -1,7 +1,8 @@
 //! Lossless conversions between integer widths, and the units that must not be mixed up.
 //!
 //! `as` is forbidden in this crate because it truncates silently; these functions either cannot lose a bit (a
-//! constant assertion says so for every target we build) or answer `None`.
+//! constant assertion says so for every target we build) or answer `None`. No document defines them. Not handled:
+//! signed numbers, and targets of 16 bits, which do not compile.
 
 const _: () = assert!(usize::BITS >= 32 && usize::BITS <= 64, "core needs a 32 or 64 bit target");
 

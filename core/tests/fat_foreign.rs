@@ -163,7 +163,10 @@ fn volumes_of_every_size_and_cluster_pass_fsck_and_mtools() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("fat.img");
     let powers = (20..=41).map(|bits| 1_u64 << bits);
-    let sizes = powers.flat_map(|size| [size - 513, size, size + size / 3 + 4099]);
+    // FAT ends at 2 TiB with sectors of 512 bytes; what lies beyond with larger ones has tables that few machines
+    // can check.
+    let sizes =
+        powers.flat_map(|size| [size - 513, size, size + size / 3 + 4099]).filter(|size| *size <= 1 << 41);
     let clusters = || [None].into_iter().chain((9..=16).map(|bits| Some(1_u32 << bits)));
     let mut made = 0;
     for (total, sector) in sizes.flat_map(|total| [(total, 512), (total, 4096)]) {

@@ -1,4 +1,6 @@
 //! Keys of `/run/genpack/boot-status`: `key=value` lines, one per key, written by the init and read by tools.
+//!
+//! `docs/contract.md` is the document. Not handled: reading the file; a line is split at its first `=`.
 
 /// Name of the image file that was booted, or of the device that is the image.
 pub const IMAGE: &str = "image";

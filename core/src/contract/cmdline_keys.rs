@@ -1,4 +1,7 @@
 //! Words of the kernel command line that genpack programs write and read.
+//!
+//! `docs/contract.md` is the document. Not handled: the kernel's own words; see [`crate::text::kernel_cmdline`] for
+//! the syntax.
 
 /// `root=systemimg:<UUID>` or `root=systemimg:auto`; also `root=/dev/vda`.
 pub const ROOT: &str = "root";

@@ -1,4 +1,6 @@
 //! Files in `/.genpack/` of an image.
+//!
+//! `docs/contract.md` is the document. Not handled: what the files hold.
 
 /// Architecture, as `uname -m` prints it.
 pub const ARCH: &str = "arch";

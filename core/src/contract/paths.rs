@@ -1,4 +1,6 @@
 //! Paths that stage 1, stage 2, the updater and the image builder all rely on (see `docs/contract.md`).
+//!
+//! Not handled: paths that only one program knows; they stand in that program.
 
 /// Tmpfs directory that outlives the initramfs: everything stage 1 leaves for later.
 pub const RUN_INITRAMFS: &str = "/run/initramfs";

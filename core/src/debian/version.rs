@@ -1,7 +1,7 @@
 //! Debian versions: epoch, upstream version, revision, and which of two is newer.
 //!
 //! Debian Policy 5.6.12, deb-version(7). `~` sorts before everything, even before the end; letters before other
-//! characters; numbers by value, of any length.
+//! characters; numbers by value, of any length. Not handled: which versions an archive would accept.
 
 use core::cmp::Ordering;
 use core::fmt;

@@ -1,4 +1,7 @@
 //! The four machine architectures that genpack knows, with every name the field gives them.
+//!
+//! uname(2) and the port names of Debian define the names. Not handled: variants of one architecture (x86-64-v3), and
+//! machines that are only recognized; see [`super::machine`].
 
 /// A machine architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,9 +2,10 @@
 //!
 //! Sources: Documentation/arch/x86/boot.rst, Documentation/arch/arm64/booting.rst,
 //! Documentation/arch/riscv/boot-image-header.rst and drivers/firmware/efi/libstub/zboot-header.S of Linux, the
-//! PE/COFF specification, the ELF gABI, RFC 1952; for the zImage, arch/arm/boot/compressed/head.S of Linux. Only
-//! headers are read: nothing is decompressed or verified. Not handled: uImage and FIT, other compressed wrappers than
-//! gzip, and the bzImage of s390, whose magic lies beyond the head.
+//! PE/COFF specification, the ELF gABI, RFC 1952; arch/arm/boot/compressed/head.S of Linux for the zImage, and
+//! arch/s390/boot/head.S for what an IBM mainframe loads first. Only headers are read: nothing is decompressed or
+//! verified. Not handled: uImage and FIT, other compressed wrappers than gzip, and kernels of s390 with 31 bits, which
+//! begin as those with 64 do and ended with Linux 4.0.
 
 use crate::bytes;
 use crate::kernel::arch::Arch;
@@ -25,6 +26,8 @@ pub enum Format {
     RiscvImage,
     /// Compressed 32-bit Arm `zImage`.
     ArmZImage,
+    /// `bzImage` or `image` of IBM Z.
+    S390Image,
     /// EFI application that decompresses the kernel inside it.
     EfiZboot,
     /// Unified kernel image: an EFI application with kernel, initramfs and command line as sections.
@@ -46,6 +49,7 @@ impl Format {
             Self::Arm64Image => "arm64-image",
             Self::RiscvImage => "riscv-image",
             Self::ArmZImage => "arm-zimage",
+            Self::S390Image => "s390-image",
             Self::EfiZboot => "efi-zboot",
             Self::Uki => "uki",
             Self::Pe => "pe",
@@ -123,6 +127,7 @@ pub fn detect(head: &[u8]) -> Option<KernelImage> {
         .or_else(|| arm64(head))
         .or_else(|| riscv(head))
         .or_else(|| arm(head))
+        .or_else(|| s390(head))
         .or_else(|| zboot(head))
         .or_else(|| pe_image(head))
         .or_else(|| elf_program(head))
@@ -179,6 +184,15 @@ fn arm(head: &[u8]) -> Option<KernelImage> {
     // A kernel of the other byte order runs on machines that have no name here.
     let is_little_endian = bytes::u32_le_at(head, BYTE_ORDER)? == 0x0403_0201;
     Some(KernelImage::new(Format::ArmZImage, is_little_endian.then_some(Machine::Arm)))
+}
+
+/// s390: two channel command words that read the rest of the kernel, and blanks in EBCDIC; file(1) goes by them, too.
+fn s390(head: &[u8]) -> Option<KernelImage> {
+    const COMMANDS: usize = 0x08;
+    const READ: &[u8; 16] = b"\x02\0\0\x18\x60\0\0\x50\x02\0\0\x68\x60\0\0\x50";
+    const BLANKS: &[u8; 8] = b"@@@@@@@@";
+    let (read, blanks) = bytes::slice_at(head, COMMANDS, 24)?.split_first_chunk::<16>()?;
+    (read == READ && blanks == BLANKS).then(|| KernelImage::new(Format::S390Image, Some(Machine::S390x)))
 }
 
 fn zboot(head: &[u8]) -> Option<KernelImage> {
@@ -303,6 +317,11 @@ mod tests {
                 Some(("arm-zimage", Some(Machine::Arm))),
             ),
             (patched(64, &[(0x24, &[0x18, 0x28, 0x6F, 1])]), Some(("arm-zimage", None))),
+            (
+                patched(64, &[(8, b"\x02\0\0\x18\x60\0\0\x50\x02\0\0\x68\x60\0\0\x50@@@@@@@@")]),
+                Some(("s390-image", Some(Machine::S390x))),
+            ),
+            (patched(64, &[(8, b"\x02\0\0\x18\x60\0\0\x50\x02\0\0\x68\x60\0\0\x50@@@@@@@ ")]), None),
             (vec![0x1F, 0x8B, 8, 0], Some(("gzip", None))),
             (vec![0x1F, 0x8B], None),
             (vec![], None),

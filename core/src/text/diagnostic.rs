@@ -1,6 +1,8 @@
 //! Places in a text and findings about them.
 //!
-//! A span is two byte offsets; line and column are computed only when a person is to read them.
+//! A span is two byte offsets; line and column are computed only when a person is to read them. Our own types;
+//! columns are those of rustc and gcc, in characters. Not handled: grapheme clusters, tabs, and the drawing of a
+//! caret, which is the caller's.
 
 use crate::bytes;
 

@@ -1,4 +1,6 @@
 //! The table of keys of the section `_default`.
+//!
+//! It is itself the document, from which `docs/system-ini.md` is made. Not handled: sections of add-ons.
 
 /// What a value has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

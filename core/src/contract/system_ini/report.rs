@@ -1,4 +1,6 @@
 //! The report that the owner of a machine finds beside `system.ini` and opens in Notepad.
+//!
+//! No document but the reader's patience. Not handled: writing the file.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,4 +1,7 @@
 //! What a value has to look like; each function answers the value or says in plain words what is wrong with it.
+//!
+//! The documents are hostname(7), timezone files of tzdata, locale(1), and IEEE 802.11 for SSIDs and keys. Not
+//! handled: whether the thing exists on the machine; whoever applies a setting finds out.
 
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -1,7 +1,8 @@
 //! Writing a GUID partition table: protective MBR, both headers, both arrays of 128 entries.
 //!
-//! The array has the size that the specification asks for (16 KiB), so the first usable sector is 34, or 6 on a
-//! disk with sectors of 4096 bytes.
+//! The array has the size that the specification asks for (16 KiB), so the first usable sector is 34, or 6 on a disk
+//! with sectors of 4096 bytes. Source: UEFI specification 2.10, sections 5.2.3 and 5.3. Not handled: more than 128
+//! entries, changing a table that exists.
 
 use super::{CRC, Error, Header, Partition, SECTOR_SIZES, entry, header};
 use crate::bytes;

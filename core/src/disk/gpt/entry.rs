@@ -1,4 +1,6 @@
 //! The entries of a GUID partition table.
+//!
+//! Source: UEFI specification 2.10, section 5.3.3. Not handled: what the attribute bits of a type mean.
 
 use super::Error;
 use crate::bytes;

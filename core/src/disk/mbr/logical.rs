@@ -1,7 +1,9 @@
 //! Logical partitions: the chain of extended boot records inside an extended partition.
 //!
-//! Each record is laid out as an MBR of which two entries count: the logical partition, relative to the record,
-//! and the next record, relative to the extended partition. Numbers begin at 5, as every tool counts.
+//! Each record is laid out as an MBR of which two entries count: the logical partition, relative to the record, and
+//! the next record, relative to the extended partition. Numbers begin at 5, as every tool counts. Source: what Linux
+//! reads (block/partitions/msdos.c) and sfdisk writes, as there is no specification. Not handled: extended partitions
+//! inside logical ones, writing.
 
 use super::{LEN, Mbr, Partition, Raw, RawEntry, SECTOR_SIZE};
 use crate::source::{ReadAt, ReadError};

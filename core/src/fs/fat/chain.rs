@@ -2,7 +2,8 @@
 //!
 //! A chain is sound when every entry names a cluster of the volume or ends it, and no cluster comes twice. Loops are
 //! found by Brent's method with one remembered cluster, after at most three times the clusters that the loop and the
-//! way to it have; independent of that no chain is longer than the volume has clusters.
+//! way to it have; independent of that no chain is longer than the volume has clusters. Source: the FAT specification
+//! 1.03, "FAT Data Structure". Not handled: clusters that two chains share.
 
 use super::error::Error;
 use super::fat_entry::FatEntry;

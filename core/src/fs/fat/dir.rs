@@ -1,7 +1,8 @@
 //! Directories: slots in a fixed area or a cluster chain, read into entries with their long names.
 //!
 //! Slots that are free, labels, `.` and `..`, and pieces of long names without their short entry are passed over. A
-//! first byte of 0 ends a directory, as the specification says.
+//! first byte of 0 ends a directory, as the specification says. Source: the FAT specification 1.03, "Directory
+//! Structure". Not handled: deleted entries.
 
 use super::bpb::Bpb;
 use super::chain::Chain;

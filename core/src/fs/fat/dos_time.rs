@@ -1,6 +1,7 @@
 //! Time stamps of directory entries: two seconds resolution, 1980 to 2107, no time zone.
 //!
 //! Source: the FAT specification 1.03, "Date and Time Formats". Times are taken as UTC, as Linux does with `tz=UTC`.
+//! Not handled: time zones, leap seconds, and the ten milliseconds of the time of making.
 
 /// A date and time as FAT stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! One entry of the file allocation table: what it says about its cluster.
 //!
 //! Source: the FAT specification 1.03, "FAT Data Structure". The upper four bits of a FAT32 entry belong to nobody
-//! and are masked.
+//! and are masked. Not handled: the first two entries, which belong to no cluster; see [`super::FileSystem::state`].
 
 use super::geometry::FatType;
 

@@ -1,4 +1,7 @@
 //! The bytes of a file, read at any offset in constant memory.
+//!
+//! The FAT specification 1.03 says that a chain has as many clusters as the size needs. Not handled: more than 4 GiB,
+//! which the size field cannot tell, and writing.
 
 use super::chain::Chain;
 use super::error::Error;

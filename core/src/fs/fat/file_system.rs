@@ -1,4 +1,6 @@
 //! An open volume: its parameters, its FAT, and the two blocks that are kept in memory.
+//!
+//! Source: the FAT specification 1.03. Not handled: free clusters and writing.
 
 use super::bpb::{self, Bpb, Raw, volume_label};
 use super::chain::{Chain, Clusters};

@@ -1,7 +1,8 @@
 //! Long names: up to twenty slots of thirteen UTF-16 units before a short entry, tied to it by a checksum.
 //!
 //! Source: the FAT specification 1.03, "Long Directory Entries". A piece without its neighbours, its end or its short
-//! entry is an orphan and ignored, as everyone does: DOS left such behind whenever it deleted a file.
+//! entry is an orphan and ignored, as everyone does: DOS left such behind whenever it deleted a file. Not handled:
+//! making them; see `emit`.
 
 use super::MAX_NAME_UNITS;
 use super::dir_entry::{Attributes, LEN};

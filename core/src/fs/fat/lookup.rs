@@ -1,4 +1,7 @@
 //! Paths: from names with slashes to an entry, by the rules of Linux' vfat.
+//!
+//! Names compare without case, as the FAT specification 1.03 asks ("Name Limits and Character Sets"). Not handled:
+//! `.` and `..`, which are no names here.
 
 use super::dir::DirEntry;
 use super::error::Error;

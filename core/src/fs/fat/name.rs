@@ -1,4 +1,7 @@
 //! The name of a directory entry, long or short, as one type.
+//!
+//! Source: the FAT specification 1.03, "Long Directory Entries". Not handled: OEM code pages other than 437 in short
+//! names.
 
 use super::MAX_NAME_UNITS;
 use super::dir_entry::ShortEntry;

@@ -1,4 +1,6 @@
 //! The whole tree, depth first, in the order of the disk.
+//!
+//! Source: the FAT specification 1.03, "Directory Structure". Not handled: any order but that of the disk.
 
 use super::MAX_DEPTH;
 use super::dir::{DirEntry, DirReader, Directory};

@@ -1,4 +1,7 @@
 //! Bytes of a file that a person saved with whatever editor there was.
+//!
+//! No document defines it: byte order marks are Unicode's (chapter 23.8), the rest is what editors do. Not handled:
+//! other encodings of one byte than Latin-1, UTF-32.
 
 use alloc::borrow::Cow;
 use alloc::string::String;

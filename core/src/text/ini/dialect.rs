@@ -1,4 +1,6 @@
 //! What differs between the dialects: one table for one reader of lines.
+//!
+//! Python's `configparser` and iniparser 4 define them, as [`super`] says. Not handled: any third dialect.
 
 #[cfg(feature = "alloc")]
 use super::FALLBACK_SECTION;

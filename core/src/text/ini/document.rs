@@ -1,4 +1,6 @@
 //! The whole file, for callers that look things up.
+//!
+//! The rules are those of [`super`]. Not handled: writing a file, and comments, which are not kept.
 
 use alloc::collections::BTreeMap;
 use alloc::format;

@@ -1,4 +1,7 @@
 //! One pass over the lines of a text; nothing is allocated.
+//!
+//! The rules are those of [`super`]. Not handled: bytes that are no text, see [`super::decode()`], and what comes
+//! again, see [`super::Document`].
 
 use core::fmt;
 

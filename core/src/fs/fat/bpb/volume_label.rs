@@ -1,7 +1,8 @@
 //! Volume label of a FAT: the entry of the root directory that carries the volume-id attribute.
 //!
 //! The boot sector has a label too, but only formatters write it, so it is stale as soon as someone renames the
-//! volume: libblkid reports the root directory's alone, and so do we. Bytes are those of the OEM code page.
+//! volume: libblkid reports the root directory's alone, and so do we. Bytes are those of the OEM code page. Source:
+//! the FAT specification 1.03, "Directory Structure". Not handled: what the code page makes of the bytes.
 
 use super::{Bpb, DIR_ENTRY_LEN};
 use crate::bytes;

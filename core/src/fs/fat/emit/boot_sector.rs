@@ -1,7 +1,7 @@
 //! The reserved area: boot sector with its parameter block, FSInfo, and the backup of both.
 //!
-//! Source: the FAT specification 1.03, "Boot Sector and BPB" and "FSInfo Sector Structure". The volume does not
-//! boot by this sector; the code in it asks the firmware for the next device.
+//! Source: the FAT specification 1.03, "Boot Sector and BPB" and "FSInfo Sector Structure". The volume does not boot
+//! by this sector; the code in it asks the firmware for the next device. Not handled: code that boots.
 
 use alloc::vec::Vec;
 

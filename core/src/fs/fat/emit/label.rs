@@ -1,7 +1,8 @@
 //! Volume labels: eleven characters that every reader shows alike.
 //!
 //! FAT allows more (OEM code pages); only `A-Z 0-9 _ -` and blank look the same everywhere. No lower case: Windows
-//! and fsck.fat reject it.
+//! and fsck.fat reject it. Source: the FAT specification 1.03, "Directory Structure". Not handled: labels that other
+//! systems wrote; see [`super::super::bpb::volume_label`].
 
 use core::fmt;
 

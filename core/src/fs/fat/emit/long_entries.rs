@@ -1,6 +1,7 @@
 //! Long entries of a name as they stand before its short entry.
 //!
 //! Source: the FAT specification 1.03, "Long Directory Entries"; the slots themselves are in [`super::super::lfn`].
+//! Not handled: reading them.
 
 use alloc::vec::Vec;
 

@@ -2,7 +2,8 @@
 //!
 //! Source: the FAT specification 1.03, "Name Limits and Character Sets" and "Name Generation and Matching". A name
 //! that is not already an upper-case 8.3 name gets long entries, also when only its case differs: the alternative
-//! (two case bits) is not known to every firmware.
+//! (two case bits) is not known to every firmware. Not handled: normalization; `é` in one and in two characters are
+//! two names, as for Linux.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;

@@ -1,6 +1,6 @@
 //! The file allocation table of files that are each in one piece, one after the other from cluster 2.
 //!
-//! Source: the FAT specification 1.03, "FAT Data Structure".
+//! Source: the FAT specification 1.03, "FAT Data Structure". Not handled: files in pieces, bad clusters.
 
 use alloc::vec::Vec;
 

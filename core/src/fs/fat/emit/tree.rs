@@ -1,4 +1,6 @@
 //! The directory tree of a planned volume: names checked, parents added, aliases given.
+//!
+//! Source: the FAT specification 1.03, "Directory Structure". Not handled: where the nodes go; see [`super::plan`].
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
