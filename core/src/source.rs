@@ -106,12 +106,16 @@ impl<R: ReadAt> ReadAt for Window<R> {
     }
 }
 
+/// For errors that have no number of their own.
+#[cfg(feature = "std")]
+const EIO: i32 = 5;
+
 #[cfg(feature = "std")]
 impl ReadAt for std::fs::File {
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
         std::os::unix::fs::FileExt::read_exact_at(self, buf, offset).map_err(|e| match e.kind() {
             std::io::ErrorKind::UnexpectedEof => ReadError::EndOfInput,
-            _ => ReadError::Io(e.raw_os_error().unwrap_or(5)),
+            _ => ReadError::Io(e.raw_os_error().unwrap_or(EIO)),
         })
     }
 
@@ -119,7 +123,7 @@ impl ReadAt for std::fs::File {
         use std::io::{Seek, SeekFrom};
         // Why: `metadata().len()` is 0 for a block device; seeking to the end answers for both.
         let mut file = self;
-        file.seek(SeekFrom::End(0)).map_err(|e| ReadError::Io(e.raw_os_error().unwrap_or(5)))
+        file.seek(SeekFrom::End(0)).map_err(|e| ReadError::Io(e.raw_os_error().unwrap_or(EIO)))
     }
 }
 

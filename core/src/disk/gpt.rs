@@ -33,12 +33,16 @@ pub const TYPE_BIOS_BOOT: Guid = constant("21686148-6449-6E6F-744E-656564454649"
 
 /// Most entries of a table that we read: 32 times what every tool writes.
 pub const MAX_ENTRIES: u32 = 4096;
-/// Largest entry that we read, bytes; every tool writes 128.
+/// Smallest entry, by the specification, bytes.
+const LEAST_ENTRY_LEN: u32 = 128;
+/// Largest entry that we read, bytes; every tool writes 128, and one that fills a sector is absurd already.
 pub const MAX_ENTRY_LEN: u32 = 4096;
 /// Most partitions in use; Linux has minor numbers for 256.
 pub const MAX_PARTITIONS: usize = 256;
 
-const SECTOR_SIZES: [u32; 2] = [512, 4096];
+/// Sizes of sectors that disks have, bytes.
+const SECTOR_SIZES: [u32; 2] = [512, MAX_SECTOR_SIZE];
+const MAX_SECTOR_SIZE: u32 = 4096;
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
 /// Returns the GUID of a text in this source; one that is none does not compile.
@@ -239,7 +243,7 @@ impl<'a, R: ReadAt + ?Sized> Gpt<'a, R> {
         copy: HeaderCopy,
         mbr_role: Role,
     ) -> Result<Self, Error> {
-        let mut sector = [0; 4096];
+        let mut sector = [0; usize_from_u32(MAX_SECTOR_SIZE)];
         let sector = sector.get_mut(..usize_from_u32(sector_size)).unwrap_or_default();
         source.read_exact_at(lba.saturating_mul(u64::from(sector_size)), sector)?;
         let header = Header::parse(RawHeader::new(sector).ok_or(Error::Signature)?)?;
@@ -257,15 +261,15 @@ impl<'a, R: ReadAt + ?Sized> Gpt<'a, R> {
     }
 
     fn check_entries_crc(&self) -> Result<(), Error> {
+        // Why pieces of the smallest entry: every legal array is a multiple of it.
         let mut left = self.header.entries.saturating_mul(self.header.entry_len);
         let mut offset = self.entries_offset();
         let mut digest = CRC.digest();
-        // Why 128: every legal array is a multiple of the smallest entry.
         while left > 0 {
-            let entry = self.source.read_array_at::<128>(offset)?.ok_or(ReadError::EndOfInput)?;
+            let entry = self.source.read_array_at::<{ entry::LEN }>(offset)?.ok_or(ReadError::EndOfInput)?;
             digest.update(&entry);
-            offset = offset.saturating_add(128);
-            left = left.saturating_sub(128);
+            offset = offset.saturating_add(u64::from(LEAST_ENTRY_LEN));
+            left = left.saturating_sub(LEAST_ENTRY_LEN);
         }
         let computed = digest.finalize();
         if computed == self.header.entries_crc { Ok(()) } else { Err(Error::EntriesCrc(computed)) }

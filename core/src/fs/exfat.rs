@@ -12,6 +12,7 @@ const LEN: usize = 512;
 const NAME: [u8; 8] = *b"EXFAT   ";
 /// Where a FAT has its parameters; zeros keep old drivers away.
 const MUST_BE_ZERO: usize = 53;
+/// Sectors of 512 to 4096 bytes, by the specification.
 const SECTOR_SHIFTS: core::ops::RangeInclusive<u8> = 9..=12;
 /// Largest cluster of the specification: 32 MiB.
 const MAX_CLUSTER_SHIFT: u8 = 25;
@@ -21,7 +22,7 @@ const PIECE: usize = 512;
 const ENTRY_LEN: usize = 32;
 const ENTRY_END: u8 = 0x00;
 const ENTRY_LABEL: u8 = 0x83;
-/// Most characters of a label.
+/// Most characters of a label, by the specification.
 const MAX_LABEL_UNITS: usize = 11;
 /// Most bytes of the root directory that are searched: formatters write the label first, and 4 MiB are 131 072
 /// entries.

@@ -45,7 +45,7 @@ pub use walk::{Step, Walk};
 
 /// Most slots of a directory, free ones included: the specification ends directories at 2 MiB.
 pub const MAX_DIR_SLOTS: u32 = 65_536;
-/// Longest name in UTF-16 units.
+/// Longest name in UTF-16 units, by the specification.
 pub const MAX_NAME_UNITS: usize = 255;
 /// Deepest directory that a walk enters; Windows ends paths at 260 characters, so no tree of it is deeper.
 pub const MAX_DEPTH: usize = 128;

@@ -11,11 +11,15 @@ use crate::source::{ReadAt, ReadError};
 
 const LEN: usize = 512;
 const OEM_ID: [u8; 8] = *b"NTFS    ";
+/// Sectors that Windows and ntfs-3g make or read.
 const SECTOR_SIZES: core::ops::RangeInclusive<u16> = 256..=4096;
-/// Largest cluster: 2 MiB.
+/// Largest cluster that Windows makes (since 10): 2 MiB.
 const MAX_CLUSTER_BYTES: u64 = 2 << 20;
-/// Largest record of the master file table that any formatter writes.
+/// Smallest and largest record of the master file table: a sector, and what formatters write on sectors of 4 KiB.
+const RECORDS: core::ops::RangeInclusive<usize> = 512..=MAX_RECORD;
 const MAX_RECORD: usize = 4096;
+/// Exponents of clusters above 128 sectors, as 256 less the exponent: 2^16 sectors are more than any cluster has.
+const CLUSTER_EXPONENTS: core::ops::RangeInclusive<u8> = 240..=249;
 const RECORD_MAGIC: [u8; 4] = *b"FILE";
 const RECORD_VOLUME: u64 = 3;
 const ATTRIBUTE_VOLUME_NAME: u32 = 0x60;
@@ -62,7 +66,7 @@ fn parse(s: &[u8; LEN]) -> Option<BootSector> {
     // Beyond 128 the field is the negative exponent of the number.
     let sectors_per_cluster = match bytes::u8_le::<0x0D, LEN>(s) {
         n @ (1 | 2 | 4 | 8 | 16 | 32 | 64 | 128) => u64::from(n),
-        n @ 240..=249 => 1_u64.checked_shl(256_u32.checked_sub(u32::from(n))?)?,
+        n if CLUSTER_EXPONENTS.contains(&n) => 1_u64.checked_shl(256_u32.checked_sub(u32::from(n))?)?,
         _ => return None,
     };
     let cluster_bytes = sectors_per_cluster.checked_mul(u64::from(sector_size))?;
@@ -71,7 +75,7 @@ fn parse(s: &[u8; LEN]) -> Option<BootSector> {
         n @ -31..=-1 => 1_u64.checked_shl(u32::from(n.unsigned_abs()))?,
         _ => return None,
     };
-    let record_len = usize::try_from(record_len).ok().filter(|n| (512..=MAX_RECORD).contains(n))?;
+    let record_len = usize::try_from(record_len).ok().filter(|n| RECORDS.contains(n))?;
     let sectors = bytes::u64_le::<0x28, LEN>(s);
     let clusters = sectors.checked_div(sectors_per_cluster)?;
     let mft_cluster = bytes::u64_le::<0x30, LEN>(s);

@@ -8,6 +8,8 @@ use crate::source::{ReadAt, ReadError};
 
 const LEN: usize = 512;
 const MAGIC: [u8; 4] = *b"XFSB";
+/// Blocks of XFS_MIN_BLOCKSIZE to XFS_MAX_BLOCKSIZE bytes.
+const BLOCK_SIZES: core::ops::RangeInclusive<u32> = 512..=65_536;
 
 /// Returns the XFS on `source`.
 ///
@@ -20,7 +22,7 @@ pub fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadE
 fn parse(s: &[u8; LEN]) -> Option<Filesystem> {
     let sb_blocksize = bytes::u32_be::<0x04, LEN>(s);
     let sb_dblocks = bytes::u64_be::<0x08, LEN>(s);
-    let legal_size = sb_blocksize.is_power_of_two() && (512..=65_536).contains(&sb_blocksize);
+    let legal_size = sb_blocksize.is_power_of_two() && BLOCK_SIZES.contains(&sb_blocksize);
     if bytes::array::<0, 4, LEN>(s) != MAGIC || !legal_size || sb_dblocks == 0 {
         return None;
     }

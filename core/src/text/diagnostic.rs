@@ -103,13 +103,14 @@ pub struct Diagnostic {
 #[cfg(feature = "alloc")]
 #[must_use]
 pub fn excerpt(text: &str) -> alloc::string::String {
+    /// What is left of a line of 80 beside the message.
     const MAX_CHARS: usize = 40;
     let shown = text.chars().take(MAX_CHARS).map(|c| if c.is_control() { '\u{FFFD}' } else { c });
     let more = text.chars().nth(MAX_CHARS).map(|_| '…');
     shown.chain(more).collect()
 }
 
-/// Most findings about one text; one more says how many others there were.
+/// Most findings about one text, more than anyone reads at once; one more says how many others there were.
 pub const MAX_DIAGNOSTICS: usize = 100;
 
 /// Findings about one text, at most [`MAX_DIAGNOSTICS`] of them, so that a text of garbage costs no memory and no

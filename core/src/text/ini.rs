@@ -39,7 +39,8 @@ pub use dialect::{Dialect, SYSTEM_INI, VM_INI, parse_bool_letter, parse_integer}
 pub use document::{Document, Property, Section};
 pub use reader::{Entry, Finding, FindingKind, Item, Reader, ValueLines};
 
-/// Longest text that is read, in bytes; the lines that do not fit are reported and ignored.
+/// Longest text that is read, in bytes: a hundred times a large file of settings, and little beside the memory of a
+/// small board. The lines that do not fit are reported and ignored.
 pub const MAX_BYTES: usize = 256 << 10;
 
 /// Section of the keys before the first header.

@@ -8,7 +8,7 @@ use alloc::string::String;
 use crate::text::diagnostic::{Diagnostic, Position, Severity};
 use crate::units::usize_from_u32;
 
-/// Most characters of a line of `system.ini` that are shown.
+/// Most characters of a line of `system.ini` that are shown: Notepad's first window shows about that many.
 const MAX_LINE_CHARS: usize = 70;
 
 /// Returns the content of `system.ini.report.txt` (UTF-8, lines end with CRLF), or `None` when there is nothing to

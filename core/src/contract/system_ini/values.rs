@@ -18,7 +18,7 @@ const MAX_HOSTNAME_BYTES: usize = 64;
 const MAX_LABEL_BYTES: usize = 63;
 /// Longest zone name or locale, far above every real one.
 const MAX_NAME_BYTES: usize = 128;
-/// Most key lines that are taken over.
+/// Most key lines that are taken over, far above the people who log in to one machine.
 const MAX_SSH_KEYS: usize = 256;
 
 /// Letters, digits and inner hyphens, in labels that are separated by dots (RFC 1123, 2.1).

@@ -2,7 +2,7 @@
 //!
 //! Source: UEFI specification 2.10, section 5.3.2. Not handled: what lies behind the 92 bytes of a longer header.
 
-use super::{CRC, Error, MAX_ENTRIES, MAX_ENTRY_LEN};
+use super::{CRC, Error, LEAST_ENTRY_LEN, MAX_ENTRIES, MAX_ENTRY_LEN};
 use crate::bytes;
 use crate::guid::Guid;
 
@@ -115,8 +115,8 @@ impl Header {
             return Err(Error::HeaderCrc(computed));
         }
         let entry_len = raw.size_of_partition_entry();
-        // 128 times a power of two is a power of two that is not smaller.
-        if !entry_len.is_power_of_two() || !(128..=MAX_ENTRY_LEN).contains(&entry_len) {
+        // The least, 128, times a power of two is a power of two that is not smaller.
+        if !entry_len.is_power_of_two() || !(LEAST_ENTRY_LEN..=MAX_ENTRY_LEN).contains(&entry_len) {
             return Err(Error::EntryLen(entry_len));
         }
         let entries = raw.number_of_partition_entries();

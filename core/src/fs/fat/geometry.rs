@@ -24,6 +24,8 @@ const FAT16_MIN_CLUSTERS: u32 = 4_085 + MARGIN;
 const FAT16_MAX_CLUSTERS: u32 = 65_524 - MARGIN;
 /// Most clusters of a FAT12 volume.
 const FAT12_MAX_CLUSTERS: u32 = 4_084 - MARGIN;
+/// Sectors that the specification allows, bytes.
+const SECTOR_SIZES: core::ops::RangeInclusive<u32> = 512..=4096;
 /// Largest cluster that Windows and GRUB read.
 const MAX_CLUSTER_BYTES: u32 = 64 * 1024;
 /// Slots in the fixed root directory of FAT12 and FAT16.
@@ -123,7 +125,7 @@ impl Geometry {
     /// When a size is none of FAT's, or no FAT type is legal for the combination.
     pub fn plan(total_bytes: u64, sector_bytes: u32, cluster_bytes: Option<u32>) -> Result<Self, Error> {
         let sector = match NonZeroU32::new(sector_bytes) {
-            Some(n) if (512..=4096).contains(&sector_bytes) && n.is_power_of_two() => n,
+            Some(n) if SECTOR_SIZES.contains(&sector_bytes) && n.is_power_of_two() => n,
             _ => return Err(Error::SectorSize(sector_bytes)),
         };
         if let Some(bytes) = cluster_bytes

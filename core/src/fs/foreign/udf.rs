@@ -26,6 +26,8 @@ const TAG_LOGICAL: u16 = 6;
 const TAG_TERMINATING: u16 = 8;
 const LEN: usize = 512;
 const DSTRING: usize = 128;
+/// Characters of a volume set identifier that become the UUID.
+const UUID_CHARS: usize = 16;
 
 /// Returns the UDF on `source`.
 pub(super) fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadError> {
@@ -119,10 +121,10 @@ fn label(dstring: &[u8; DSTRING]) -> Option<Label> {
 /// the bytes from there on, 8 or 4 of them, are printed as digits.
 fn uuid(volume_set: &str) -> Option<Uuid> {
     let head: &[u8] = volume_set.as_bytes().get(..8)?;
-    let digits = volume_set.bytes().take(16).take_while(u8::is_ascii_hexdigit).count();
+    let digits = volume_set.bytes().take(UUID_CHARS).take_while(u8::is_ascii_hexdigit).count();
     let mut text = Bounded::<40>::new();
     let (verbatim, printed) = match digits {
-        16 => (volume_set.as_bytes().get(..16)?, &[][..]),
+        UUID_CHARS => (volume_set.as_bytes().get(..UUID_CHARS)?, &[][..]),
         8.. => (head, volume_set.as_bytes().get(8..12)?),
         _ => (&[][..], head),
     };

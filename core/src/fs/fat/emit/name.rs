@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use super::super::MAX_NAME_UNITS;
 
-/// Last numeric tail that an alias can have (`~999999`).
+/// Last numeric tail that an alias can have: `~999999` leaves one of its eight characters to the name.
 const MAX_TAIL: u32 = 999_999;
 
 /// The eleven bytes of a short name.
