@@ -3,16 +3,21 @@
 //! # Map of the house
 //! | room | holds |
 //! |---|---|
-//! | [`bytes`], [`source`], [`error`], [`units`] | reads at proven offsets, positional input, error classes, conversions |
+//! | [`bytes`], [`source`], [`error`], [`units`], [`guid`] | reads at proven offsets, positional input, error classes and places, conversions, identifiers |
 //! | [`text`] | JSON5 events with spans, the INI dialects of `system.ini` and `vm.ini`, the kernel command line, diagnostics |
-//! | [`disk`] | MBR and GPT partition tables |
-//! | [`fs`] | superblock probes, RAID, LVM and LUKS members, the FAT reader and emitter, the SquashFS reader |
+//! | [`disk`] | MBR with its logical partitions, GPT and its repair |
+//! | [`fs`] | superblock probes, RAID, LVM and LUKS members, names of [foreign](fs::foreign) file systems, the FAT reader and emitter, the SquashFS reader |
 //! | [`kernel`] | kernel image, ELF and PE headers, machines, the text tables of modules |
 //! | [`loader`] | GRUB's environment block, `extlinux.conf`, `config.txt`, `cmdline.txt` |
-//! | [`gentoo`] | versions, atoms, dependency strings, CONTENTS, profile files |
+//! | [`gentoo`] | versions, names, atoms, dependency strings, CONTENTS, profile files |
 //! | [`debian`] | control paragraphs, relations, versions |
 //! | [`archive`] | cpio newc, the initramfs format |
-//! | [`contract`] | what two programs must agree on: paths, labels, keys, boot status |
+//! | [`contract`] | what two programs must agree on: paths, labels, words of the command line, keys of `system.ini`, boot status |
+//! | `replay` | bodies of the fuzz targets, which tests replay; only with the feature `_fuzz` |
+//!
+//! Every module opens with three answers: what it is, which document defines it, what it does not handle. Features:
+//! `alloc` brings owned values, the FAT emitter and INI documents; `std` makes a file a source; `serde` fills types
+//! from JSON5.
 //!
 //! # Laws
 //! - Bytes are hostile: no input panics, loops without end or allocates without a bound.
