@@ -19,7 +19,8 @@ const MAX_CLUSTER_BYTES: u64 = 2 << 20;
 const RECORDS: core::ops::RangeInclusive<usize> = 512..=MAX_RECORD;
 const MAX_RECORD: usize = 4096;
 /// Exponents of clusters above 128 sectors, as 256 less the exponent: 2^16 sectors are more than any cluster has.
-const CLUSTER_EXPONENTS: core::ops::RangeInclusive<u8> = 240..=249;
+const LARGEST_EXPONENT: u8 = 240;
+const LEAST_EXPONENT: u8 = 249;
 const RECORD_MAGIC: [u8; 4] = *b"FILE";
 const RECORD_VOLUME: u64 = 3;
 const ATTRIBUTE_VOLUME_NAME: u32 = 0x60;
@@ -66,7 +67,7 @@ fn parse(s: &[u8; LEN]) -> Option<BootSector> {
     // Beyond 128 the field is the negative exponent of the number.
     let sectors_per_cluster = match bytes::u8_le::<0x0D, LEN>(s) {
         n @ (1 | 2 | 4 | 8 | 16 | 32 | 64 | 128) => u64::from(n),
-        n if CLUSTER_EXPONENTS.contains(&n) => 1_u64.checked_shl(256_u32.checked_sub(u32::from(n))?)?,
+        n @ LARGEST_EXPONENT..=LEAST_EXPONENT => 1_u64.checked_shl(256_u32.checked_sub(u32::from(n))?)?,
         _ => return None,
     };
     let cluster_bytes = sectors_per_cluster.checked_mul(u64::from(sector_size))?;
