@@ -2,8 +2,9 @@
 //!
 //! [`gather`] asks the kernel, [`check`] decides on what was found. A disk is refused when it, one of its
 //! partitions, or anything that stands on them (RAID, LUKS, LVM) is mounted or swap, when it or a partition is a
-//! member of such a stack though nothing uses it now, when it is read-only, and when it is a partition. A file is refused when it backs a loop device or is swap. Not handled: file systems that use a
-//! disk without a mount (ZFS, Ceph); the kernel refuses those at the exclusive open.
+//! member of such a stack or of a ZFS pool though nothing uses it now, when it is read-only, and when it is a
+//! partition. A file is refused when it backs a loop device or is swap. Not handled: what uses a disk without a mount
+//! (Ceph); the kernel refuses that at the exclusive open.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -57,7 +58,7 @@ pub struct Facts {
     pub swaps: Vec<String>,
     /// Devices that stand on it: RAID, LUKS, LVM.
     pub holders: Vec<String>,
-    /// RAID, LUKS and LVM members that it is or has, in use or not: `LVM2_member on partition 2`.
+    /// RAID, LUKS, LVM, ZFS, bcache and BitLocker members that it is or has, in use or not: `LVM2_member on partition 2`.
     pub members: Vec<String>,
     /// Loop devices that read it.
     pub loops: Vec<String>,
