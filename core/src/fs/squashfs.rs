@@ -40,7 +40,7 @@ mod xattr;
 
 pub use compressor::{Compressor, Decompress, DecompressError};
 pub use compressor_options::CompressorOptions;
-pub use data::{BlockBuffers, OpenFile};
+pub use data::{BlockBuffers, MAX_HOLE_BLOCKS, OpenFile};
 pub use dir::{DirEntry, DirReader, Name};
 pub use error::{Error, Table};
 pub use file_system::FileSystem;

@@ -15,6 +15,10 @@ use crate::units::{u64_from_usize, usize_from_u32, usize_from_u64};
 /// `SQUASHFS_COMPRESSED_BIT_BLOCK`: the block is stored as it is.
 const UNCOMPRESSED_BIT: u32 = 1 << 24;
 
+/// Most blocks that one call of [`OpenFile::hole_len`] looks at: a small image can claim holes for years, and whoever
+/// waits for them wants to be able to stop.
+pub const MAX_HOLE_BLOCKS: u32 = 1 << 16;
+
 /// A data block's length word, unjudged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockLength(pub(super) u32);
@@ -105,6 +109,8 @@ impl OpenFile {
 
     /// Returns how many bytes from `offset` on are holes: blocks that are not stored. 0 at data and behind the end.
     ///
+    /// One call looks at [`MAX_HOLE_BLOCKS`] blocks at most: more holes may follow.
+    ///
     /// # Errors
     /// When the block list is corrupt.
     pub fn hole_len<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>>(
@@ -114,7 +120,10 @@ impl OpenFile {
     ) -> Result<u64, Error> {
         let block_size = u64::from(fs.superblock.block_size);
         let mut at = offset;
-        while at < self.file.size {
+        for _ in 0..MAX_HOLE_BLOCKS {
+            if at >= self.file.size {
+                break;
+            }
             let index = at.checked_div(block_size).unwrap_or(0);
             let start = index.saturating_mul(block_size);
             let left = self.file.size.saturating_sub(start);
@@ -186,20 +195,40 @@ impl OpenFile {
         if index < self.index {
             (self.index, self.next) = (0, self.file.blocks);
         }
-        loop {
-            let mut list = self.next.list;
-            let length = BlockLength(u32::from_le_bytes(fs.read_metadata_array::<4>(&mut list)?));
+        let block_size = fs.superblock.block_size;
+        while self.index < index {
             let at = self.next.start;
-            if self.index == index {
-                return Ok((at, length));
+            let mut list = self.next.list;
+            // Why whole words first: a block list has one per block, and only an odd one lies across two metadata blocks.
+            let words = fs.metadata_at(&mut list)?;
+            let (words, _) = words.as_chunks::<4>();
+            let wanted = usize_from_u64(index.saturating_sub(self.index)).unwrap_or(usize::MAX);
+            let mut start = at;
+            let mut passed = 0_usize;
+            for word in words.iter().take(wanted) {
+                start = behind(start, BlockLength(u32::from_le_bytes(*word)), block_size)?;
+                passed = passed.saturating_add(1);
             }
-            let stored =
-                length.stored(fs.superblock.block_size).ok_or(Error::BlockLength { at, word: length.0 })?;
-            let start = at.checked_add(u64_from_usize(stored)).ok_or(Error::Range { at })?;
+            if passed == 0 {
+                let word = u32::from_le_bytes(fs.read_metadata_array::<4>(&mut list)?);
+                start = behind(start, BlockLength(word), block_size)?;
+                passed = 1;
+            } else {
+                list.offset = list.offset.saturating_add(passed.saturating_mul(4));
+            }
             self.next = BlockList { start, list };
-            self.index = self.index.saturating_add(1);
+            self.index = self.index.saturating_add(u64_from_usize(passed));
         }
+        let mut list = self.next.list;
+        let length = BlockLength(u32::from_le_bytes(fs.read_metadata_array::<4>(&mut list)?));
+        Ok((self.next.start, length))
     }
+}
+
+/// Returns where the block behind the one at `at` starts.
+fn behind(at: u64, length: BlockLength, block_size: u32) -> Result<u64, Error> {
+    let stored = length.stored(block_size).ok_or(Error::BlockLength { at, word: length.0 })?;
+    at.checked_add(u64_from_usize(stored)).ok_or(Error::Range { at })
 }
 
 fn copy(block: &[u8], from: usize, out: &mut [u8]) {

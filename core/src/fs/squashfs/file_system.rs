@@ -18,6 +18,9 @@ pub struct FileSystem<R, D, C> {
     pub(super) superblock: Superblock,
     /// Counts uses of the cache; the least recently used block goes first.
     pub(super) clock: u64,
+    /// The position that was read last of the array of the ids, of the fragments and of the others: where it stands (0,
+    /// the superblock, for none yet) and its value.
+    pub(super) last_positions: ((u64, u64), (u64, u64), (u64, u64)),
 }
 
 impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
@@ -31,7 +34,7 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
             return Err(Error::Buffer { needs: 1 });
         }
         cache.as_mut().fill(MetadataBlock::EMPTY);
-        Ok(Self { source, decompress, cache, superblock, clock: 0 })
+        Ok(Self { source, decompress, cache, superblock, clock: 0, last_positions: Default::default() })
     }
 
     /// Returns the superblock.

@@ -7,12 +7,16 @@ use super::compressor::Decompress;
 use super::error::Error;
 use super::file_system::FileSystem;
 use crate::source::ReadAt;
-use crate::units::u64_from_usize;
+use crate::units::{u64_from_usize, usize_from_u64};
 
 /// `SQUASHFS_METADATA_SIZE`.
 pub(super) const METADATA_SIZE: usize = 8192;
 /// `SQUASHFS_COMPRESSED_BIT`: the block is stored as it is.
 const UNCOMPRESSED_BIT: u16 = 1 << 15;
+
+/// How many slots of the cache may hold the same block: the streams of a walk (inodes, directories, ids, and one to
+/// spare) never push each other out of one.
+const WAYS: usize = 4;
 
 /// Memory for one decompressed metadata block; the caller brings a few of them as a cache.
 #[derive(Clone)]
@@ -102,7 +106,7 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
 
     /// Returns the bytes from the cursor to the end of its block, at least one; at a block's end the cursor first
     /// moves to the next block.
-    fn metadata_at(&mut self, cursor: &mut Cursor) -> Result<&[u8], Error> {
+    pub(super) fn metadata_at(&mut self, cursor: &mut Cursor) -> Result<&[u8], Error> {
         let mut slot = self.load(cursor)?;
         let (len, next) = self.slots().get(slot).map_or((0, 0), |s| (s.len, s.next));
         if cursor.offset == len {
@@ -122,25 +126,35 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         let at = cursor.block;
         self.clock = self.clock.saturating_add(1);
         let clock = self.clock;
-        if let Some(slot) = self.slots().iter().position(|s| s.start == Some(at)) {
-            if let Some(s) = self.slots().get_mut(slot) {
-                s.used = clock;
-                // Why: a block may be reached through two tables; the nearer end counts.
-                if at >= cursor.limit || s.next > cursor.limit {
-                    return Err(Error::MetadataRange { at });
-                }
+        let ways = self.ways(at);
+        let first = ways.start;
+        let ways = self.slots().get_mut(ways).unwrap_or(&mut []);
+        if let Some((way, slot)) = ways.iter_mut().enumerate().find(|(_, s)| s.start == Some(at)) {
+            slot.used = clock;
+            // Why: a block may be reached through two tables; the nearer end counts.
+            if at >= cursor.limit || slot.next > cursor.limit {
+                return Err(Error::MetadataRange { at });
             }
-            return Ok(slot);
+            return Ok(first.saturating_add(way));
         }
-        let slots = self.slots();
-        // Why: `enumerate` would count with a check that leaves a panic in the program.
-        let slot = (0..slots.len())
-            .zip(slots)
-            .min_by_key(|(_, s)| if s.start.is_some() { s.used } else { 0 })
-            .map(|(slot, _)| slot)
-            .ok_or(Error::Buffer { needs: 1 })?;
+        let oldest = ways.iter().enumerate().min_by_key(|(_, s)| if s.start.is_some() { s.used } else { 0 });
+        let slot = oldest.map(|(way, _)| first.saturating_add(way)).ok_or(Error::Buffer { needs: 1 })?;
         self.fill(slot, cursor)?;
         Ok(slot)
+    }
+
+    /// Returns the slots that may hold the block at `at`.
+    ///
+    /// Why not all of them: they are 8 KiB apart, so to look at the start of 64 of them costs more than to use one.
+    fn ways(&mut self, at: u64) -> core::ops::Range<usize> {
+        let slots = self.slots().len();
+        let sets = slots.checked_div(WAYS).unwrap_or(0).max(1);
+        // Multiplicative hashing (Knuth, TAOCP 6.4) by 2^64 divided by the golden ratio; its upper bits are the good ones.
+        let hash = at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        let set = usize_from_u64(hash).and_then(|hash| hash.checked_rem(sets)).unwrap_or(0);
+        let start = set.saturating_mul(WAYS);
+        let end = if set.saturating_add(1) == sets { slots } else { start.saturating_add(WAYS) };
+        start..end
     }
 
     fn fill(&mut self, slot: usize, cursor: &Cursor) -> Result<(), Error> {

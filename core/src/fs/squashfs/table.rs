@@ -1,7 +1,7 @@
 //! Two-level tables: an array of `__le64` positions of metadata blocks, and fixed-size entries in those blocks.
 //!
-//! Ids, fragments and the export table are stored so. The array is read at each use: it is one small read, and no
-//! memory is needed for it.
+//! Ids, fragments and the export table are stored so. Of each array the position that was used last is remembered: a
+//! walk asks for the same metadata block of ids, or of fragments, thousands of times.
 
 use super::compressor::Decompress;
 use super::error::{Error, Table};
@@ -23,14 +23,27 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         let byte = usize_from_u32(index).checked_mul(LEN).ok_or(missing)?;
         let (block, offset) = (byte / METADATA_SIZE, byte % METADATA_SIZE);
         let at = u64_from_usize(block).checked_mul(8).and_then(|n| start.checked_add(n)).ok_or(missing)?;
-        let mut position = [0; 8];
-        self.source.read_exact_at(at, &mut position).map_err(|error| Error::Read { at, error })?;
-        let block = u64::from_le_bytes(position);
+        let block = self.position(table, at)?;
         // Why: entries are written before their array; this also keeps the cursor inside the file system.
         if block < self.superblock.directory_table_start || block >= start {
             return Err(Error::MetadataRange { at: block });
         }
         self.read_metadata_array(&mut Cursor { block, offset, limit: start })
+    }
+
+    /// Reads the position at `at` of a table's array.
+    fn position(&mut self, table: Table, at: u64) -> Result<u64, Error> {
+        let last = match table {
+            Table::Id => &mut self.last_positions.0,
+            Table::Fragment => &mut self.last_positions.1,
+            _ => &mut self.last_positions.2,
+        };
+        if last.0 != at {
+            let mut position = [0; 8];
+            self.source.read_exact_at(at, &mut position).map_err(|error| Error::Read { at, error })?;
+            *last = (at, u64::from_le_bytes(position));
+        }
+        Ok(last.1)
     }
 
     /// Returns the inode with this number, `None` when the file system has no export table.
