@@ -4,4 +4,5 @@ pub mod atomic_file;
 pub mod decompress;
 pub mod hash;
 pub mod interrupt;
+pub mod printable;
 pub mod system_image;

@@ -1,5 +1,8 @@
 //! Verbs that look at files: `json5`, `ini`, `probe`, `ls`, `cat`, `inspect`, `unpack`.
 
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,18 +47,25 @@ pub(super) enum Verb {
         path: PathBuf,
     },
     /// Lists a directory of a SquashFS image
+    ///
+    /// Control characters and bytes that are no UTF-8 are shown as \ooo. With --json such a path has U+FFFD for them and
+    /// beside it `path_bytes` (`target_bytes` for a link's target): the exact bytes, as numbers.
     #[command(after_help = "Examples:\n  \
         genpack-host ls -l hello-x86_64.squashfs /boot\n  \
+        genpack-host ls -lR hello-x86_64.squashfs\n  \
         genpack-host ls --json hello-x86_64.squashfs /etc | jq -r .[].path")]
     Ls {
         /// The image
         image: PathBuf,
         /// The directory or file inside it
         #[arg(default_value = "/")]
-        path: String,
+        path: OsString,
         /// Print mode, owner, size, time and name
         #[arg(short, long)]
         long: bool,
+        /// List everything below, each line with its path
+        #[arg(short = 'R', long)]
+        recursive: bool,
     },
     /// Prints a file of a SquashFS image
     #[command(after_help = "Examples:\n  \
@@ -64,7 +74,7 @@ pub(super) enum Verb {
         /// The image
         image: PathBuf,
         /// The file inside it
-        path: String,
+        path: OsString,
     },
     /// Tells how a SquashFS image was made and what is in it
     ///
@@ -81,15 +91,20 @@ pub(super) enum Verb {
     /// Keeps modes, times, extended attributes, links, hard links, FIFOs, sockets and holes; as root also owners and
     /// devices. Without root set-uid and set-gid bits, devices and attributes outside user.* are left out, with a
     /// warning. Nothing is ever written outside DIR, whatever the image says. DIR appears when all is unpacked;
-    /// before, everything lies in a hidden directory beside it, which vanishes when something fails.
-    #[command(after_help = "Examples:\n  \
-        genpack-host unpack hello-x86_64.squashfs root")]
+    /// before, everything lies in a hidden directory beside it, which vanishes when something fails. It is on the disk
+    /// when the command ends.
     Unpack {
         /// The image
         image: PathBuf,
         /// The directory, which does not exist or is empty
         #[arg(value_name = "DIR")]
         directory: PathBuf,
+        /// Threads that decompress and write; default: one for each processor
+        #[arg(short, long, value_name = "N")]
+        jobs: Option<NonZeroUsize>,
+        /// Do not wait until everything is on the disk
+        #[arg(long)]
+        no_sync: bool,
     },
 }
 
@@ -101,11 +116,16 @@ impl Verb {
             Self::Json5 { file } => look::json5::run(ctx, file.as_deref()),
             Self::Ini { file } => look::ini::run(ctx, file.as_deref()),
             Self::Probe { path } => look::probe::run(ctx, &path),
-            Self::Ls { image, path, long } => look::image::ls(ctx, &ctx.path(&image), &path, long),
-            Self::Cat { image, path } => look::image::cat(ctx, &ctx.path(&image), &path),
+            Self::Ls { image, path, long, recursive } => {
+                let style = look::image::Style { long, recursive };
+                look::image::ls(ctx, &ctx.path(&image), path.as_bytes(), style)
+            }
+            Self::Cat { image, path } => look::image::cat(ctx, &ctx.path(&image), path.as_bytes()),
             Self::Inspect { image } => look::inspect::run(ctx, &ctx.path(&image)),
-            Self::Unpack { image, directory } => {
-                look::unpack::run(ctx, &ctx.path(&image), &ctx.path(&directory))
+            Self::Unpack { image, directory, jobs, no_sync } => {
+                let jobs = jobs.unwrap_or_else(crate::io::system_image::default_jobs);
+                let options = look::unpack::Options { jobs, sync: !no_sync };
+                look::unpack::run(ctx, &ctx.path(&image), &ctx.path(&directory), options)
             }
         }?;
         Ok(ExitCode::SUCCESS)

@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use flate2::{FlushDecompress, Status};
 use genpack_core::fs::squashfs::{Compressor, Decompress, DecompressError};
 use liblzma::stream::{Action, Stream};
 
@@ -16,13 +15,13 @@ const LZMA_HEADER_LEN: usize = 13;
 
 /// All decompressors, with the contexts that are worth keeping between blocks.
 pub struct Decompressors {
-    zlib: flate2::Decompress,
+    zlib: libdeflater::Decompressor,
     zstd: Option<zstd::bulk::Decompressor<'static>>,
 }
 
 impl Default for Decompressors {
     fn default() -> Self {
-        Self { zlib: flate2::Decompress::new(true), zstd: None }
+        Self { zlib: libdeflater::Decompressor::new(), zstd: None }
     }
 }
 
@@ -54,13 +53,7 @@ impl Decompress for Decompressors {
 
 impl Decompressors {
     fn gzip(&mut self, input: &[u8], output: &mut [u8]) -> Result<usize, DecompressError> {
-        self.zlib.reset(true);
-        match self.zlib.decompress(input, output, FlushDecompress::Finish) {
-            Ok(Status::StreamEnd) => {
-                usize::try_from(self.zlib.total_out()).map_err(|_| DecompressError::Corrupt)
-            }
-            _ => Err(DecompressError::Corrupt),
-        }
+        self.zlib.zlib_decompress(input, output).map_err(|_| DecompressError::Corrupt)
     }
 
     fn zstd(&mut self, input: &[u8], output: &mut [u8]) -> Result<usize, DecompressError> {

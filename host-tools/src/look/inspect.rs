@@ -74,7 +74,7 @@ fn text(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
             let words: Vec<_> = array.iter().filter_map(Value::as_str).collect();
             lines.push((name.to_owned(), words.join(" ")));
         }
-        Value::String(text) => lines.push((name.to_owned(), crate::look::image::printable(text.as_bytes()))),
+        Value::String(text) => lines.push((name.to_owned(), crate::io::printable::printable(text.as_bytes()))),
         other => lines.push((name.to_owned(), other.to_string())),
     }
 }

@@ -166,7 +166,7 @@ fn directory_that_contains_itself_ends_the_walk() {
         visited += 1;
         Ok(())
     });
-    assert!(error.unwrap_err().to_string().contains("a directory contains itself"));
+    assert!(error.unwrap_err().to_string().contains("the directory contains itself"));
     assert_eq!(visited, 1);
 }
 

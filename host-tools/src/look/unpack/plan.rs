@@ -6,13 +6,10 @@
 
 use std::collections::HashMap;
 
-use genpack_core::fs::squashfs::{FileType, InodeRef};
+use genpack_core::fs::squashfs::{Device, FileType, InodeRef};
 
 use crate::command_error::{CommandError, Result};
-use crate::io::system_image::{Entry, SystemImage};
-
-/// Most names that are unpacked: twenty times the largest distribution image, and about a gigabyte of plan.
-const MAX_NAMES: usize = 1 << 22;
+use crate::io::system_image::{Entry, MAX_NAMES, SystemImage};
 
 /// How many of each kind there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,24 +65,44 @@ impl Counts {
     }
 }
 
-/// One name that is made.
-#[derive(Debug)]
+/// One name that is made. Small: there may be four million of them ([`MAX_NAMES`]), half a gigabyte of plan.
+#[derive(Clone, Copy, Debug)]
 pub struct Item {
-    /// Its path from the root, without a leading slash.
-    pub path: Vec<u8>,
-    /// What it is; its mode is the one that it gets.
-    pub entry: Entry,
+    /// Index of its directory; the root, at 0, is its own.
+    pub parent: u32,
+    name_start: u32,
+    name_len: u16,
+    /// Permission bits that it gets.
+    pub mode: u16,
+    /// What it is.
+    pub file_type: FileType,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Modification time, seconds since 1970.
+    pub mtime: u32,
+    /// Index of its extended attributes.
+    pub xattr: Option<u32>,
+    /// Device number of a device.
+    pub device: Option<Device>,
+    /// Where its inode is.
+    pub inode: InodeRef,
+    /// Bytes of content.
+    pub size: u64,
+    /// Fragment block that holds its tail.
+    pub fragment: Option<u32>,
     /// Index of the item that is its first name, for a hard link.
-    pub first: Option<usize>,
+    pub first: Option<u32>,
 }
 
 /// What unpacking makes.
 #[derive(Debug)]
 pub struct Plan {
-    /// The root.
-    pub root: Entry,
-    /// Everything below it.
+    /// Everything, the root first, a directory before its content.
     pub items: Vec<Item>,
+    /// The names, one behind the other.
+    names: Vec<u8>,
     /// What is made.
     pub counts: Counts,
     /// Devices that only root could make.
@@ -96,60 +113,126 @@ pub struct Plan {
     pub keeps_owners: bool,
 }
 
-impl Plan {
-    /// Returns how many things are left out or changed for want of root.
-    #[must_use]
-    pub const fn left_out(&self) -> u64 {
-        self.skipped_devices + self.skipped_bits
-    }
-}
-
 /// Returns what unpacking the image makes.
 ///
 /// # Errors
-/// When the image is corrupt, holds a directory in itself, or has more than four million names.
+/// When the image is corrupt, a directory holds itself or a name twice, or there are more names than we unpack.
 pub fn plan(image: &SystemImage, is_root: bool) -> Result<Plan> {
     let root = image.stat("/")?.filter(Entry::is_directory);
     let root = root.ok_or_else(|| CommandError::failed("the root of the image is no directory"))?;
     let mut plan = Plan {
-        root,
         items: Vec::new(),
+        names: Vec::new(),
         counts: Counts { directories: 1, ..Counts::default() },
         skipped_devices: 0,
         skipped_bits: 0,
         keeps_owners: is_root,
     };
-    let mut names: HashMap<InodeRef, usize> = HashMap::new();
+    plan.push(b"", 0, &root, root.mode, None)?;
+    let mut firsts: HashMap<InodeRef, u32> = HashMap::new();
+    // The directories above what is visited: how long their path is, and their index.
+    let mut above = vec![(0, 0)];
     image.walk(&mut |path, entry| {
-        if plan.items.len() >= MAX_NAMES {
-            return Err(CommandError::failed(format!("the image has more than {MAX_NAMES} names")));
+        let slash = path.iter().rposition(|b| *b == b'/');
+        let parent_len = slash.unwrap_or(0);
+        above.truncate(above.partition_point(|(len, _)| *len <= parent_len));
+        let parent = above.last().map_or(0, |(_, index)| *index);
+        let name = slash.map_or(path, |slash| path.get(slash + 1..).unwrap_or_default());
+        if let Some(index) = plan.add(name, parent, entry, &mut firsts)?.filter(|_| entry.is_directory()) {
+            above.push((path.len(), index));
         }
-        plan.add(path, entry.clone(), &mut names);
         Ok(())
     })?;
     Ok(plan)
 }
 
 impl Plan {
-    fn add(&mut self, path: &[u8], mut entry: Entry, names: &mut HashMap<InodeRef, usize>) {
+    /// Returns how many things are left out or changed for want of root.
+    #[must_use]
+    pub const fn left_out(&self) -> u64 {
+        self.skipped_devices + self.skipped_bits
+    }
+
+    /// Returns the name of an item; the root's is empty.
+    #[must_use]
+    pub fn name(&self, item: &Item) -> &[u8] {
+        let start = item.name_start as usize;
+        self.names.get(start..start + usize::from(item.name_len)).unwrap_or_default()
+    }
+
+    /// Returns the path of an item from the root, without a leading slash.
+    #[must_use]
+    pub fn path(&self, item: &Item) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut item = item;
+        while item.name_len > 0 {
+            names.push(self.name(item));
+            let Some(parent) = self.items.get(item.parent as usize) else { break };
+            item = parent;
+        }
+        names.reverse();
+        names.join(&b'/')
+    }
+
+    /// Adds a name and returns its index, `None` when it is left out.
+    fn add(
+        &mut self,
+        name: &[u8],
+        parent: u32,
+        entry: &Entry,
+        firsts: &mut HashMap<InodeRef, u32>,
+    ) -> Result<Option<u32>> {
         let is_device = matches!(entry.file_type, FileType::BlockDevice | FileType::CharDevice);
         if is_device && !self.keeps_owners {
             self.skipped_devices += 1;
-            return;
+            return Ok(None);
         }
-        let path = path.to_vec();
-        if let Some(first) = names.get(&entry.inode).copied().filter(|_| !entry.is_directory()) {
+        let first = firsts.get(&entry.inode).copied().filter(|_| !entry.is_directory());
+        let mut mode = entry.mode;
+        if first.is_some() {
             self.counts.hard_links += 1;
-            self.items.push(Item { path, entry, first: Some(first) });
-            return;
+        } else {
+            if !self.keeps_owners && !entry.is_directory() && mode & 0o6000 != 0 {
+                mode &= !0o6000;
+                self.skipped_bits += 1;
+            }
+            self.counts.add(entry);
         }
-        if !self.keeps_owners && !entry.is_directory() && entry.mode & 0o6000 != 0 {
-            entry.mode &= !0o6000;
-            self.skipped_bits += 1;
+        let index = self.push(name, parent, entry, mode, first)?;
+        if first.is_none() {
+            firsts.insert(entry.inode, index);
         }
-        self.counts.add(&entry);
-        names.insert(entry.inode, self.items.len());
-        self.items.push(Item { path, entry, first: None });
+        Ok(Some(index))
+    }
+
+    fn push(
+        &mut self,
+        name: &[u8],
+        parent: u32,
+        entry: &Entry,
+        mode: u16,
+        first: Option<u32>,
+    ) -> Result<u32> {
+        let too_many = || CommandError::failed(format!("the image has more than {MAX_NAMES} names"));
+        let index = u32::try_from(self.items.len()).map_err(|_| too_many())?;
+        self.items.push(Item {
+            parent,
+            name_start: u32::try_from(self.names.len()).map_err(|_| too_many())?,
+            name_len: u16::try_from(name.len()).map_err(|_| too_many())?,
+            mode,
+            file_type: entry.file_type,
+            uid: entry.uid,
+            gid: entry.gid,
+            mtime: entry.mtime,
+            xattr: entry.xattr,
+            device: entry.device,
+            inode: entry.inode,
+            size: entry.size,
+            fragment: entry.fragment,
+            first,
+        });
+        self.names.extend_from_slice(name);
+        Ok(index)
     }
 }
 

@@ -1,198 +1,212 @@
 //! Makes what a plan says below one directory, and nowhere else.
 //!
-//! Every name is created exclusively and relative to a descriptor of its directory; directories are opened by
-//! `openat2` below the root's descriptor without following any link. So neither a name that comes twice nor a
-//! link in the place of a directory leads outside. Directories stay private (0700) until everything is in them.
+//! Every name is created exclusively and relative to a descriptor of its directory, which was opened by its name alone
+//! and without following a link. So neither a name that comes twice nor a link in the place of a directory leads
+//! outside. Directories stay private (0700) until everything is in them.
+//!
+//! One thread makes the names that need no content, the others make the regular files; hard links and the attributes
+//! of directories come when all of them are done.
 
-use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use genpack_core::fs::squashfs::FileType;
-use rustix::fs::{
-    AtFlags, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat,
-    ftruncate, linkat, lsetxattr, makedev, mkdirat, mknodat, open, openat, openat2, symlinkat, utimensat,
-};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, Mode, OFlags, linkat, makedev, mkdirat, mknodat, open, symlinkat};
 
+use super::attributes::{Attributes, Made};
+use super::directories::Directories;
+use super::file;
+use super::of_name;
 use super::plan::{Item, Plan};
 use crate::command_error::{CommandError, Context, Result};
-use crate::io::system_image::{Entry, Piece, SystemImage};
+use crate::io::interrupt::Interrupt;
+use crate::io::printable::printable;
+use crate::io::system_image::{Content, Feeder, SystemImage};
 
-/// Mode of everything that is not complete yet.
+/// Mode of a directory that is not complete yet.
 const PRIVATE: Mode = Mode::RWXU;
+/// A unit is handed out when it has so many bytes of content …
+const UNIT_BYTES: u64 = 1 << 20;
+/// … or so many files: a thread is told of many small ones at once, but not of so many that the others wait at the end.
+const UNIT_FILES: usize = 128;
+/// Most directories of one unit: each is an open descriptor, of which a process may have 1024.
+const UNIT_DIRECTORIES: usize = 8;
+
+/// Regular files that one thread makes one after the other, each with its open directory.
+type Unit<'p> = Vec<(Arc<OwnedFd>, &'p Item)>;
 
 /// Makes everything below `root`, an empty directory, and returns how many extended attributes could not be set.
-/// `step` is told each piece of content and may stop the work.
+/// `done` counts bytes of content.
 pub(super) fn run(
     plan: &Plan,
     image: &SystemImage,
     root: &Path,
-    step: &mut dyn FnMut(u64) -> Result<()>,
+    jobs: NonZeroUsize,
+    interrupt: &Interrupt,
+    done: &mut dyn FnMut(u64),
 ) -> Result<u64> {
     let root = open(root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).context("opening it")?;
-    let mut writer = Writer { plan, image, root, here: None, skipped_xattrs: 0 };
-    for item in &plan.items {
-        step(0)?;
-        writer.make(item, step).with_context(|| shown(&item.path))?;
-    }
-    // Why backwards: a directory that its owner may not search is closed after everything in it.
-    for item in plan.items.iter().rev().filter(|item| item.entry.is_directory()) {
-        writer.finish_directory(&item.path, &item.entry).with_context(|| shown(&item.path))?;
-    }
-    writer.finish_directory(b".", &plan.root)?;
-    Ok(writer.skipped_xattrs)
+    let attributes = Attributes::prepare(&root, plan.keeps_owners)?;
+    let root = Arc::new(root);
+    let bytes = AtomicU64::new(0);
+    let _umask = Umask::cleared();
+    image.in_parallel(
+        jobs,
+        |feeder| {
+            let mut writer =
+                Writer { plan, attributes: &attributes, feeder, unit: Vec::new(), unit_bytes: 0 };
+            writer.names(image, &root, &mut || {
+                done(bytes.swap(0, Ordering::Relaxed));
+                interrupt.check()
+            })
+        },
+        |content, unit: Unit<'_>| {
+            for (directory, item) in unit {
+                file::make(&attributes, content, &directory, plan.name(item), item, &mut |n| {
+                    bytes.fetch_add(n, Ordering::Relaxed);
+                    interrupt.check()
+                })
+                .with_context(|| printable(&plan.path(item)))?;
+            }
+            Ok(())
+        },
+    )?;
+    let mut content = image.content()?;
+    links(plan, &root, interrupt)?;
+    finish(plan, &attributes, &mut content, &root)?;
+    Ok(attributes.skipped_xattrs())
 }
 
-struct Writer<'a> {
-    plan: &'a Plan,
-    image: &'a SystemImage,
-    root: OwnedFd,
-    /// The directory that was opened last.
-    here: Option<(Vec<u8>, OwnedFd)>,
-    skipped_xattrs: u64,
+struct Writer<'a, 'p> {
+    plan: &'p Plan,
+    attributes: &'a Attributes,
+    feeder: &'a Feeder<Unit<'p>>,
+    unit: Unit<'p>,
+    unit_bytes: u64,
 }
 
-impl Writer<'_> {
-    fn make(&mut self, item: &Item, step: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
-        let (directory, name) = split(&item.path);
-        if let Some(first) = item.first {
-            let first = self.plan.items.get(first).map(|item| split(&item.path));
-            let (first_directory, first_name) = first.ok_or_else(|| CommandError::failed("no first name"))?;
-            let from = self.open_directory(first_directory)?;
-            let to = self.directory(directory)?;
-            return linkat(from, first_name, to, name, AtFlags::empty()).map_err(of_name);
-        }
-        let (plan, image, entry) = (self.plan, self.image, &item.entry);
-        let at = self.directory(directory)?;
-        match entry.file_type {
-            FileType::Directory => return mkdirat(at, name, PRIVATE).map_err(of_name),
-            FileType::RegularFile => {
-                let flags =
-                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = File::from(openat(at, name, flags, Mode::RUSR | Mode::WUSR).map_err(of_name)?);
-                copy(image, entry, &file, step)?;
+impl<'p> Writer<'_, 'p> {
+    /// Makes all names but those of regular files, which go to the other threads, and hard links.
+    fn names(
+        &mut self,
+        image: &SystemImage,
+        root: &Arc<OwnedFd>,
+        step: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let plan = self.plan;
+        let mut content = image.content()?;
+        let mut directories = Directories::new(plan, Arc::clone(root));
+        for item in plan.items.iter().skip(1).filter(|item| item.first.is_none()) {
+            step()?;
+            let directory = directories.open(item.parent)?;
+            if item.file_type == FileType::RegularFile {
+                self.add(Arc::clone(directory), item)?;
+            } else {
+                make(self.attributes, &mut content, directory, plan.name(item), item)
+                    .with_context(|| printable(&plan.path(item)))?;
             }
-            FileType::Symlink => {
-                symlinkat(entry.target.as_deref().unwrap_or_default(), at, name).map_err(of_name)?;
-            }
-            FileType::BlockDevice => node(at, name, rustix::fs::FileType::BlockDevice, entry)?,
-            FileType::CharDevice => node(at, name, rustix::fs::FileType::CharacterDevice, entry)?,
-            FileType::Fifo => node(at, name, rustix::fs::FileType::Fifo, entry)?,
-            FileType::Socket => node(at, name, rustix::fs::FileType::Socket, entry)?,
         }
-        self.skipped_xattrs += attributes(plan, image, at, name, entry)?;
+        self.send()
+    }
+
+    fn add(&mut self, directory: Arc<OwnedFd>, item: &'p Item) -> Result<()> {
+        let is_new = |a: &Arc<OwnedFd>, b: &Arc<OwnedFd>| !Arc::ptr_eq(a, b);
+        let changes = self.unit.windows(2).filter(|w| matches!(w, [a, b] if is_new(&a.0, &b.0))).count();
+        // Why: files of one fragment block stay together, or each thread would decompress it.
+        let shares_fragment = self.unit.last().is_some_and(|(_, last)| {
+            item.fragment.is_some() && last.fragment == item.fragment && self.unit.len() < UNIT_FILES * 8
+        });
+        let is_full = self.unit_bytes >= UNIT_BYTES || self.unit.len() >= UNIT_FILES;
+        if is_full && !shares_fragment || changes + 1 >= UNIT_DIRECTORIES {
+            self.send()?;
+        }
+        self.unit_bytes = self.unit_bytes.saturating_add(item.size);
+        self.unit.push((directory, item));
         Ok(())
     }
 
-    fn finish_directory(&mut self, path: &[u8], entry: &Entry) -> Result<()> {
-        let directory = self.open_directory(path)?;
-        self.skipped_xattrs += attributes(self.plan, self.image, &directory, b".", entry)?;
-        Ok(())
-    }
-
-    /// Returns the open directory at a path below the root, the last one again without a system call.
-    fn directory(&mut self, path: &[u8]) -> Result<&OwnedFd> {
-        if self.here.as_ref().is_none_or(|(here, _)| here != path) {
-            self.here = Some((path.to_vec(), self.open_directory(path)?));
-        }
-        Ok(self.here.as_ref().map_or(&self.root, |(_, directory)| directory))
-    }
-
-    fn open_directory(&self, path: &[u8]) -> Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let path = if path.is_empty() { b"." } else { path };
-        openat2(&self.root, path, flags, Mode::empty(), resolve).context("opening its directory")
+    fn send(&mut self) -> Result<()> {
+        self.unit_bytes = 0;
+        self.feeder.send(std::mem::take(&mut self.unit))
     }
 }
 
-/// Writes a file's content; holes stay holes.
-fn copy(
-    image: &SystemImage,
-    entry: &Entry,
-    file: &File,
-    step: &mut dyn FnMut(u64) -> Result<()>,
+/// Makes one name that is neither a regular file nor a hard link.
+fn make(
+    attributes: &Attributes,
+    content: &mut Content<'_>,
+    at: &OwnedFd,
+    name: &[u8],
+    item: &Item,
 ) -> Result<()> {
-    let (mut offset, mut written) = (0, 0);
-    image.read_pieces(entry, &mut |piece| match piece {
-        Piece::Bytes(bytes) => {
-            file.write_all_at(bytes, offset).context("writing")?;
-            offset += bytes.len() as u64;
-            written = offset;
-            step(bytes.len() as u64)
+    let node = |kind| {
+        let device = item.device.map_or(0, |d| makedev(d.major, d.minor));
+        mknodat(at, name, kind, Mode::RUSR | Mode::WUSR, device).map_err(of_name)
+    };
+    match item.file_type {
+        FileType::Directory => return mkdirat(at, name, PRIVATE).map_err(of_name),
+        FileType::Symlink => symlinkat(content.link_target(item.inode)?, at, name).map_err(of_name)?,
+        FileType::BlockDevice => node(rustix::fs::FileType::BlockDevice)?,
+        FileType::CharDevice => node(rustix::fs::FileType::CharacterDevice)?,
+        FileType::Fifo => node(rustix::fs::FileType::Fifo)?,
+        FileType::Socket => node(rustix::fs::FileType::Socket)?,
+        FileType::RegularFile => return Err(CommandError::failed("a file has content")),
+    }
+    attributes.set(content, Made::Name(at, name), item)
+}
+
+/// Makes the hard links; what they lead to is there.
+fn links(plan: &Plan, root: &Arc<OwnedFd>, interrupt: &Interrupt) -> Result<()> {
+    let [mut from, mut to] = [(); 2].map(|()| Directories::new(plan, Arc::clone(root)));
+    for item in plan.items.iter().skip(1) {
+        let Some(first) = item.first.and_then(|first| plan.items.get(first as usize)) else { continue };
+        interrupt.check()?;
+        let mut link = || {
+            let (from, to) = (from.open(first.parent)?, to.open(item.parent)?);
+            linkat(from, plan.name(first), to, plan.name(item), AtFlags::empty()).map_err(of_name)
+        };
+        link().with_context(|| printable(&plan.path(item)))?;
+    }
+    Ok(())
+}
+
+/// Sets the attributes of all directories, each when everything below it is finished: one that its owner may not
+/// search is closed last.
+fn finish(
+    plan: &Plan,
+    attributes: &Attributes,
+    content: &mut Content<'_>,
+    root: &Arc<OwnedFd>,
+) -> Result<()> {
+    let mut directories = Directories::new(plan, Arc::clone(root));
+    let mut close = |index: u32, directory: &OwnedFd| {
+        let Some(item) = plan.items.get(index as usize) else { return Ok(()) };
+        attributes.set(content, Made::Open(directory), item).with_context(|| printable(&plan.path(item)))
+    };
+    for (index, item) in plan.items.iter().enumerate().skip(1) {
+        if item.file_type == FileType::Directory {
+            directories.leave_up_to(item.parent, &mut close)?;
+            directories.open(u32::try_from(index).unwrap_or(u32::MAX))?;
         }
-        Piece::Hole(len) => {
-            offset += len;
-            step(len)
-        }
-    })?;
-    if written < offset { ftruncate(file, offset).context("writing") } else { Ok(()) }
+    }
+    directories.leave_up_to(0, &mut close)?;
+    close(0, root)
 }
 
-fn node(at: &OwnedFd, name: &[u8], kind: rustix::fs::FileType, entry: &Entry) -> Result<()> {
-    let device = entry.device.map_or(0, |d| makedev(d.major, d.minor));
-    mknodat(at, name, kind, Mode::RUSR | Mode::WUSR, device).map_err(of_name)
-}
+/// The process's umask, cleared so that a file is created with its mode; what it was comes back at the end.
+struct Umask(Mode);
 
-/// Sets owner, extended attributes, time and mode, in this order: a new owner clears set-uid bits and capabilities,
-/// and the mode may close the file to us.
-/// Returns how many extended attributes could not be set.
-fn attributes(plan: &Plan, image: &SystemImage, at: &OwnedFd, name: &[u8], entry: &Entry) -> Result<u64> {
-    if plan.keeps_owners {
-        let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-        chownat(at, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).context("setting its owner")?;
-    }
-    let mut skipped = 0;
-    for (xattr, value) in image.xattrs(entry)? {
-        // Why: there is no `setxattrat` in the kernels that we serve; `/proc` leads from a descriptor to its path,
-        // and the last component is not followed.
-        let mut path = format!("/proc/self/fd/{}/", at.as_fd().as_raw_fd()).into_bytes();
-        path.extend_from_slice(name);
-        match lsetxattr(path, xattr.as_slice(), &value, XattrFlags::empty()) {
-            Ok(()) => {}
-            Err(Errno::PERM | Errno::NOTSUP | Errno::ACCESS) => skipped += 1,
-            Err(e) => return Err(e).with_context(|| format!("setting the attribute {}", shown(&xattr))),
-        }
-    }
-    let time = Timespec { tv_sec: entry.mtime.into(), tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
-    utimensat(at, name, &times, AtFlags::SYMLINK_NOFOLLOW).context("setting its time")?;
-    if entry.file_type != FileType::Symlink {
-        // Why no flag: it is not a link, we have just made it in a directory that is ours alone.
-        chmodat(at, name, Mode::from_raw_mode(entry.mode.into()), AtFlags::empty())
-            .context("setting its mode")?;
-    }
-    Ok(skipped)
-}
-
-fn of_name(e: Errno) -> CommandError {
-    match e {
-        Errno::EXIST => CommandError::failed("the name is in its directory twice")
-            .hint("the image is damaged or hostile: do not use it"),
-        e => CommandError::failed(std::io::Error::from(e).to_string()),
+impl Umask {
+    fn cleared() -> Self {
+        Self(rustix::process::umask(Mode::empty()))
     }
 }
 
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|b| *b == b'/') {
-        Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default()),
-        None => (&[], path),
-    }
-}
-
-fn shown(path: &[u8]) -> String {
-    crate::look::image::printable(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split;
-
-    #[test]
-    fn path_is_split_at_its_last_slash() {
-        assert_eq!(split(b"a/b/c"), (&b"a/b"[..], &b"c"[..]));
-        assert_eq!(split(b"c"), (&b""[..], &b"c"[..]));
+impl Drop for Umask {
+    fn drop(&mut self) {
+        rustix::process::umask(self.0);
     }
 }
