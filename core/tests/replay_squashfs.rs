@@ -2,7 +2,7 @@
 #![cfg(feature = "_fuzz")]
 
 use genpack_core::fs::squashfs::{
-    BlockBuffers, Device, Error, FileSystem, FileType, Fragment, MetadataBlock, Node, OpenFile, Table,
+    BlockBuffers, Device, Error, FileSystem, FileType, Fragment, MetadataBlock, Node, OpenFile, Place, Table,
 };
 use genpack_core::replay::mutate;
 use genpack_core::replay::squashfs::{Stored, read_everything};
@@ -64,19 +64,29 @@ fn xattrs_of_every_extended_type_are_read() {
     assert_eq!(xattrs.next(&mut fs, &mut []), Err(Error::Buffer { needs: 1 }));
 }
 
+/// Returns the place of the byte at `at`, in the metadata block of the attributes.
+fn open_place(at: usize) -> Place {
+    let fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let header = usize::try_from(fs.superblock().xattr_id_table_start.unwrap()).unwrap();
+    let block = u64::from_le_bytes(SEED[header..header + 8].try_into().unwrap());
+    Place { block, offset: at as u64 - block - 2 }
+}
+
 #[test]
 fn xattr_with_a_bad_field_is_rejected() {
     // The list holds one entry: type 1, one byte of name, `a`, one byte of value, `v`.
     let entry = [1, 0, 1, 0, b'a', 1, 0, 0, 0, b'v'];
     let at = SEED.windows(entry.len()).position(|w| w == entry).unwrap();
+    let lists = open_place(at);
+    let value = Place { offset: lists.offset + 5, ..lists };
     for (offset, bytes, error) in [
-        (0, &[3, 0][..], Error::XattrType(3)),
-        (0, &[1, 2], Error::XattrType(0x201)),
-        (0, &[1, 1], Error::XattrValue(1)),
-        (2, &[0, 0], Error::XattrName(0)),
-        (2, &[0xFF, 0xFF], Error::XattrName(0xFFFF)),
-        (4, &[0], Error::XattrName(1)),
-        (5, &[1, 0, 1, 0], Error::XattrValue(0x1_0001)),
+        (0, &[3, 0][..], Error::XattrType { at: lists, kind: 3 }),
+        (0, &[1, 2], Error::XattrType { at: lists, kind: 0x201 }),
+        (0, &[1, 1], Error::XattrValue { at: value, len: 1 }),
+        (2, &[0, 0], Error::XattrName { at: lists, len: 0 }),
+        (2, &[0xFF, 0xFF], Error::XattrName { at: lists, len: 0xFFFF }),
+        (4, &[0], Error::XattrName { at: lists, len: 1 }),
+        (5, &[1, 0, 1, 0], Error::XattrValue { at: value, len: 0x1_0001 }),
         (5, &[8, 0, 0, 0], Error::Buffer { needs: 8 }),
     ] {
         let mut image = SEED.to_vec();
@@ -101,10 +111,11 @@ fn inode_is_found_by_its_number() {
     let positions = usize::try_from(fs.superblock().lookup_table_start.unwrap()).unwrap();
     let block = u64::from_le_bytes(SEED[positions..positions + 8].try_into().unwrap());
     let first = usize::try_from(block).unwrap() + 2;
+    let at = fs.export(2).unwrap().unwrap();
     let mut image = SEED.to_vec();
     image.copy_within(first + 8..first + 16, first);
     let mut fs = FileSystem::open(&image[..], Stored, [MetadataBlock::EMPTY]).unwrap();
-    assert_eq!(fs.inode_by_number(1), Err(Error::InodeNumber { wanted: 1, found: 2 }));
+    assert_eq!(fs.inode_by_number(1), Err(Error::InodeNumber { at, wanted: 1, found: 2 }));
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub use compressor::{Compressor, Decompress, DecompressError};
 pub use compressor_options::CompressorOptions;
 pub use data::{BlockBuffers, MAX_HOLE_BLOCKS, OpenFile};
 pub use dir::{DirEntry, DirReader, Name};
-pub use error::{Error, Table};
+pub use error::{Error, Place, Table};
 pub use file_system::FileSystem;
 pub use fragment::Fragment;
 pub use inode::{Device, Directory, FileType, Inode, InodeRef, Node, RegularFile, Symlink};

@@ -7,7 +7,7 @@
 //! Not handled: sorting is not demanded. The index of extended directories is in `dir_index`.
 
 use super::compressor::Decompress;
-use super::error::Error;
+use super::error::{Error, Place};
 use super::file_system::FileSystem;
 use super::inode::{Directory, FileType, InodeRef};
 use super::metadata::{Cursor, MetadataBlock};
@@ -60,25 +60,25 @@ struct Header {
 }
 
 impl Header {
-    fn parse(b: &[u8; HEADER_LEN]) -> Result<Self, Error> {
+    fn parse(b: &[u8; HEADER_LEN], at: Place) -> Result<Self, Error> {
         // Why: `count` is one less than the number of entries.
         let entries = u32_le::<0, HEADER_LEN>(b).saturating_add(1);
         if entries > DIR_COUNT {
-            return Err(Error::DirCount(entries));
+            return Err(Error::DirCount { at, count: entries });
         }
         let (start_block, inode_number) = (u32_le::<4, HEADER_LEN>(b), u32_le::<8, HEADER_LEN>(b));
         Ok(Self { entries, start_block, inode_number })
     }
 
-    fn entry(&self, b: &[u8; ENTRY_LEN], name: Name) -> Result<DirEntry, Error> {
+    fn entry(&self, b: &[u8; ENTRY_LEN], name: Name, at: Place) -> Result<DirEntry, Error> {
         if !is_name(&name) {
-            return Err(Error::DirEntryName);
+            return Err(Error::DirEntryName { at });
         }
         let file_type = u16_le::<4, ENTRY_LEN>(b);
         Ok(DirEntry {
             inode: InodeRef::new(self.start_block, u16_le::<0, ENTRY_LEN>(b)),
             inode_number: self.inode_number.wrapping_add_signed(i32::from(i16_le::<2, ENTRY_LEN>(b))),
-            file_type: FileType::from_basic(file_type).ok_or(Error::DirEntryType(file_type))?,
+            file_type: FileType::from_basic(file_type).ok_or(Error::DirEntryType { at, kind: file_type })?,
             name,
         })
     }
@@ -109,34 +109,36 @@ impl DirReader {
         let Some(mut cursor) = self.cursor else { return Ok(None) };
         while self.left > 0 {
             if self.header.entries == 0 {
-                self.take(HEADER_LEN)?;
-                self.header = Header::parse(&fs.read_metadata_array(&mut cursor)?)?;
+                let at = cursor.place();
+                self.take(HEADER_LEN, at)?;
+                self.header = Header::parse(&fs.read_metadata_array(&mut cursor)?, at)?;
             }
             self.header.entries = self.header.entries.saturating_sub(1);
             self.count = self.count.saturating_add(1);
+            let at = cursor.place();
             if self.count > MAX_DIR_ENTRIES {
-                return Err(Error::TooManyEntries);
+                return Err(Error::TooManyEntries { at });
             }
-            self.take(ENTRY_LEN)?;
+            self.take(ENTRY_LEN, at)?;
             let b = fs.read_metadata_array::<ENTRY_LEN>(&mut cursor)?;
             let name_len = usize::from(u16_le::<6, ENTRY_LEN>(&b)).saturating_add(1);
-            self.take(name_len)?;
+            self.take(name_len, at)?;
             if !is_wanted(name_len) {
                 fs.skip_metadata(&mut cursor, name_len)?;
                 continue;
             }
             let mut name = Name::new();
-            name.resize_default(name_len).map_err(|_| Error::DirEntryName)?;
+            name.resize_default(name_len).map_err(|_| Error::DirEntryName { at })?;
             fs.read_metadata(&mut cursor, &mut name)?;
             self.cursor = Some(cursor);
-            return self.header.entry(&b, name).map(Some);
+            return self.header.entry(&b, name, at).map(Some);
         }
         Ok(None)
     }
 
-    fn take(&mut self, bytes: usize) -> Result<(), Error> {
+    fn take(&mut self, bytes: usize, at: Place) -> Result<(), Error> {
         let left = usize_from_u32(self.left).checked_sub(bytes).and_then(|left| u32::try_from(left).ok());
-        self.left = left.ok_or(Error::DirEnd)?;
+        self.left = left.ok_or(Error::DirEnd { at })?;
         Ok(())
     }
 }

@@ -54,10 +54,11 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
 
     /// Reads one entry: `index`, `start_block`, and whether its name comes behind `name`.
     fn index_entry(&mut self, cursor: &mut Cursor, name: &[u8]) -> Result<(u32, u32, bool), Error> {
+        let at = cursor.place();
         let b = self.read_metadata_array::<LEN>(cursor)?;
         let len = usize_from_u32(u32_le::<8, LEN>(&b)).saturating_add(1);
         let mut buffer = [0; MAX_NAME];
-        let first = buffer.get_mut(..len).ok_or(Error::DirEntryName)?;
+        let first = buffer.get_mut(..len).ok_or(Error::DirEntryName { at })?;
         self.read_metadata(cursor, first)?;
         Ok((u32_le::<0, LEN>(&b), u32_le::<4, LEN>(&b), &*first > name))
     }

@@ -34,7 +34,26 @@ impl core::fmt::Display for Table {
     }
 }
 
-/// Why a SquashFS, or a part of it, was not read. `at` is a byte offset in the source.
+/// A place in metadata: which byte of which metadata block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Start of the metadata block in the source.
+    pub block: u64,
+    /// Offset into its uncompressed bytes; its length for the first byte of the next one.
+    pub offset: u64,
+}
+
+impl core::fmt::Display for Place {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "byte {} of the metadata block at {}", self.offset, self.block)
+    }
+}
+
+/// Why a SquashFS, or a part of it, was not read.
+///
+/// `at` is where: a byte offset in the source, or a [`Place`]. The first five are about fields of the superblock, whose
+/// offsets are fixed. [`Error::TableIndex`], [`Error::Buffer`], [`Error::PathTooLong`] and [`Error::TooManyLinks`]
+/// have no place: they are about what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The first four bytes are not `hsqs`; their value, 0 when there are fewer.
@@ -96,9 +115,16 @@ pub enum Error {
         offset: u64,
     },
     /// An unknown inode type.
-    InodeType(u16),
+    InodeType {
+        /// Where the inode is.
+        at: Place,
+        /// `inode_type`.
+        kind: u16,
+    },
     /// An inode that the export table gives for another number.
     InodeNumber {
+        /// Where the inode is, as the table says.
+        at: super::InodeRef,
         /// The number that was asked for.
         wanted: u32,
         /// `inode_number` of the inode that is there.
@@ -112,27 +138,72 @@ pub enum Error {
         value: u32,
     },
     /// An extended attribute of an unknown type.
-    XattrType(u16),
-    /// An extended attribute whose name is empty, holds a NUL or is longer than [`super::MAX_XATTR_NAME`]; its
-    /// length in bytes without the prefix.
-    XattrName(u16),
+    XattrType {
+        /// Where its entry is.
+        at: Place,
+        /// `type`.
+        kind: u16,
+    },
+    /// An extended attribute whose name is empty, holds a NUL or is longer than [`super::MAX_XATTR_NAME`].
+    XattrName {
+        /// Where its entry is.
+        at: Place,
+        /// Its length in bytes without the prefix.
+        len: u16,
+    },
     /// An extended attribute whose value is longer than [`super::MAX_XATTR_VALUE`], or a reference that is not 8
     /// bytes long.
-    XattrValue(u32),
+    XattrValue {
+        /// Where its length is.
+        at: Place,
+        /// Its length in bytes.
+        len: u32,
+    },
     /// An inode with more than [`super::MAX_XATTRS`] extended attributes.
-    TooManyXattrs(u32),
+    TooManyXattrs {
+        /// Start of the array of positions of the xattr ids.
+        at: u64,
+        /// The inode's xattr index.
+        index: u32,
+        /// How many it has.
+        count: u32,
+    },
     /// A symbolic link whose target is longer than [`super::MAX_SYMLINK`], or empty.
-    SymlinkLength(u32),
+    SymlinkLength {
+        /// Where the inode's fields end.
+        at: Place,
+        /// `symlink_size`.
+        len: u32,
+    },
     /// A directory header that announces more entries than the format allows.
-    DirCount(u32),
+    DirCount {
+        /// Where the header is.
+        at: Place,
+        /// How many.
+        count: u32,
+    },
     /// A directory with more than [`super::MAX_DIR_ENTRIES`] entries.
-    TooManyEntries,
-    /// A directory entry that is cut off by the end of its listing.
-    DirEnd,
+    TooManyEntries {
+        /// Where the first one too many is.
+        at: Place,
+    },
+    /// A directory header or entry that is cut off by the end of its listing.
+    DirEnd {
+        /// Where it is.
+        at: Place,
+    },
     /// A directory entry of an unknown type.
-    DirEntryType(u16),
-    /// A name in a directory that is too long, or holds a `/` or NUL, or is `.` or `..`.
-    DirEntryName,
+    DirEntryType {
+        /// Where the entry is.
+        at: Place,
+        /// `type`.
+        kind: u16,
+    },
+    /// A name in a directory, or in its index, that is too long, or holds a `/` or NUL, or is `.` or `..`.
+    DirEntryName {
+        /// Where its entry is.
+        at: Place,
+    },
     /// A data block length that is longer than a block.
     BlockLength {
         /// Start of the block.
@@ -194,8 +265,8 @@ impl Error {
             Self::Buffer { .. }
             | Self::PathTooLong
             | Self::TooManyLinks
-            | Self::TooManyEntries
-            | Self::TooManyXattrs(_)
+            | Self::TooManyEntries { .. }
+            | Self::TooManyXattrs { .. }
             | Self::Decompress { error: DecompressError::Memory, .. } => Class::Limit,
             Self::Read { error, .. } => error.into(),
             _ => Class::Corrupt,
@@ -206,13 +277,13 @@ impl Error {
 impl core::fmt::Display for Error {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match *self {
-            Self::Magic(found) => write!(f, "not a SquashFS (magic {found:#010x})"),
+            Self::Magic(found) => write!(f, "not a SquashFS (magic {found:#010x} at byte 0)"),
             Self::Truncated { needs, has } => write!(f, "truncated: needs {needs} bytes, has {has}"),
             Self::Version { major, minor } => {
-                write!(f, "SquashFS version {major}.{minor}, only 4.0 is supported")
+                write!(f, "SquashFS version {major}.{minor} (byte 28), only 4.0 is supported")
             }
-            Self::Compressor(id) => write!(f, "unknown compressor {id}"),
-            Self::BlockSize { size, log } => write!(f, "bad block size {size} (logarithm {log})"),
+            Self::Compressor(id) => write!(f, "unknown compressor {id} (byte 20)"),
+            Self::BlockSize { size, log } => write!(f, "bad block size {size} (byte 12, logarithm {log})"),
             Self::TableStart { table, at } => write!(f, "the {table} cannot start at {at}"),
             Self::TableIndex { table, index } => write!(f, "the {table} has no entry {index}"),
             Self::MetadataRange { at } => write!(f, "metadata block at {at} is outside its table"),
@@ -222,23 +293,27 @@ impl core::fmt::Display for Error {
             Self::MetadataOffset { at, offset } => {
                 write!(f, "metadata block at {at} has no byte {offset}")
             }
-            Self::InodeType(kind) => write!(f, "unknown inode type {kind}"),
-            Self::InodeNumber { wanted, found } => {
-                write!(f, "the export table gives inode {found} for {wanted}")
+            Self::InodeType { at, kind } => write!(f, "unknown inode type {kind} ({at})"),
+            Self::InodeNumber { at, wanted, found } => {
+                write!(f, "the export table gives inode {found} for {wanted} (reference {:#x})", at.0)
             }
             Self::CompressorOption { compressor, value } => {
-                write!(f, "{compressor} does not take the option value {value}")
+                write!(f, "{compressor} does not take the option value {value} (byte 98)")
             }
-            Self::XattrType(kind) => write!(f, "an extended attribute has type {kind:#x}"),
-            Self::XattrName(n) => write!(f, "an extended attribute has an illegal name of {n} bytes"),
-            Self::XattrValue(n) => write!(f, "an extended attribute's value has {n} bytes"),
-            Self::TooManyXattrs(n) => write!(f, "an inode has {n} extended attributes"),
-            Self::SymlinkLength(n) => write!(f, "a symbolic link's target has {n} bytes"),
-            Self::DirCount(n) => write!(f, "a directory header announces {n} entries"),
-            Self::TooManyEntries => f.write_str("a directory has too many entries"),
-            Self::DirEnd => f.write_str("a directory entry is cut off"),
-            Self::DirEntryType(kind) => write!(f, "a directory entry has type {kind}"),
-            Self::DirEntryName => f.write_str("a directory entry has an illegal name"),
+            Self::XattrType { at, kind } => write!(f, "an extended attribute has type {kind:#x} ({at})"),
+            Self::XattrName { at, len } => {
+                write!(f, "an extended attribute has an illegal name of {len} bytes ({at})")
+            }
+            Self::XattrValue { at, len } => write!(f, "an extended attribute's value has {len} bytes ({at})"),
+            Self::TooManyXattrs { at, index, count } => {
+                write!(f, "entry {index} of the xattr table at {at} has {count} extended attributes")
+            }
+            Self::SymlinkLength { at, len } => write!(f, "a symbolic link's target has {len} bytes ({at})"),
+            Self::DirCount { at, count } => write!(f, "a directory header announces {count} entries ({at})"),
+            Self::TooManyEntries { at } => write!(f, "a directory has too many entries ({at})"),
+            Self::DirEnd { at } => write!(f, "a directory entry is cut off ({at})"),
+            Self::DirEntryType { at, kind } => write!(f, "a directory entry has type {kind} ({at})"),
+            Self::DirEntryName { at } => write!(f, "a directory entry has an illegal name ({at})"),
             Self::BlockLength { at, word } => write!(f, "data block at {at} has a bad length ({word:#x})"),
             Self::BlockContent { at, needs, has } => {
                 write!(f, "data block at {at} holds {has} bytes instead of {needs}")

@@ -8,7 +8,7 @@ use super::compressor::Decompress;
 use super::data::BlockList;
 use super::dir::DirReader;
 use super::dir_index::DirIndex;
-use super::error::Error;
+use super::error::{Error, Place};
 use super::file_system::FileSystem;
 use super::fragment::Fragment;
 use super::metadata::{Cursor, METADATA_SIZE, MetadataBlock};
@@ -218,9 +218,10 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
     /// When the reference leads nowhere or the inode breaks a rule of the format.
     pub fn inode(&mut self, inode: InodeRef) -> Result<Inode, Error> {
         let mut cursor = inode.cursor(&self.superblock)?;
+        let place = cursor.place();
         let base = self.read_metadata_array::<BASE_LEN>(&mut cursor)?;
         let inode_type = u16_le::<0, BASE_LEN>(&base);
-        let (nlink, xattr, node) = self.node(inode_type, &mut cursor)?;
+        let (nlink, xattr, node) = self.node(inode_type, place, &mut cursor)?;
         Ok(Inode {
             at: inode,
             number: u32_le::<12, BASE_LEN>(&base),
@@ -235,7 +236,12 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
     }
 
     /// Reads what follows the base of an inode: link count, xattr index, the fields of its type.
-    fn node(&mut self, inode_type: u16, at: &mut Cursor) -> Result<(u32, Option<u32>, Node), Error> {
+    fn node(
+        &mut self,
+        inode_type: u16,
+        place: Place,
+        at: &mut Cursor,
+    ) -> Result<(u32, Option<u32>, Node), Error> {
         Ok(match inode_type {
             1 => self.directory(at)?,
             2 => self.regular_file(at)?,
@@ -260,7 +266,7 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
                 let node = if inode_type == 13 { Node::Fifo } else { Node::Socket };
                 (u32_le::<0, 8>(&b), Some(u32_le::<4, 8>(&b)), node)
             }
-            other => return Err(Error::InodeType(other)),
+            kind => return Err(Error::InodeType { at: place, kind }),
         })
     }
 
@@ -327,7 +333,7 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         let b = self.read_metadata_array::<8>(at)?;
         let len = u32_le::<4, 8>(&b);
         if len == 0 || len > MAX_SYMLINK {
-            return Err(Error::SymlinkLength(len));
+            return Err(Error::SymlinkLength { at: at.place(), len });
         }
         let link = Symlink { len, target: *at };
         let xattr = if extended {

@@ -4,7 +4,7 @@
 //! table may hold less than 8 KiB, but shorter ones are accepted; empty ones are not, so every step moves forwards.
 
 use super::compressor::Decompress;
-use super::error::Error;
+use super::error::{Error, Place};
 use super::file_system::FileSystem;
 use crate::source::ReadAt;
 use crate::units::{u64_from_usize, usize_from_u64};
@@ -64,6 +64,12 @@ pub(super) struct Cursor {
     pub(super) offset: usize,
     /// Where the table ends: no block starts here or later.
     pub(super) limit: u64,
+}
+
+impl Cursor {
+    pub(super) fn place(&self) -> Place {
+        Place { block: self.block, offset: u64_from_usize(self.offset) }
+    }
 }
 
 impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {

@@ -66,7 +66,7 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         let Some(at) = self.export(number)? else { return Ok(None) };
         let inode = self.inode(at)?;
         if inode.number != number {
-            return Err(Error::InodeNumber { wanted: number, found: inode.number });
+            return Err(Error::InodeNumber { at, wanted: number, found: inode.number });
         }
         Ok(Some(inode))
     }

@@ -9,7 +9,7 @@
 //! this format).
 
 use super::compressor::Decompress;
-use super::error::{Error, Table};
+use super::error::{Error, Place, Table};
 use super::file_system::FileSystem;
 use super::metadata::{Cursor, METADATA_SIZE, MetadataBlock};
 use crate::bytes::{u16_le, u32_le, u64_le};
@@ -75,7 +75,7 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         let id = self.table_entry::<16>(Table::Xattr, positions, index)?;
         let (list, count) = (u64_le::<0, 16>(&id), u32_le::<8, 16>(&id));
         if count > MAX_XATTRS {
-            return Err(Error::TooManyXattrs(count));
+            return Err(Error::TooManyXattrs { at: positions, index, count });
         }
         let cursor = place(table_start, list, start)?;
         Ok(XattrReader { cursor, left: count, table_start })
@@ -106,10 +106,11 @@ impl XattrReader {
     ) -> Result<Option<Xattr>, Error> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
         let cursor = &mut self.cursor;
+        let at = cursor.place();
         let entry = fs.read_metadata_array::<4>(cursor)?;
         let (kind, size) = (u16_le::<0, 4>(&entry), u16_le::<2, 4>(&entry));
-        let prefix = prefix(kind).ok_or(Error::XattrType(kind))?;
-        let bad_name = Error::XattrName(size);
+        let prefix = prefix(kind).ok_or(Error::XattrType { at, kind })?;
+        let bad_name = Error::XattrName { at, len: size };
         let mut name = XattrName::from_slice(prefix).map_err(|_| bad_name)?;
         let len = prefix.len().saturating_add(usize::from(size));
         name.resize_default(len).map_err(|_| bad_name)?;
@@ -118,17 +119,19 @@ impl XattrReader {
         if own.is_empty() || own.contains(&0) {
             return Err(bad_name);
         }
+        let at = cursor.place();
         let value_size = u32::from_le_bytes(fs.read_metadata_array(cursor)?);
         let value_len = if kind & VALUE_OUT_OF_LINE == 0 {
-            read_value(fs, cursor, value_size, value)?
+            read_value(fs, cursor, at, value_size, value)?
         } else {
             if value_size != 8 {
-                return Err(Error::XattrValue(value_size));
+                return Err(Error::XattrValue { at, len: value_size });
             }
             let reference = u64::from_le_bytes(fs.read_metadata_array(cursor)?);
             let mut elsewhere = place(self.table_start, reference, cursor.limit)?;
+            let at = elsewhere.place();
             let value_size = u32::from_le_bytes(fs.read_metadata_array(&mut elsewhere)?);
-            read_value(fs, &mut elsewhere, value_size, value)?
+            read_value(fs, &mut elsewhere, at, value_size, value)?
         };
         self.left = left;
         Ok(Some(Xattr { name, value_len }))
@@ -138,12 +141,13 @@ impl XattrReader {
 fn read_value<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>>(
     fs: &mut FileSystem<R, D, C>,
     cursor: &mut Cursor,
+    at: Place,
     size: u32,
     value: &mut [u8],
 ) -> Result<usize, Error> {
     let needs = usize_from_u32(size);
     if needs > MAX_XATTR_VALUE {
-        return Err(Error::XattrValue(size));
+        return Err(Error::XattrValue { at, len: size });
     }
     fs.read_metadata(cursor, value.get_mut(..needs).ok_or(Error::Buffer { needs })?)?;
     Ok(needs)
