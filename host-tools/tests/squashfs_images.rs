@@ -4,10 +4,14 @@
 use std::path::Path;
 use std::process::Command;
 
+#[path = "squashfs_images/craft.rs"]
+mod craft;
 #[path = "squashfs_images/damage.rs"]
 mod damage;
 #[path = "squashfs_images/foreign.rs"]
 mod foreign;
+#[path = "squashfs_images/hostile.rs"]
+mod hostile;
 #[path = "squashfs_images/lookup.rs"]
 mod lookup;
 #[path = "squashfs_images/tree.rs"]

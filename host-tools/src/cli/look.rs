@@ -85,6 +85,9 @@ pub(super) enum Verb {
     Inspect {
         /// The image
         image: PathBuf,
+        /// Read every byte of every file, too; damage ends with exit code 5
+        #[arg(long)]
+        verify: bool,
     },
     /// Unpacks a SquashFS image into a new directory
     ///
@@ -121,7 +124,7 @@ impl Verb {
                 look::image::ls(ctx, &ctx.path(&image), path.as_bytes(), style)
             }
             Self::Cat { image, path } => look::image::cat(ctx, &ctx.path(&image), path.as_bytes()),
-            Self::Inspect { image } => look::inspect::run(ctx, &ctx.path(&image)),
+            Self::Inspect { image, verify } => look::inspect::run(ctx, &ctx.path(&image), verify),
             Self::Unpack { image, directory, jobs, no_sync } => {
                 let jobs = jobs.unwrap_or_else(crate::io::system_image::default_jobs);
                 let options = look::unpack::Options { jobs, sync: !no_sync };

@@ -17,6 +17,8 @@ use crate::io::system_image::SystemImage;
 use crate::look::image::{iso8601, type_name};
 use crate::vm::kernel_files::candidates;
 
+mod verify;
+
 /// How much of a kernel is read: the version of a bzImage is in its first 64 KiB (16-bit offset behind 0x200).
 const KERNEL_HEAD: usize = 0x1_0400;
 /// Longest kernel version that is shown, in bytes.
@@ -46,10 +48,18 @@ const FLAGS: [(u16, &str); 8] = [
 /// Prints what is known about the image, as text or as one JSON document.
 ///
 /// # Errors
-/// When the image cannot be read.
-pub fn run(ctx: &Ctx, image: &Path) -> Result<()> {
+/// When the image cannot be read, or `verify` finds damage.
+pub fn run(ctx: &Ctx, image: &Path, verify: bool) -> Result<()> {
     let image = SystemImage::open(image)?;
-    let facts = facts(&image)?;
+    let mut facts = facts(&image)?;
+    if verify {
+        let bytes = facts.get("content_bytes").and_then(Value::as_u64).unwrap_or(0);
+        let mut progress = ctx.ui.progress("reading", bytes);
+        let read = verify::run(&image, &mut |bytes| progress.add(bytes))?;
+        if let Value::Object(facts) = &mut facts {
+            facts.insert("verified_bytes".into(), read.into());
+        }
+    }
     if ctx.ui.is_json() {
         ctx.ui.document(&facts);
     } else {
@@ -74,7 +84,9 @@ fn text(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
             let words: Vec<_> = array.iter().filter_map(Value::as_str).collect();
             lines.push((name.to_owned(), words.join(" ")));
         }
-        Value::String(text) => lines.push((name.to_owned(), crate::io::printable::printable(text.as_bytes()))),
+        Value::String(text) => {
+            lines.push((name.to_owned(), crate::io::printable::printable(text.as_bytes())))
+        }
         other => lines.push((name.to_owned(), other.to_string())),
     }
 }
