@@ -12,6 +12,8 @@ mod damage;
 mod foreign;
 #[path = "squashfs_images/hostile.rs"]
 mod hostile;
+#[path = "squashfs_images/kernel.rs"]
+mod kernel;
 #[path = "squashfs_images/lookup.rs"]
 mod lookup;
 #[path = "squashfs_images/tree.rs"]
