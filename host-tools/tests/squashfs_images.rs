@@ -16,6 +16,8 @@ mod hostile;
 mod kernel;
 #[path = "squashfs_images/lookup.rs"]
 mod lookup;
+#[path = "squashfs_images/sparse.rs"]
+mod sparse;
 #[path = "squashfs_images/tree.rs"]
 mod tree;
 #[path = "squashfs_images/unpack.rs"]

@@ -162,7 +162,7 @@ impl SystemImage {
     ///
     /// # Errors
     /// When the image is corrupt.
-    pub fn head(&self, path: impl AsRef<[u8]>, len: usize) -> Result<Option<Vec<u8>>> {
+    pub fn head(&self, path: &(impl AsRef<[u8]> + ?Sized), len: usize) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let mut reader = self.lock();
         let Some(file) = regular_file(&mut reader.fs, path).map_err(|e| self.error(path, e))? else {
@@ -199,7 +199,7 @@ impl SystemImage {
     ///
     /// # Errors
     /// When the image is corrupt.
-    pub fn exists(&self, path: impl AsRef<[u8]>) -> Result<bool> {
+    pub fn exists(&self, path: &(impl AsRef<[u8]> + ?Sized)) -> Result<bool> {
         let path = path.as_ref();
         let found = self.lock().fs.lookup(path);
         found.map(|inode| inode.is_some()).map_err(|e| self.error(path, e))
@@ -209,7 +209,7 @@ impl SystemImage {
     ///
     /// # Errors
     /// When the image is corrupt.
-    pub fn stat(&self, path: impl AsRef<[u8]>) -> Result<Option<Entry>> {
+    pub fn stat(&self, path: &(impl AsRef<[u8]> + ?Sized)) -> Result<Option<Entry>> {
         self.stat_with(path.as_ref(), Fs::lookup)
     }
 
@@ -217,7 +217,7 @@ impl SystemImage {
     ///
     /// # Errors
     /// When the image is corrupt.
-    pub fn stat_no_follow(&self, path: impl AsRef<[u8]>) -> Result<Option<Entry>> {
+    pub fn stat_no_follow(&self, path: &(impl AsRef<[u8]> + ?Sized)) -> Result<Option<Entry>> {
         self.stat_with(path.as_ref(), Fs::lookup_no_follow)
     }
 
@@ -237,7 +237,7 @@ impl SystemImage {
     ///
     /// # Errors
     /// When the image is corrupt or the file is larger than `limit` bytes.
-    pub fn read(&self, path: impl AsRef<[u8]>, limit: u64) -> Result<Option<Vec<u8>>> {
+    pub fn read(&self, path: &(impl AsRef<[u8]> + ?Sized), limit: u64) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let mut reader = self.lock();
         let Some(file) = regular_file(&mut reader.fs, path).map_err(|e| self.error(path, e))? else {
@@ -258,7 +258,7 @@ impl SystemImage {
     ///
     /// # Errors
     /// When there is no such file, the image is corrupt, or `to` cannot be written.
-    pub fn copy(&self, path: impl AsRef<[u8]>, to: &mut dyn Write) -> Result<u64> {
+    pub fn copy(&self, path: &(impl AsRef<[u8]> + ?Sized), to: &mut dyn Write) -> Result<u64> {
         let path = path.as_ref();
         let found = self.stat(path)?;
         match found {
@@ -295,7 +295,7 @@ impl SystemImage {
     ///
     /// # Errors
     /// When the image is corrupt.
-    pub fn list(&self, directory: impl AsRef<[u8]>) -> Result<Option<Vec<String>>> {
+    pub fn list(&self, directory: &(impl AsRef<[u8]> + ?Sized)) -> Result<Option<Vec<String>>> {
         let entries = self.entries(directory)?;
         let name = |e: Entry| String::from_utf8_lossy(&e.name).into_owned();
         Ok(entries.map(|entries| entries.into_iter().map(name).collect()))
@@ -305,7 +305,7 @@ impl SystemImage {
     ///
     /// # Errors
     /// When the image is corrupt, or the directory holds more than [`MAX_TARGET_BYTES`] of link targets.
-    pub fn entries(&self, directory: impl AsRef<[u8]>) -> Result<Option<Vec<Entry>>> {
+    pub fn entries(&self, directory: &(impl AsRef<[u8]> + ?Sized)) -> Result<Option<Vec<Entry>>> {
         let path = directory.as_ref();
         let failed = |e| self.error(path, e);
         let mut reader = self.lock();
