@@ -41,7 +41,7 @@ mod xattr;
 pub use compressor::{Compressor, Decompress, DecompressError};
 pub use compressor_options::CompressorOptions;
 pub use data::{BlockBuffers, MAX_HOLE_BLOCKS, OpenFile};
-pub use dir::{DirEntry, DirReader, Name};
+pub use dir::{DirEntry, DirReader, Listed, Name};
 pub use error::{Error, Place, Table};
 pub use file_system::FileSystem;
 pub use fragment::Fragment;

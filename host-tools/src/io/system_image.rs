@@ -315,7 +315,7 @@ impl SystemImage {
         };
         let listing = Listing::read(fs, &directory).map_err(failed)?;
         let (mut entries, mut target_bytes) = (Vec::with_capacity(listing.len()), 0);
-        for (name, inode) in (0..listing.len()).filter_map(|i| listing.get(i)) {
+        for (name, inode, _) in (0..listing.len()).filter_map(|i| listing.get(i)) {
             let found = fs.inode(inode).and_then(|i| entry(fs, name.to_vec(), &i)).map_err(failed)?;
             target_bytes += found.target.as_ref().map_or(0, Vec::len);
             if target_bytes > MAX_TARGET_BYTES {

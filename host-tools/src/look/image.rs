@@ -6,6 +6,8 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use genpack_core::fs::squashfs::FileType;
+
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::io::printable::printable;
@@ -93,10 +95,15 @@ fn recursive(
 ) -> Result<()> {
     let prefix = prefix(directory);
     let mut lines = text::Lines::default();
+    if !long {
+        // Why by itself: names alone need no inode of a file.
+        return image.walk_names(top.inode, &mut |path, _, _, file_type| {
+            out.write_all(lines.short(&[&prefix, path]).as_bytes()).context(WRITING)?;
+            Ok(file_type == FileType::Directory)
+        });
+    }
     image.walk_below(top.inode, &mut |path, entry| {
-        let path: &[&[u8]] = &[&prefix, path];
-        let line = if long { lines.long(entry, path) } else { lines.short(path) };
-        out.write_all(line.as_bytes()).context(WRITING)
+        out.write_all(lines.long(entry, &[&prefix, path]).as_bytes()).context(WRITING)
     })
 }
 

@@ -39,6 +39,23 @@ pub struct DirEntry {
     pub name: Name,
 }
 
+/// An entry of a directory without its name, which [`DirReader::next_into`] leaves in the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its inode.
+    pub inode: InodeRef,
+    /// Number of its inode.
+    pub inode_number: u32,
+    /// Type of its inode.
+    pub file_type: FileType,
+}
+
+impl Listed {
+    fn with(self, name: Name) -> DirEntry {
+        DirEntry { inode: self.inode, inode_number: self.inode_number, file_type: self.file_type, name }
+    }
+}
+
 /// A position in a directory's listing.
 #[derive(Clone, Debug)]
 pub struct DirReader {
@@ -70,16 +87,15 @@ impl Header {
         Ok(Self { entries, start_block, inode_number })
     }
 
-    fn entry(&self, b: &[u8; ENTRY_LEN], name: Name, at: Place) -> Result<DirEntry, Error> {
-        if !is_name(&name) {
+    fn entry(&self, b: &[u8; ENTRY_LEN], name: &[u8], at: Place) -> Result<Listed, Error> {
+        if !is_name(name) {
             return Err(Error::DirEntryName { at });
         }
         let file_type = u16_le::<4, ENTRY_LEN>(b);
-        Ok(DirEntry {
+        Ok(Listed {
             inode: InodeRef::new(self.start_block, u16_le::<0, ENTRY_LEN>(b)),
             inode_number: self.inode_number.wrapping_add_signed(i32::from(i16_le::<2, ENTRY_LEN>(b))),
             file_type: FileType::from_basic(file_type).ok_or(Error::DirEntryType { at, kind: file_type })?,
-            name,
         })
     }
 }
@@ -97,15 +113,29 @@ impl DirReader {
         &mut self,
         fs: &mut FileSystem<R, D, C>,
     ) -> Result<Option<DirEntry>, Error> {
-        self.next_where(fs, |_| true)
+        let mut name = Name::new();
+        Ok(self.next_where(fs, &mut name, |_| true)?.map(|found| found.with(name)))
+    }
+
+    /// As [`DirReader::next`], with the name in `name`: who reads a hundred thousand of them moves none.
+    ///
+    /// # Errors
+    /// As [`DirReader::next`].
+    pub fn next_into<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>>(
+        &mut self,
+        fs: &mut FileSystem<R, D, C>,
+        name: &mut Name,
+    ) -> Result<Option<Listed>, Error> {
+        self.next_where(fs, name, |_| true)
     }
 
     /// Returns the next entry whose name's length pleases; the names of the others are not even read.
     fn next_where<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>>(
         &mut self,
         fs: &mut FileSystem<R, D, C>,
+        name: &mut Name,
         is_wanted: impl Fn(usize) -> bool,
-    ) -> Result<Option<DirEntry>, Error> {
+    ) -> Result<Option<Listed>, Error> {
         let Some(mut cursor) = self.cursor else { return Ok(None) };
         while self.left > 0 {
             if self.header.entries == 0 {
@@ -127,9 +157,9 @@ impl DirReader {
                 fs.skip_metadata(&mut cursor, name_len)?;
                 continue;
             }
-            let mut name = Name::new();
+            name.clear();
             name.resize_default(name_len).map_err(|_| Error::DirEntryName { at })?;
-            fs.read_metadata(&mut cursor, &mut name)?;
+            fs.read_metadata(&mut cursor, name)?;
             self.cursor = Some(cursor);
             return self.header.entry(&b, name, at).map(Some);
         }
@@ -164,9 +194,10 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
     }
 
     fn find_in(&mut self, entries: &mut DirReader, name: &[u8]) -> Result<Option<DirEntry>, Error> {
-        while let Some(entry) = entries.next_where(self, |len| len == name.len())? {
-            if entry.name == *name {
-                return Ok(Some(entry));
+        let mut found = Name::new();
+        while let Some(entry) = entries.next_where(self, &mut found, |len| len == name.len())? {
+            if found == *name {
+                return Ok(Some(entry.with(found)));
             }
         }
         Ok(None)

@@ -1,6 +1,8 @@
 //! What `stat` says about one name in an image, and the listing of one directory.
 
-use genpack_core::fs::squashfs::{Device, Directory, Error, FileType, Inode, InodeRef, MAX_SYMLINK, Node};
+use genpack_core::fs::squashfs::{
+    Device, Directory, Error, FileType, Inode, InodeRef, MAX_SYMLINK, Name, Node,
+};
 
 use super::Fs;
 
@@ -92,6 +94,7 @@ struct Listed {
     start: u32,
     len: u16,
     inode: InodeRef,
+    file_type: FileType,
 }
 
 impl Listing {
@@ -99,8 +102,9 @@ impl Listing {
     pub(super) fn read(fs: &mut Fs, directory: &Directory) -> Result<Self, Error> {
         let mut reader = directory.entries();
         let mut listing = Self::default();
-        while let Some(found) = reader.next(fs)? {
-            listing.push(&found.name, found.inode);
+        let mut buffer = Name::new();
+        while let Some(found) = reader.next_into(fs, &mut buffer)? {
+            listing.push(&buffer, found.inode, found.file_type);
         }
         let Self { bytes, names } = &mut listing;
         let name = |l: &Listed| name(bytes, l);
@@ -111,18 +115,18 @@ impl Listing {
         Ok(listing)
     }
 
-    fn push(&mut self, name: &[u8], inode: InodeRef) {
+    fn push(&mut self, name: &[u8], inode: InodeRef, file_type: FileType) {
         let listed = u32::try_from(self.bytes.len()).ok().zip(u16::try_from(name.len()).ok());
         // A listing has less than 4 GiB and a name at most 256 bytes: there is always room.
         if let Some((start, len)) = listed {
             self.bytes.extend_from_slice(name);
-            self.names.push(Listed { start, len, inode });
+            self.names.push(Listed { start, len, inode, file_type });
         }
     }
 
-    /// Returns the name and the inode at `index`.
-    pub(super) fn get(&self, index: usize) -> Option<(&[u8], InodeRef)> {
-        self.names.get(index).map(|listed| (name(&self.bytes, listed), listed.inode))
+    /// Returns the name at `index`, its inode, and the type of it that the directory tells.
+    pub(super) fn get(&self, index: usize) -> Option<(&[u8], InodeRef, FileType)> {
+        self.names.get(index).map(|listed| (name(&self.bytes, listed), listed.inode, listed.file_type))
     }
 
     /// Returns how many names there are.

@@ -45,6 +45,28 @@ impl SystemImage {
         top: InodeRef,
         visit: &mut dyn FnMut(&[u8], &Entry) -> Result<()>,
     ) -> Result<()> {
+        self.walk_names(top, &mut |path, name, inode, _| {
+            let entry = {
+                let mut reader = self.lock();
+                let found = reader.fs.inode(inode);
+                let found = found.and_then(|i| entry(&mut reader.fs, name.to_vec(), &i));
+                found.map_err(|e| self.error(path, e))?
+            };
+            visit(path, &entry)?;
+            Ok(entry.is_directory())
+        })
+    }
+
+    /// Visits every path below the directory `top` with its name, its inode and the type of it that its directory
+    /// tells; `visit` answers whether it is to be entered. Only the inodes of directories are read.
+    ///
+    /// # Errors
+    /// As [`SystemImage::walk`].
+    pub fn walk_names(
+        &self,
+        top: InodeRef,
+        visit: &mut dyn FnMut(&[u8], &[u8], InodeRef, FileType) -> Result<bool>,
+    ) -> Result<()> {
         let mut path = Vec::new();
         let mut seen = HashSet::from([top]);
         let (mut names, mut name_bytes) = (0, 0);
@@ -75,7 +97,7 @@ impl SystemImage {
         levels.push(enter(&path, top, 0)?);
         while let Some(level) = levels.last_mut() {
             path.truncate(level.path_len);
-            let Some((name, inode)) = level.listing.get(level.next) else {
+            let Some((name, inode, file_type)) = level.listing.get(level.next) else {
                 levels.pop();
                 continue;
             };
@@ -84,15 +106,7 @@ impl SystemImage {
                 path.push(b'/');
             }
             path.extend_from_slice(name);
-            let entry = {
-                let mut reader = self.lock();
-                let found = reader.fs.inode(inode);
-                found
-                    .and_then(|i| entry(&mut reader.fs, name.to_vec(), &i))
-                    .map_err(|e| self.error(&path, e))?
-            };
-            visit(&path, &entry)?;
-            if entry.file_type == FileType::Directory {
+            if visit(&path, name, inode, file_type)? {
                 let depth = levels.len();
                 levels.push(enter(&path, inode, depth)?);
             }
