@@ -380,7 +380,7 @@ mod tests {
             ("empty", &b""[..], "is not a SquashFS"),
             ("text", b"hello, this is no image", "is not a SquashFS"),
             ("cut", b"hsqs\0\0\0\0", "is truncated: needs 96 bytes, has 8"),
-            ("zeros", &superblock, "SquashFS version 0.0, only 4.0 is supported"),
+            ("zeros", &superblock, "SquashFS version 0.0 (byte 28), only 4.0 is supported"),
         ] {
             let path = dir.path().join(name);
             std::fs::write(&path, bytes).unwrap();
