@@ -168,7 +168,9 @@ impl Header {
     /// Returns the program headers that lie in `head`, the bytes that were parsed.
     pub fn program_headers<'a>(&self, head: &'a [u8]) -> impl Iterator<Item = ProgramHeader> + use<'a> {
         let header = *self;
-        let count = header.program_header_count.min(MAX_PROGRAM_HEADERS);
+        // The gABI gives a file without a table the offset 0, whatever the count says.
+        let has_table = header.program_headers != 0;
+        let count = if has_table { header.program_header_count.min(MAX_PROGRAM_HEADERS) } else { 0 };
         (0..u64::from(count)).map_while(move |i| {
             let at =
                 i.checked_mul(u64::from(header.program_header_len))?.checked_add(header.program_headers)?;
@@ -306,6 +308,14 @@ mod tests {
             let head = elf(true, true, 22, e_type, p_type);
             assert_eq!(Header::parse(&head).unwrap().is_free_standing(&head), expected);
         }
+    }
+
+    #[test]
+    fn table_at_offset_zero_is_no_table() {
+        let mut head = elf(true, false, 62, ET_EXEC, PT_INTERP);
+        head[0x20..0x28].fill(0);
+        let header = Header::parse(&head).unwrap();
+        assert_eq!(header.program_headers(&head).count(), 0);
     }
 
     #[test]
