@@ -4,6 +4,7 @@
 #![allow(clippy::panic, clippy::missing_panics_doc)]
 
 use core::cell::Cell;
+use std::string::ToString;
 use std::vec::Vec;
 
 use crate::source::{ReadAt, ReadError};
@@ -15,28 +16,35 @@ pub mod fat;
 pub mod gentoo;
 pub mod kernel;
 pub mod loader;
+pub mod sparse;
 pub mod squashfs;
 pub mod text;
 
-/// Bytes that may be read only so often.
+/// A source that may be read only so often.
 #[derive(Debug)]
-struct Budget<'b> {
-    bytes: &'b [u8],
+struct Budget<S> {
+    source: S,
     left: Cell<u64>,
 }
 
-impl ReadAt for Budget<'_> {
+impl<S: ReadAt> ReadAt for Budget<S> {
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
         let Some(left) = self.left.get().checked_sub(1) else {
             panic!("one operation reads without a bound");
         };
         self.left.set(left);
-        self.bytes.read_exact_at(offset, buf)
+        self.source.read_exact_at(offset, buf)
     }
 
     fn size(&self) -> Result<u64, ReadError> {
-        self.bytes.size()
+        self.source.size()
     }
+}
+
+/// Law of every error: it says something, in one line that a terminal can bear.
+fn told(error: impl core::fmt::Display) {
+    let text = error.to_string();
+    assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
 }
 
 /// Runs `body` on the seed and on `rounds` reproducible mutations of it: flipped, replaced, inserted, cut and

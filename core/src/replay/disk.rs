@@ -1,5 +1,6 @@
 //! Bodies for partition tables and probes.
 
+use std::string::ToString;
 use std::vec;
 use std::vec::Vec;
 
@@ -9,21 +10,75 @@ use crate::disk::mbr::{self, Mbr, logical::Logical};
 use crate::fs::fat::bpb::{self, Bpb};
 use crate::fs::foreign;
 use crate::fs::lvm2;
-use crate::fs::probe::{Filesystem, probe};
+use crate::fs::probe::{Kind, probe};
 use crate::guid::Guid;
-use crate::source::ReadAt;
+use crate::replay::sparse::Sparse;
+use crate::replay::told;
+use crate::source::{ReadAt, Window};
 use crate::units::{u64_from_usize, usize_from_u32, usize_from_u64};
 
 /// Parses an MBR, walks its logical partitions, and demands that what was parsed survives a round trip.
 pub fn mbr_parse(input: &[u8]) {
     let Some(sector) = input.first_chunk::<{ mbr::LEN }>() else { return };
-    let Ok(table) = Mbr::parse(mbr::Raw::new(sector)) else { return };
-    let mut out = [0; mbr::LEN];
-    table.emit(&mut out);
-    assert_eq!(Mbr::parse(mbr::Raw::new(&out)), Ok(table));
+    let disk_sectors = u64::from(u32::from_le_bytes(*sector.first_chunk().unwrap_or(&[0; 4])));
+    mbr_round_trip(&Mbr::protective(disk_sectors));
+    let raw = mbr::Raw::new(sector);
+    let table = match Mbr::parse(raw) {
+        Ok(table) => table,
+        Err(e) => {
+            let _ = e.class();
+            return told(e);
+        }
+    };
+    assert!(sector.starts_with(raw.boot_code()));
+    assert!(table.numbered().all(|(number, _)| (1..=4).contains(&number)));
+    mbr_round_trip(&table);
     let _ = (table.role(), table.fits(u64_from_usize(input.len())));
     let logical = Logical::new(input, &table).count();
     assert!(logical <= usize_from_u32(mbr::logical::MAX_LOGICAL));
+}
+
+fn mbr_round_trip(table: &Mbr) {
+    let mut out = [0; mbr::LEN];
+    table.emit(&mut out);
+    assert_eq!(Mbr::parse(mbr::Raw::new(&out)).as_ref(), Ok(table));
+}
+
+/// Arbitrary text as a GUID, and arbitrary bytes as one: what is read is written again, in each of the three forms.
+pub fn guid(bytes: &[u8]) {
+    if let Some(guid) = str::from_utf8(bytes).ok().and_then(Guid::parse) {
+        assert!(bytes.eq_ignore_ascii_case(guid.to_string().as_bytes()));
+    }
+    let Some(sixteen) = bytes.first_chunk::<16>() else { return };
+    for guid in
+        [Guid::from_be_bytes(*sixteen), Guid::from_efi_bytes(*sixteen), Guid::from_random_bytes(*sixteen)]
+    {
+        assert_eq!(Guid::from_be_bytes(guid.to_be_bytes()), guid);
+        assert_eq!(Guid::from_efi_bytes(guid.to_efi_bytes()), guid);
+        for text in [std::format!("{guid}"), std::format!("{guid:x}"), std::format!("{guid:X}")] {
+            assert_eq!(Guid::parse(&text), Some(guid));
+        }
+    }
+}
+
+/// As [`gpt_open()`] for a disk in the encoding of [`Sparse`].
+pub fn gpt_open_sparse(input: &[u8]) {
+    if let Some(disk) = sparse_disk(input) {
+        gpt_open(&disk);
+    }
+}
+
+fn sparse_disk(input: &[u8]) -> Option<Vec<u8>> {
+    /// Both tables with 16 sectors between them, in sectors of 4096 bytes.
+    const MAX_DISK: u64 = (6 + 16 + 5) * 4096;
+    Sparse::parse(input).expand(MAX_DISK)
+}
+
+/// Returns a disk in the encoding of [`Sparse`] with right checksums in its primary header; `None` without one.
+#[must_use]
+pub fn correct_disk(input: &[u8], sector_size: usize) -> Option<Vec<u8>> {
+    let mut disk = sparse_disk(input)?;
+    correct_checksums(&mut disk, sector_size).map(|()| disk)
 }
 
 /// Opens a GPT as it is, and once more with right checksums, because a changed byte would never get further.
@@ -38,14 +93,26 @@ pub fn gpt_open(input: &[u8]) {
 }
 
 fn gpt_laws(disk: &[u8]) {
-    let Ok(Some(table)) = Gpt::open(disk) else { return };
+    let table = match Gpt::open(disk) {
+        Ok(Some(table)) => table,
+        Ok(None) => return,
+        Err(e) => {
+            let _ = e.class();
+            return told(e);
+        }
+    };
     let mut partitions: Vec<gpt::Partition> = Vec::new();
     for partition in table.partitions() {
         let Ok(p) = partition else { panic!("entries became unreadable after their checksum") };
         assert!(p.first_lba >= table.header.first_usable_lba && p.last_lba <= table.header.last_usable_lba);
         assert!(partitions.iter().all(|o| p.first_lba > o.last_lba || o.first_lba > p.last_lba));
         assert!(p.sectors() >= 1);
-        let _ = p.name.chars().count();
+        // A name of 36 units has no more characters, and one that can be written reads as it did.
+        let name = p.name.to_string();
+        assert!(p.name.chars().count() <= 36 && p.name.is_empty() == name.is_empty());
+        let mut entry = [0; 128];
+        p.emit(&mut entry);
+        assert_eq!(gpt::Partition::parse(p.number, gpt::RawEntry::new(&entry)), Some(p));
         partitions.push(p);
     }
     assert!(partitions.len() <= gpt::MAX_PARTITIONS);
@@ -147,7 +214,17 @@ pub fn gpt_round_trip(input: &[u8]) {
 /// Parses a FAT boot sector and demands that its regions lie one behind the other inside the volume.
 pub fn bpb_parse(input: &[u8]) {
     let Some(sector) = input.first_chunk::<{ bpb::LEN }>() else { return };
-    let Ok(block) = Bpb::parse(bpb::Raw::new(sector)) else { return };
+    let block = match Bpb::parse(bpb::Raw::new(sector)) {
+        Ok(block) => block,
+        Err(e) => {
+            let _ = e.class();
+            return told(e);
+        }
+    };
+    assert!(block.dirty_flag_offset() < 512);
+    if let Some(serial) = block.serial {
+        assert_eq!(bpb::VolumeSerial::parse(&serial.to_string()), Some(serial));
+    }
     assert!(block.fat_offset() < block.root_dir_offset());
     assert!(block.root_dir_offset() <= block.data_offset());
     let last = block.cluster_offset(block.clusters.saturating_add(1));
@@ -157,29 +234,30 @@ pub fn bpb_parse(input: &[u8]) {
     let _ = bpb::volume_label::read(input, &block);
 }
 
-/// Probes for a file system as it is, and once more with the right checksum where one is checked.
+/// Probes a device in the encoding of [`Sparse`] for a file system as it is, and once more with the right checksum
+/// where one is checked.
 pub fn fs_probe(input: &[u8]) {
-    fs_probe_laws(input);
-    let mut device: Vec<u8> = input.into();
-    if let Some(label) = device.get_mut(512..).and_then(|s| s.first_chunk_mut::<512>()) {
-        let sum = lvm2::checksum(label);
-        bytes::put_u32_le::<16, 512>(label, sum);
+    let mut device = Sparse::parse(input);
+    fs_probe_laws(&device);
+    if let Ok(Some(mut label)) = device.read_array_at::<512>(512) {
+        let sum = lvm2::checksum(&label);
+        bytes::put_u32_le::<16, 512>(&mut label, sum);
+        device.put(512, label.into());
         fs_probe_laws(&device);
     }
 }
 
-fn fs_probe_laws(input: &[u8]) {
-    let (Ok(found), Ok(foreign)) = (probe(input), foreign::probe(input)) else {
-        panic!("a slice has no read errors")
-    };
-    found_laws(input, found.as_ref());
-    found_laws(input, foreign.as_ref());
-}
-
-fn found_laws<K>(input: &[u8], found: Option<&Filesystem<K>>) {
+fn fs_probe_laws(device: &Sparse<'_>) {
+    let Ok(found) = probe(device) else { panic!("there are no read errors") };
     // A file system is found in no source that is shorter than its superblock.
-    assert!(found.is_none() || input.size().is_ok_and(|n| n >= 88));
+    assert!(found.is_none() || device.size().is_ok_and(|n| n >= 96));
     let Some(found) = found else { return };
+    assert_eq!(found.kind.to_string(), found.kind.name());
+    assert!(!found.kind.is_member() || found.kind.version().is_some() || found.kind == Kind::Lvm2Member);
+    // A partition that is the whole device has the same file system.
+    if let Ok(len) = device.size() {
+        assert_eq!(probe(&Window::new(device, 0, len)), Ok(Some(found.clone())));
+    }
     for text in [found.uuid.as_deref(), found.label.as_deref()].into_iter().flatten() {
         assert!(!text.is_empty() && !text.contains('\0') && text.trim_ascii_end() == text);
     }

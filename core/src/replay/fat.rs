@@ -9,6 +9,8 @@ use std::vec::Vec;
 use crate::fs::fat::emit::{DosTime, Entry, EntryKind, Label, Options, Volume, plan};
 use crate::fs::fat::{Error, FileSystem, MAX_DEPTH, MAX_DIR_SLOTS};
 use crate::replay::Budget;
+use crate::replay::sparse::Sparse;
+use crate::replay::told;
 use crate::source::{ReadAt, ReadError};
 use crate::units::{u64_from_usize, usize_from_u32, usize_from_u64};
 
@@ -22,14 +24,32 @@ const READ_LEN: usize = 3000;
 /// Laws: a chain visits no more clusters than its FAT in the image has entries, a walk reads no more slots than the
 /// image has room for, and a path no more than [`MAX_DIR_SLOTS`] a component.
 pub fn read_everything(image: &[u8]) {
-    let size = u64_from_usize(image.len());
+    read_source(image, u64_from_usize(image.len()));
+}
+
+/// As [`read_everything()`] for a volume in the encoding of [`Sparse`].
+pub fn fat_read(input: &[u8]) {
+    let volume = Sparse::parse(input);
+    let weight = volume.weight();
+    read_source(volume, weight);
+}
+
+/// Reads a volume of which at most `size` bytes are not zero: a chain goes through no free entry, and a directory ends
+/// at a slot of zeros.
+fn read_source(image: impl ReadAt, size: u64) {
     // An entry has 12 bits at least, a slot 32 bytes; each may be read twice where the image ends near it. A chain
     // whose entry lies behind the image ends there. Brent's method visits a loop up to three times.
     let chain = size.saturating_mul(4).saturating_add(64);
     let slots = u64::from(MAX_DIR_SLOTS).saturating_mul(2).saturating_add(64);
     let directory = slots.saturating_add(chain);
     let budget = Cell::new(chain);
-    let Ok(mut fs) = FileSystem::open(Budget { bytes: image, left: budget }) else { return };
+    let mut fs = match FileSystem::open(Budget { source: image, left: budget }) {
+        Ok(fs) => fs,
+        Err(e) => {
+            let _ = e.class();
+            return told(e);
+        }
+    };
     fs.source().left.set(directory);
     // Errors are answers here: only panics and endless reads count.
     let _ = (fs.state(), fs.label());
@@ -45,13 +65,16 @@ pub fn read_everything(image: &[u8]) {
             Ok(Some(step)) => step,
             Ok(None) => break,
             Err(e) => {
-                let _ = (e.class(), e.to_string());
+                let _ = e.class();
+                told(e);
                 continue;
             }
         };
         assert!(step.depth < MAX_DEPTH);
         assert!(!step.entry.name.chars().any(|c| c == '/' || c == '\0'));
         let name = step.entry.name.to_string();
+        assert_eq!(step.entry.is_directory(), step.entry.file().is_none());
+        assert!(!step.entry.is_directory() || step.entry.size() == 0);
         assert!(!name.is_empty() && name != "." && name != "..");
         let _ = (step.entry.short.modified.to_unix(), step.entry.short.created.to_unix());
         if let Some(mut file) = step.entry.file() {
@@ -62,9 +85,12 @@ pub fn read_everything(image: &[u8]) {
                 assert!(n.is_err() || n == Ok(0) || offset < u64::from(file.size()));
             }
             fs.source().left.set(chain);
-            if file.check_chain(&mut fs).is_ok() {
-                let n = file.read_at(&mut fs, 0, &mut content);
-                assert!(!matches!(n, Err(Error::ChainLength { .. } | Error::ChainEntry { .. })), "{n:?}");
+            match file.check_chain(&mut fs) {
+                Ok(()) => {
+                    let n = file.read_at(&mut fs, 0, &mut content);
+                    assert!(!matches!(n, Err(Error::ChainLength { .. } | Error::ChainEntry { .. })), "{n:?}");
+                }
+                Err(e) => told(e),
             }
         }
         fs.source().left.set(directory);
@@ -141,7 +167,18 @@ impl ReadAt for Planned {
 /// Plans a volume of these entries and demands that the reader finds exactly them: names, kinds, lengths, times and
 /// content, in the walk and by path, in the case given and in the other. Returns whether there was such a volume.
 pub fn volume_round_trip(bytes: u64, options: &Options, entries: &[Entry<'_>]) -> bool {
-    let Ok(volume) = plan(bytes, options, entries) else { return false };
+    let volume = match plan(bytes, options, entries) {
+        Ok(volume) => volume,
+        Err(e) => {
+            assert!(e.entry().is_none_or(|index| index < entries.len()));
+            let _ = e.class();
+            told(e);
+            return false;
+        }
+    };
+    assert!(volume.zeros().iter().all(|(offset, len)| offset.saturating_add(*len) <= bytes));
+    let used = u64::from(volume.used_clusters()).saturating_mul(u64::from(volume.geometry().cluster_bytes()));
+    assert!(volume.free_bytes().saturating_add(used) <= bytes);
     let planned = Planned::new(&volume, bytes, entries);
     let mut fs = match FileSystem::open(planned) {
         Ok(fs) => fs,
@@ -199,40 +236,87 @@ pub fn volume_round_trip(bytes: u64, options: &Options, entries: &[Entry<'_>]) -
     true
 }
 
+/// As [`round_trip()`], for a fuzzer, to which both answers are the same.
+pub fn fat_round_trip(input: &[u8]) {
+    let _ = round_trip(input);
+}
+
 /// Makes a volume and a tree out of any bytes, and takes them through [`volume_round_trip`]; returns whether the
 /// bytes made a legal one.
 pub fn round_trip(input: &[u8]) -> bool {
-    /// Names are made of these; the last ends a component.
-    const PIECES: [&str; 16] =
-        ["a", "B", "c.d", "~1", "é", "日本", "𝄞", ".", " x", "+", "KERNEL", "long name", "0", "-", "ß", "/"];
-    let mut bytes = input.iter().copied();
-    let mut next = || bytes.next().unwrap_or(0);
-    let total_kib = u64::from(u16::from_le_bytes([next(), next()])).saturating_mul(64).saturating_add(1024);
-    let sector_bytes = 512_u32 << (next() & 3);
-    let choice = next() & 15;
-    let options = Options {
-        sector_bytes,
-        cluster_bytes: (choice < 8).then(|| 512 << choice),
-        label: Label::new("GENPACK").filter(|_| next() & 1 == 0),
-        serial: u32::from_le_bytes([next(), next(), next(), next()]),
-        hidden_sectors: 0,
-        modified: DosTime::from_unix(1_700_000_000),
-    };
-    let mut tree: Vec<(String, EntryKind, DosTime)> = Vec::new();
-    for _ in 0..next() {
-        let mut path = String::new();
-        for _ in 0..=next() & 15 {
-            path.push_str(PIECES.get(usize::from(next() & 15)).copied().unwrap_or_default());
+    let wish = Wish::parse(input);
+    volume_round_trip(wish.bytes, &wish.options, &wish.entries())
+}
+
+/// A volume and its tree, out of any bytes.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Size of the volume.
+    pub bytes: u64,
+    /// Everything that is not in the tree.
+    pub options: Options,
+    tree: Vec<(String, EntryKind, DosTime)>,
+}
+
+impl Wish {
+    /// Returns what these bytes wish for.
+    #[must_use]
+    pub fn parse(input: &[u8]) -> Self {
+        /// Names are made of these; the last ends a component.
+        const PIECES: [&str; 16] = [
+            "a",
+            "B",
+            "c.d",
+            "~1",
+            "é",
+            "日本",
+            "𝄞",
+            ".",
+            " x",
+            "+",
+            "KERNEL",
+            "long name",
+            "0",
+            "-",
+            "ß",
+            "/",
+        ];
+        let mut bytes = input.iter().copied();
+        let mut next = || bytes.next().unwrap_or(0);
+        let total_kib =
+            u64::from(u16::from_le_bytes([next(), next()])).saturating_mul(64).saturating_add(1024);
+        let sector_bytes = 512_u32 << (next() & 3);
+        let choice = next() & 15;
+        let options = Options {
+            sector_bytes,
+            cluster_bytes: (choice < 8).then(|| 512 << choice),
+            label: Label::new("GENPACK").filter(|_| next() & 1 == 0),
+            serial: u32::from_le_bytes([next(), next(), next(), next()]),
+            hidden_sectors: 0,
+            modified: DosTime::from_unix(1_700_000_000),
+        };
+        let mut tree: Vec<(String, EntryKind, DosTime)> = Vec::new();
+        for _ in 0..next() {
+            let mut path = String::new();
+            for _ in 0..=next() & 15 {
+                path.push_str(PIECES.get(usize::from(next() & 15)).copied().unwrap_or_default());
+            }
+            let len = u64::from(u16::from_le_bytes([next(), next()]));
+            let kind = if len & 7 == 7 { EntryKind::Directory } else { EntryKind::File(len >> 1) };
+            let modified =
+                DosTime::from_unix(u64::from(u32::from_le_bytes([next(), next(), next(), next()])));
+            // One bad path would refuse the whole tree; another file under a file, or a doubled name, still may.
+            if path.split('/').all(|c| !c.is_empty() && !c.ends_with(['.', ' '])) {
+                tree.push((path, kind, modified));
+            }
         }
-        let len = u64::from(u16::from_le_bytes([next(), next()]));
-        let kind = if len & 7 == 7 { EntryKind::Directory } else { EntryKind::File(len >> 1) };
-        let modified = DosTime::from_unix(u64::from(u32::from_le_bytes([next(), next(), next(), next()])));
-        // One bad path would refuse the whole tree; another file under a file, or a doubled name, still may.
-        if path.split('/').all(|c| !c.is_empty() && !c.ends_with(['.', ' '])) {
-            tree.push((path, kind, modified));
-        }
+        Self { bytes: total_kib.saturating_mul(1024), options, tree }
     }
-    let entries: Vec<Entry<'_>> =
-        tree.iter().map(|(path, kind, modified)| Entry { path, kind: *kind, modified: *modified }).collect();
-    volume_round_trip(total_kib.saturating_mul(1024), &options, &entries)
+
+    /// Returns the entries of the tree.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry<'_>> {
+        let tree = self.tree.iter();
+        tree.map(|(path, kind, modified)| Entry { path, kind: *kind, modified: *modified }).collect()
+    }
 }

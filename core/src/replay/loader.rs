@@ -4,17 +4,28 @@ use std::string::String;
 
 use crate::loader::grubenv::{Block, Error, SIZE};
 use crate::loader::{cmdline_txt, config_txt, extlinux};
+use crate::replay::told;
 
 /// An environment block of arbitrary bytes behind the signature: what is read is written again, and setting and
 /// removing a variable leaves the others alone.
 pub fn grubenv(bytes: &[u8]) {
+    if let Some(Err(e)) = bytes.first_chunk().map(Block::parse) {
+        told(e);
+    }
     let mut block = *Block::new().emit();
     let from = block.iter().position(|b| *b == b'\n').map_or(0, |at| at.saturating_add(1));
     for (to, from) in block.iter_mut().skip(from).zip(bytes) {
         *to = *from;
     }
     assert_eq!(block.len(), SIZE);
-    let Ok(mut parsed) = Block::parse(&block) else { return };
+    let mut parsed = match Block::parse(&block) {
+        Ok(parsed) => parsed,
+        Err(e) => {
+            let _ = e.class();
+            told(e);
+            return;
+        }
+    };
     assert_eq!(parsed.emit(), &block, "a block is written as it was read");
     let before = parsed.clone();
     match parsed.set("genpack", b"a\\b\nc") {
@@ -24,6 +35,8 @@ pub fn grubenv(bytes: &[u8]) {
         }
         Err(error) => {
             assert!(matches!(error, Error::Full { .. }));
+            let _ = error.class();
+            told(error);
             assert_eq!(parsed, before, "a full block stays as it was");
         }
     }
@@ -37,7 +50,15 @@ pub fn grubenv(bytes: &[u8]) {
 pub fn loader_texts(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     assert_eq!(extlinux::lines(text).map(|line| line.text).collect::<String>(), text);
-    assert!(extlinux::paths(text).flatten().all(|path| path.split('/').all(|part| part != "..")));
+    for path in extlinux::paths(text) {
+        match path {
+            Ok(path) => assert!(path.split('/').all(|part| part != "..")),
+            Err(e) => {
+                let _ = e.class();
+                told(e);
+            }
+        }
+    }
     let _ = extlinux::labels(text).count();
     let mut same = String::new();
     assert!(extlinux::emit_with_root(text, extlinux::AUTO_ROOT, &mut same).is_ok());
@@ -51,6 +72,21 @@ pub fn loader_texts(bytes: &[u8]) {
     let mut twice = String::new();
     assert!(config_txt::emit_with_setting(&once, "arm_64bit", "1", &mut twice).is_ok());
     assert_eq!(once, twice, "a setting is written once");
+
+    // A setting of the text's own choice: refused, or made once and for all.
+    if let Some((key, value)) = text.split_once('=') {
+        let mut out = String::new();
+        match config_txt::emit_with_setting("[pi4]", key, value, &mut out) {
+            Ok(()) => {
+                assert!(config_txt::is_set(&out, key, value));
+                assert!(config_txt::settings(&out).any(|setting| setting == (key, value)));
+            }
+            Err(e) => {
+                let _ = e.class();
+                told(e);
+            }
+        }
+    }
 
     let mut line = String::new();
     assert!(cmdline_txt::emit_with_root(text, "root=x", &mut line).is_ok());

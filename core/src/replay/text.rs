@@ -4,11 +4,15 @@ use std::string::String;
 use std::vec::Vec;
 
 use crate::contract::system_ini;
+use crate::replay::told;
 use crate::text::diagnostic::{Collector, MAX_DIAGNOSTICS, Span};
 use crate::text::ini::{self, Document, Item};
 use crate::text::json5::{Event, Mode, Reader, emit, number, value};
 use crate::text::kernel_cmdline;
 use crate::units::usize_from_u32;
+
+/// Names that are looked up: each time all others are looked at.
+const SAMPLES: usize = 32;
 
 /// Events of an arbitrary text: spans in order and on character boundaries, brackets matched, strings decodable; and
 /// what becomes a tree is written as strict JSON that reads back as the same tree.
@@ -43,6 +47,9 @@ fn events(text: &str, mode: Mode) -> bool {
             Ok(item) => item,
             Err(error) => {
                 assert!(slice(text, error.span).is_some(), "an error is about a piece of the text");
+                assert_eq!(error.offset(), error.span.start);
+                let _ = (error.class(), error.hint());
+                told(error);
                 return false;
             }
         };
@@ -115,7 +122,10 @@ fn ini_items(bytes: &[u8], dialect: &'static ini::Dialect) -> Document {
                 assert!(!name.is_empty());
                 span
             }
-            Item::Finding(finding) => finding.span,
+            Item::Finding(finding) => {
+                told(finding.kind);
+                finding.span
+            }
             Item::Entry(entry) => {
                 assert!(slice(&text, entry.key_span) == Some(entry.key) && !entry.key.is_empty());
                 assert!(slice(&text, entry.value_span).is_some());
@@ -131,9 +141,11 @@ fn ini_items(bytes: &[u8], dialect: &'static ini::Dialect) -> Document {
     let document = Document::parse_dialect(&text, dialect, &mut collector);
     assert!(collector.into_vec().len() <= MAX_DIAGNOSTICS.saturating_add(1));
     for section in document.sections() {
-        for property in section.properties() {
+        for property in section.properties().iter().take(SAMPLES) {
             assert_eq!(section.get(&property.key), Some(property), "every key is found");
+            assert!(document.get(section.name(), &property.key).is_some());
         }
+        assert!(document.items(section).count() >= section.properties().len());
     }
     document
 }
@@ -165,13 +177,12 @@ pub fn system_ini(bytes: &[u8]) {
 pub fn cmdline(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let parameters: Vec<_> = kernel_cmdline::parameters(&text).collect();
-    for parameter in &parameters {
+    for parameter in parameters.iter().take(SAMPLES) {
         let last = parameters.iter().rev().find(|p| p.is(parameter.name));
         assert_eq!(kernel_cmdline::last(&text, parameter.name).as_ref(), last);
-        // Why: quadratic in the words, so long lines are only sampled.
-        if parameters.len() > 200 {
-            break;
-        }
+        let value = last.map(|p| p.value.unwrap_or_default());
+        assert_eq!(kernel_cmdline::value(&text, parameter.name), value);
+        assert_eq!(kernel_cmdline::switch(&text, parameter.name, false), last.is_some_and(|p| p.is_on()));
     }
 }
 
