@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| genpack_core::replay::fat::read_everything(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| genpack_core::replay::fat::fat_read(bytes));

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| genpack_core::replay::disk::gpt_open(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| genpack_core::replay::disk::gpt_open_sparse(bytes));
