@@ -1,13 +1,14 @@
 # Two commands do everything on a fresh Debian 12: `make demo` and `make test`.
 
-.PHONY: help demo test test-full bench fuzz init build setup clean
+.PHONY: help demo test test-full bench fuzz coverage init build setup clean
 
 help:
 	@echo "make demo       from nothing to a booted appliance (installs, builds, flashes, boots, reports)"
 	@echo "make test       every test, boots included (what .ci/run calls)"
 	@echo "make test-full  the longer matrices too"
 	@echo "make bench      figures against peers of the same run"
-	@echo "make fuzz       cargo-fuzz on every format (FUZZ_SECONDS=60 each)"
+	@echo "make fuzz       fuzzes every format (FUZZ_SECONDS=60 each)"
+	@echo "make coverage   lines of core that the kept inputs of the fuzzers reach"
 	@echo 'make init       target/init/<arch>/genpack-init (INIT_ARCHES="x86_64 aarch64 riscv64")'
 	@echo "make build      target/release/genpack-host and the init"
 
@@ -40,6 +41,9 @@ bench: setup-test build
 
 fuzz: setup-test
 	@tools/fuzz.sh
+
+coverage:
+	@tools/coverage.sh
 
 clean:
 	rm -rf target demo artifacts/*/work artifacts/*/*.squashfs
