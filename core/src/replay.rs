@@ -41,6 +41,38 @@ impl<S: ReadAt> ReadAt for Budget<S> {
     }
 }
 
+/// A source whose reads fail from one on, as those of a disk that dies.
+#[derive(Debug)]
+struct Dying<S> {
+    source: S,
+    left: Cell<u32>,
+    died: Cell<bool>,
+}
+
+impl<S: ReadAt> Dying<S> {
+    /// What its reads fail with: `EIO`.
+    const ERROR: ReadError = ReadError::Io(5);
+
+    const fn new(source: S, reads: u32) -> Self {
+        Self { source, left: Cell::new(reads), died: Cell::new(false) }
+    }
+}
+
+impl<S: ReadAt> ReadAt for Dying<S> {
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            self.died.set(true);
+            return Err(Self::ERROR);
+        };
+        self.left.set(left);
+        self.source.read_exact_at(offset, buf)
+    }
+
+    fn size(&self) -> Result<u64, ReadError> {
+        self.source.size()
+    }
+}
+
 /// Law of every error: it says something, in one line that a terminal can bear.
 fn told(error: impl core::fmt::Display) {
     let text = error.to_string();

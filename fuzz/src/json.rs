@@ -1,8 +1,11 @@
 //! JSON5 against the crate `json5`, JSON against `serde_json`, our serde bridge against both and our tree.
 
+use std::collections::BTreeMap;
+
 use genpack_core::text::diagnostic::Diagnostic;
 use genpack_core::text::json5::value::{self, Node, Value};
 use genpack_core::text::json5::{Mode, de, number};
+use serde::Deserialize;
 use serde_json::Value as Theirs;
 
 /// Arbitrary text as JSON5: the crate `json5` reads what we read.
@@ -16,7 +19,35 @@ pub fn json5_peer(bytes: &[u8]) {
 pub fn json_peer(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     assert_eq!(json_disagreement(text), None);
+    typed(text);
     bridge(text, Mode::Json);
+}
+
+/// Every shape that a type can have.
+#[derive(Debug, Deserialize, PartialEq)]
+enum Shape {
+    Unit,
+    New(Box<Option<Shape>>),
+    Pair(u8, i64),
+    Both { a: String, b: Option<char> },
+    Wrapped(Wrapper),
+    List(Vec<f32>),
+    Map(BTreeMap<String, (bool, ())>),
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct Wrapper(u32);
+
+/// Law: in strict JSON, whose data model is their own, a type that `serde_json` fills is filled by us in the same way.
+fn typed(text: &str) {
+    let ours = de::from_str::<Vec<Shape>>(text, Mode::Json);
+    match &ours {
+        Ok(_) => {}
+        Err(error) => assert!(error.span().is_none_or(|span| text.get(span.start as usize..).is_some())),
+    }
+    if let Ok(theirs) = serde_json::from_str::<Vec<Shape>>(text) {
+        assert_eq!(ours.ok(), Some(theirs), "{text:?}");
+    }
 }
 
 /// Law: the bridge makes of a text what the tree has, and refuses what the tree refuses.

@@ -13,8 +13,8 @@ use crate::fs::lvm2;
 use crate::fs::probe::{Kind, probe};
 use crate::guid::Guid;
 use crate::replay::sparse::Sparse;
-use crate::replay::told;
-use crate::source::{ReadAt, Window};
+use crate::replay::{Dying, told};
+use crate::source::{ReadAt, ReadError, Window};
 use crate::units::{u64_from_usize, usize_from_u32, usize_from_u64};
 
 /// Parses an MBR, walks its logical partitions, and demands that what was parsed survives a round trip.
@@ -93,6 +93,11 @@ pub fn gpt_open(input: &[u8]) {
 }
 
 fn gpt_laws(disk: &[u8]) {
+    for reads in [0, 1, 2, 5, 130] {
+        let dying = Dying::new(disk, reads);
+        let failed = matches!(Gpt::open(&dying), Err(gpt::Error::Read(ReadError::Io(5))));
+        assert_eq!(failed, dying.died.get(), "after {reads} reads");
+    }
     let table = match Gpt::open(disk) {
         Ok(Some(table)) => table,
         Ok(None) => return,
@@ -196,7 +201,14 @@ pub fn gpt_round_trip(input: &[u8]) {
         })
         .collect();
     for sector_size in [512, 4096] {
-        let Ok(table) = Table::new(Guid::NIL, sector_size, DISK_SECTORS, &partitions) else { continue };
+        let table = match Table::new(Guid::NIL, sector_size, DISK_SECTORS, &partitions) {
+            Ok(table) => table,
+            Err(e) => {
+                let _ = e.class();
+                told(e);
+                continue;
+            }
+        };
         let len = |n: u64| usize_from_u64(n).unwrap_or(0);
         let mut disk = vec![0; len(DISK_SECTORS.saturating_mul(u64::from(sector_size)))];
         let Some(primary) = disk.get_mut(..len(table.primary_len())) else { continue };
@@ -251,9 +263,15 @@ fn fs_probe_laws(device: &Sparse<'_>) {
     let Ok(found) = probe(device) else { panic!("there are no read errors") };
     // A file system is found in no source that is shorter than its superblock.
     assert!(found.is_none() || device.size().is_ok_and(|n| n >= 96));
+    for reads in [0, 1, 2, 3, 5, 8, 13, 21] {
+        let dying = Dying::new(device, reads);
+        let outcome = probe(&dying);
+        assert_eq!(outcome.err(), dying.died.get().then_some(ReadError::Io(5)), "after {reads} reads");
+    }
     let Some(found) = found else { return };
     assert_eq!(found.kind.to_string(), found.kind.name());
-    assert!(!found.kind.is_member() || found.kind.version().is_some() || found.kind == Kind::Lvm2Member);
+    let version = found.kind.version();
+    assert!(!found.kind.is_member() || version.is_some() || found.kind == Kind::Lvm2Member);
     // A partition that is the whole device has the same file system.
     if let Ok(len) = device.size() {
         assert_eq!(probe(&Window::new(device, 0, len)), Ok(Some(found.clone())));

@@ -10,7 +10,7 @@ use crate::fs::fat::emit::{DosTime, Entry, EntryKind, Label, Options, Volume, pl
 use crate::fs::fat::{Error, FileSystem, MAX_DEPTH, MAX_DIR_SLOTS};
 use crate::replay::Budget;
 use crate::replay::sparse::Sparse;
-use crate::replay::told;
+use crate::replay::{Dying, told};
 use crate::source::{ReadAt, ReadError};
 use crate::units::{u64_from_usize, usize_from_u32, usize_from_u64};
 
@@ -30,8 +30,25 @@ pub fn read_everything(image: &[u8]) {
 /// As [`read_everything()`] for a volume in the encoding of [`Sparse`].
 pub fn fat_read(input: &[u8]) {
     let volume = Sparse::parse(input);
+    for reads in [0, 1, 3, 8, 20] {
+        let dying = Dying::new(&volume, reads);
+        match FileSystem::open(&dying) {
+            Ok(mut fs) => {
+                let mut walk = fs.walk();
+                let step =
+                    core::iter::from_fn(|| walk.next(&mut fs).transpose()).take(20).find_map(Result::err);
+                assert!(dying.died.get() || !is_dead(step), "after {reads} reads: {step:?}");
+            }
+            Err(e) => assert_eq!(is_dead(Some(e)), dying.died.get(), "after {reads} reads: {e:?}"),
+        }
+    }
     let weight = volume.weight();
     read_source(volume, weight);
+}
+
+/// Tells whether the error is that of a [`Dying`] source.
+fn is_dead(error: Option<Error>) -> bool {
+    matches!(error, Some(Error::Read { error: ReadError::Io(5), .. }))
 }
 
 /// Reads a volume of which at most `size` bytes are not zero: a chain goes through no free entry, and a directory ends

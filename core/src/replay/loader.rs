@@ -40,6 +40,9 @@ pub fn grubenv(bytes: &[u8]) {
             assert_eq!(parsed, before, "a full block stays as it was");
         }
     }
+    if let Err(e) = str::from_utf8(bytes).map_or(Ok(()), |name| before.clone().set(name, bytes)) {
+        told(e);
+    }
     let others = before.variables().filter(|v| v.name != b"genpack").count();
     parsed.unset("genpack");
     assert!(parsed.get("genpack").is_none());

@@ -80,6 +80,12 @@ fn events(text: &str, mode: Mode) -> bool {
 }
 
 fn round_trip(node: &value::Node) {
+    assert!(!node.kind().is_empty() && node.get("\0 no such key").is_none());
+    if let value::Value::Object(members) = &node.value {
+        for member in members.iter().take(SAMPLES) {
+            assert_eq!(node.get(&member.key), Some(&member.value), "every key is found");
+        }
+    }
     for layout in [emit::Layout::Compact, emit::Layout::Pretty] {
         let mut json = String::new();
         assert!(emit::write_node(node, layout, &mut json, &mut |_| ()).is_ok());
@@ -127,6 +133,7 @@ fn ini_items(bytes: &[u8], dialect: &'static ini::Dialect) -> Document {
                 finding.span
             }
             Item::Entry(entry) => {
+                assert!(entry.key_is(&entry.key.to_lowercase()));
                 assert!(slice(&text, entry.key_span) == Some(entry.key) && !entry.key.is_empty());
                 assert!(slice(&text, entry.value_span).is_some());
                 assert!(entry.lines().count() >= 1, "a value has a line");
@@ -144,6 +151,13 @@ fn ini_items(bytes: &[u8], dialect: &'static ini::Dialect) -> Document {
         for property in section.properties().iter().take(SAMPLES) {
             assert_eq!(section.get(&property.key), Some(property), "every key is found");
             assert!(document.get(section.name(), &property.key).is_some());
+            let is_bool = document.get_bool(section.name(), &property.key).is_some_and(|value| value.is_ok());
+            assert_eq!(
+                is_bool,
+                document
+                    .get(section.name(), &property.key)
+                    .is_some_and(|p| ini::parse_bool(&p.value).is_some())
+            );
         }
         assert!(document.items(section).count() >= section.properties().len());
     }
@@ -155,7 +169,7 @@ pub fn system_ini(bytes: &[u8]) {
     let text = ini::decode(bytes, &mut Vec::new());
     let (settings, diagnostics) = system_ini::parse(&text);
     assert!(diagnostics.len() <= MAX_DIAGNOSTICS.saturating_add(1));
-    assert!(diagnostics.iter().all(|d| slice(&text, d.span).is_some()));
+    assert!(diagnostics.iter().all(|d| slice(&text, d.span).is_some() && !d.severity.word().is_empty()));
     if let Some(hostname) = settings.hostname {
         assert!((1..=64).contains(&hostname.len()) && !hostname.contains(char::is_whitespace));
     }
