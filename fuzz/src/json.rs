@@ -96,7 +96,7 @@ fn same(node: &Node, theirs: &Theirs) -> bool {
         (Value::Array(a), Theirs::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Theirs::Object(b)) => {
             // Why: without the feature `preserve_order` their members are sorted.
-            a.len() == b.len() && a.iter().all(|a| b.get(&a.key).is_some_and(|b| same(&a.value, b)))
+            a.len() == b.len() && a.iter().all(|a| b.get(&*a.key).is_some_and(|b| same(&a.value, b)))
         }
         _ => false,
     }
