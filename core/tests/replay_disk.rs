@@ -230,7 +230,7 @@ fn probe_of_any_bytes_is_an_answer() {
     for seed in superblocks() {
         let found = genpack_core::fs::probe::probe(&*seed).unwrap();
         assert!(found.is_some(), "a seed of {} bytes is no file system", seed.len());
-        mutate(&sparse::emit(&seed), 400, disk::fs_probe);
+        mutate(&sparse::emit(&seed), 100, disk::fs_probe);
     }
 }
 

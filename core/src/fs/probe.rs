@@ -135,8 +135,8 @@ impl<K: Copy> Filesystem<K> {
 
     /// Sets the label to these bytes without what follows a NUL and without trailing blanks.
     pub(super) fn with_label(mut self, bytes: &[u8]) -> Self {
-        let text = crate::bytes::until_nul(bytes).trim_ascii_end();
-        self.label = (!text.is_empty()).then(|| from_utf8_lossy(text));
+        let text = from_utf8_lossy(crate::bytes::until_nul(bytes));
+        self.label = (!text.is_empty()).then_some(text);
         self
     }
 
@@ -187,17 +187,19 @@ impl<const N: usize> core::fmt::Write for Bounded<N> {
     }
 }
 
+/// Returns the text without trailing blanks, and as much of it as there is room for.
 fn from_utf8_lossy(bytes: &[u8]) -> Label {
     use core::fmt::Write;
     let mut text = Bounded::new();
     for chunk in bytes.utf8_chunks() {
+        let foreign = if chunk.invalid().is_empty() { "" } else { "\u{FFFD}" };
         // A label of 256 foreign bytes grows beyond the room; its end is cut.
-        if text.write_str(chunk.valid()).is_err() {
+        if chunk.valid().chars().chain(foreign.chars()).try_for_each(|c| text.write_char(c)).is_err() {
             break;
         }
-        if !chunk.invalid().is_empty() && text.write_str("\u{FFFD}").is_err() {
-            break;
-        }
+    }
+    while text.0.last().is_some_and(u8::is_ascii_whitespace) {
+        let _ = text.0.pop();
     }
     // Why: whole characters only were appended.
     text.into_string().unwrap_or_default()
@@ -277,6 +279,20 @@ mod tests {
         assert_eq!(label(b"   \0"), None);
         assert_eq!(label(b"a\xFFb").as_deref(), Some("a\u{FFFD}b"));
         assert_eq!(label(&[0xFF; 256]).map(|l| l.len()), Some(255));
+    }
+
+    #[test]
+    fn label_without_room_is_cut_behind_its_last_letter() {
+        let label = |bytes: &[u8]| Filesystem::new(Kind::Btrfs, 0).with_label(bytes).label;
+        let mut bytes = [b'a'; 256];
+        bytes[0] = 0xFF;
+        let expected = std::format!("\u{FFFD}{}", "a".repeat(253));
+        assert_eq!(label(&bytes).as_deref(), Some(&*expected));
+        bytes[1..255].fill(b' ');
+        bytes[255] = 0xFF;
+        assert_eq!(label(&bytes).as_deref(), Some("\u{FFFD}"));
+        bytes[0] = b' ';
+        assert_eq!(label(&bytes), None, "nothing but blanks is left");
     }
 
     #[test]
