@@ -29,7 +29,7 @@ mod walk;
 pub use entry::Entry;
 pub use parallel::{Content, Feeder, default_jobs};
 pub use reader::MAX_XATTR_BYTES;
-pub use walk::{MAX_DEPTH, MAX_NAME_BYTES, MAX_NAMES};
+pub use walk::{MAX_DEPTH, MAX_NAME_BYTES, MAX_NAMES, VisitName};
 
 use entry::{Listing, entry};
 use reader::{Reader, Source};

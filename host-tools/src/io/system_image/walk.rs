@@ -18,6 +18,9 @@ pub const MAX_NAMES: usize = 1 << 22;
 /// Most bytes of names of a tree: 64 for each of [`MAX_NAMES`], where 20 are usual. They are in memory.
 pub const MAX_NAME_BYTES: usize = MAX_NAMES * 64;
 
+/// Told a path, its name, its inode and the type that its directory tells; answers whether to enter it.
+pub type VisitName<'v> = dyn FnMut(&[u8], &[u8], InodeRef, FileType) -> Result<bool> + 'v;
+
 /// A directory that is being walked: its names, the next one, and how much of the path leads to it.
 struct Level {
     listing: Listing,
@@ -62,11 +65,7 @@ impl SystemImage {
     ///
     /// # Errors
     /// As [`SystemImage::walk`].
-    pub fn walk_names(
-        &self,
-        top: InodeRef,
-        visit: &mut dyn FnMut(&[u8], &[u8], InodeRef, FileType) -> Result<bool>,
-    ) -> Result<()> {
+    pub fn walk_names(&self, top: InodeRef, visit: &mut VisitName<'_>) -> Result<()> {
         let mut path = Vec::new();
         let mut seen = HashSet::from([top]);
         let (mut names, mut name_bytes) = (0, 0);
