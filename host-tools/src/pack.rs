@@ -3,6 +3,8 @@
 //! Read through the merged overlay, so whiteouts and overlay attributes cannot get into it. Packed by mksquashfs;
 //! `SOURCE_DATE_EPOCH` is honoured by that program.
 
+pub mod cache;
+pub mod compress;
 pub mod plan;
 pub mod run;
 
