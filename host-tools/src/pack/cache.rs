@@ -23,10 +23,13 @@
 //! may write into the directory may still forge both, so a directory that others may write to is refused.
 
 mod block_cache;
+mod checked_file;
+mod evict;
 mod file_index;
 mod identity;
 mod key;
 mod manifest;
+mod segment;
 
 pub use block_cache::{BlockCache, Report};
 pub use file_index::FileIndex;

@@ -6,7 +6,9 @@
 //! filters for arm64 and riscv (Linux before 6.12 and GRUB cannot undo them).
 
 mod encoder;
+mod estimate;
 mod settings;
+mod xz;
 
 pub use encoder::{Encoded, Encoder, Error};
 pub use settings::{

@@ -51,6 +51,21 @@ impl Identity {
         self.mtime_ns.max(self.ctime_ns) >= since
     }
 
+    /// Reads what [`Identity::to_bytes`] wrote.
+    pub(super) fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+        let u64_at =
+            |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
+        let i128_at =
+            |at: usize| bytes.get(at..at + 16).and_then(|b| b.try_into().ok()).map_or(0, i128::from_le_bytes);
+        Self {
+            dev: u64_at(0),
+            ino: u64_at(8),
+            size: u64_at(16),
+            mtime_ns: i128_at(24),
+            ctime_ns: i128_at(40),
+        }
+    }
+
     /// Returns all fields in one row.
     pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];

@@ -1,11 +1,17 @@
 //! What an image was made of, so that one that is still there need not be made again.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::checked_file;
 use super::identity::Identity;
 use super::key::Hash;
+
+/// Version 1 of digest and identity in a row.
+const MAGIC: [u8; 16] = *b"genpack-image-1\n";
+/// Upper bound of the file's length; it has 136 bytes.
+const MAX_BYTES: u64 = 1 << 10;
 
 /// Collects everything that decides an image's bytes.
 #[derive(Debug)]
@@ -54,16 +60,38 @@ impl Manifest {
     /// Tells whether `image` is still the file that was made of exactly this.
     #[must_use]
     pub fn is_current(&self, dir: &Path, image: &Path) -> bool {
-        let _ = (dir, image);
-        false
+        let Ok((note, metadata)) = note(dir, image).and_then(|n| Ok((n, std::fs::symlink_metadata(image)?)))
+        else {
+            return false;
+        };
+        let recorded = checked_file::read(&note, MAGIC, MAX_BYTES);
+        metadata.is_file() && recorded.is_some_and(|bytes| bytes == self.to_bytes(&Identity::of(&metadata)))
     }
 
-    /// Notes that `image` was made of this; does nothing when a file could have changed unseen.
+    /// Notes that `image` was made of this; when a file of it could have changed unseen, notes nothing instead.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn record(&self, dir: &Path, image: &Path) -> io::Result<()> {
-        let _ = (dir, image, self.digest, self.racy);
-        Ok(())
+        let note = note(dir, image)?;
+        if self.racy {
+            return match std::fs::remove_file(note) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+                _ => Ok(()),
+            };
+        }
+        let identity = Identity::of(&std::fs::symlink_metadata(image)?);
+        checked_file::write(&note, MAGIC, &self.to_bytes(&identity))
     }
+
+    fn to_bytes(self, image: &Identity) -> Vec<u8> {
+        [self.digest.0.as_slice(), &image.to_bytes()].concat()
+    }
+}
+
+/// Returns where the note about an image is: one for each path.
+fn note(dir: &Path, image: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(image)?;
+    let name = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
+    Ok(dir.join(format!("image-{}", &name.as_str()[..32])))
 }

@@ -2,7 +2,18 @@
 
 use std::fmt;
 
+use lz4::block::{CompressionMode, compress_bound, compress_to_buffer};
+
+use super::estimate::Estimator;
 use super::settings::{Method, Settings};
+use super::xz::Xz;
+
+/// The highest level of LZ4 HC: what `mksquashfs -Xhc` uses.
+const LZ4_HC_LEVEL: i32 = 12;
+/// From this level on zlib streams take long enough for the estimator to pay.
+const ESTIMATED_GZIP_LEVEL: u8 = 5;
+/// From this level on zstd does; below, zstd itself hurries over what it cannot compress.
+const ESTIMATED_ZSTD_LEVEL: u8 = 6;
 
 /// What became of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +27,7 @@ pub enum Encoded {
 /// Why a block could not be compressed. None of these depends on the block's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The block is longer than the encoder was made for, or than SquashFS allows.
+    /// The block is longer than the encoder was made for.
     TooLong {
         /// Its length in bytes.
         len: usize,
@@ -42,12 +53,16 @@ impl std::error::Error for Error {}
 /// Compresses block after block with the same settings.
 pub struct Encoder {
     codec: Codec,
+    estimator: Option<Estimator>,
     block_size: usize,
 }
 
 enum Codec {
     None,
     Gzip(libdeflater::Compressor),
+    Lzo(Box<lzokay::compress::Dict>),
+    Xz(Xz),
+    Lz4(CompressionMode),
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
@@ -65,17 +80,22 @@ impl Encoder {
     pub fn new(settings: &Settings, block_size: u32) -> Result<Self, Error> {
         let name = settings.name();
         let codec = match settings.method() {
+            Method::None => Codec::None,
             Method::Gzip { level } => {
                 let level = libdeflater::CompressionLvl::new(i32::from(level));
                 Codec::Gzip(libdeflater::Compressor::new(level.map_err(|_| Error::Refused(name))?))
             }
+            Method::Lzo => Codec::Lzo(lzokay::compress::Dict::new()),
+            Method::Xz { level, dictionary, bcj } => Codec::Xz(Xz::new(level, dictionary, bcj)),
+            Method::Lz4 { high: true } => Codec::Lz4(CompressionMode::HIGHCOMPRESSION(LZ4_HC_LEVEL)),
+            Method::Lz4 { high: false } => Codec::Lz4(CompressionMode::DEFAULT),
             Method::Zstd { level } => {
                 let new = zstd::bulk::Compressor::new(i32::from(level));
                 Codec::Zstd(new.map_err(|_| Error::Memory(name))?)
             }
-            _ => Codec::None,
         };
-        Ok(Self { codec, block_size: usize::try_from(block_size).unwrap_or(usize::MAX) })
+        let estimator = estimates(settings.method()).then(Estimator::new).transpose()?;
+        Ok(Self { codec, estimator, block_size: usize::try_from(block_size).unwrap_or(usize::MAX) })
     }
 
     /// Compresses `raw` into `out`, which is emptied first and may keep its memory between calls.
@@ -87,22 +107,53 @@ impl Encoder {
         if raw.len() > self.block_size {
             return Err(Error::TooLong { len: raw.len() });
         }
-        let len = match &mut self.codec {
-            Codec::None => return Ok(Encoded::Stored),
-            Codec::Gzip(c) => {
-                out.resize(c.zlib_compress_bound(raw.len()), 0);
-                c.zlib_compress(raw, out).map_err(|_| Error::Refused("gzip"))?
+        if self.estimator.as_mut().is_some_and(|e| e.is_compressed(raw)) {
+            return Ok(Encoded::Stored);
+        }
+        self.codec.encode(raw, out)?;
+        if !out.is_empty() && out.len() < raw.len() {
+            return Ok(Encoded::Compressed);
+        }
+        out.clear();
+        Ok(Encoded::Stored)
+    }
+}
+
+impl Codec {
+    /// Leaves `out` empty or longer than `raw` when compression gains nothing.
+    fn encode(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let len = match self {
+            Self::None => 0,
+            Self::Gzip(c) => {
+                // Why: libdeflate needs no room beyond what it fills, and gives up where there is no more.
+                out.resize(raw.len(), 0);
+                c.zlib_compress(raw, out).unwrap_or(0)
             }
-            Codec::Zstd(c) => {
+            Self::Lzo(dict) => {
+                out.resize(lzokay::compress::compress_worst_size(raw.len()), 0);
+                lzokay::compress::compress_no_alloc(raw, out, dict).map_err(|_| Error::Refused("lzo"))?
+            }
+            Self::Xz(c) => return c.encode(raw, out),
+            Self::Lz4(mode) => {
+                out.resize(compress_bound(raw.len()).map_err(|_| Error::TooLong { len: raw.len() })?, 0);
+                compress_to_buffer(raw, Some(*mode), false, out).map_err(|_| Error::Memory("lz4"))?
+            }
+            Self::Zstd(c) => {
                 out.reserve(zstd::zstd_safe::compress_bound(raw.len()));
                 c.compress_to_buffer(raw, out).map_err(|_| Error::Memory("zstd"))?
             }
         };
         out.truncate(len);
-        if len < raw.len() {
-            return Ok(Encoded::Compressed);
-        }
-        out.clear();
-        Ok(Encoded::Stored)
+        Ok(())
+    }
+}
+
+/// Tells whether the estimator takes less time than it saves, on a tree with a tenth of compressed files.
+const fn estimates(method: Method) -> bool {
+    match method {
+        Method::None | Method::Lz4 { high: false } => false,
+        Method::Gzip { level } => level >= ESTIMATED_GZIP_LEVEL,
+        Method::Zstd { level } => level >= ESTIMATED_ZSTD_LEVEL,
+        Method::Lzo | Method::Lz4 { high: true } | Method::Xz { .. } => true,
     }
 }

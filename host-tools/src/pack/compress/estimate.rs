@@ -1,0 +1,60 @@
+//! Recognises blocks that are compressed already, so that slow compressors do not search them in vain.
+//!
+//! Two steps, cheap first. Almost every block is let through by the first: the bytes of a few samples are not evenly
+//! spread. What looks like noise is then compressed whole by the fastest encoder at hand, which finds repetitions that
+//! no sample shows. Both look at the block's bytes only, so the verdict is the same on every machine.
+
+use super::encoder::Error;
+
+/// Blocks below are compressed without a question: asking would cost as much.
+const MIN_BLOCK: usize = 16 << 10;
+/// Samples are taken at the begin, in the middle and at the end.
+const SAMPLES: usize = 3;
+/// Length of a sample in bytes.
+const SAMPLE_LEN: usize = 2 << 10;
+/// Two sampled bytes are equal with a chance of 1/256 in noise. Compressed data stay below 4/3 of that, which is also
+/// above what the finite sample adds (4 %); a block of machine code or text is at 3 and more.
+const MAX_EQUAL_PAIRS: u64 = (SAMPLES * SAMPLE_LEN * SAMPLES * SAMPLE_LEN / 256 * 4 / 3) as u64;
+/// The fastest encoder must save this part of a block for a slow one to be tried: 1/256.
+const MIN_GAIN_SHIFT: u32 = 8;
+
+/// The encoder of the second step with its output.
+pub(super) struct Estimator {
+    fast: zstd::bulk::Compressor<'static>,
+    out: Vec<u8>,
+}
+
+impl Estimator {
+    /// Returns an estimator.
+    pub(super) fn new() -> Result<Self, Error> {
+        let fast = zstd::bulk::Compressor::new(1).map_err(|_| Error::Memory("zstd"))?;
+        Ok(Self { fast, out: Vec::new() })
+    }
+
+    /// Tells whether compressing `raw` would gain nothing worth the time.
+    pub(super) fn is_compressed(&mut self, raw: &[u8]) -> bool {
+        if raw.len() < MIN_BLOCK || !looks_like_noise(raw) {
+            return false;
+        }
+        self.out.clear();
+        self.out.reserve(zstd::zstd_safe::compress_bound(raw.len()));
+        match self.fast.compress_to_buffer(raw, &mut self.out) {
+            Ok(len) => len.saturating_add(raw.len() >> MIN_GAIN_SHIFT) > raw.len(),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Tells whether all byte values are about equally frequent in the samples.
+fn looks_like_noise(raw: &[u8]) -> bool {
+    let mut counts = [0_u32; 256];
+    let last = raw.len().saturating_sub(SAMPLE_LEN);
+    for sample in 0..SAMPLES {
+        let at = last / (SAMPLES - 1) * sample;
+        for byte in raw.iter().skip(at).take(SAMPLE_LEN) {
+            counts[usize::from(*byte)] += 1;
+        }
+    }
+    // Why: the sum of squares orders blocks as their entropy does, without a logarithm that machines might round apart.
+    counts.iter().map(|n| u64::from(*n) * u64::from(*n)).sum::<u64>() < MAX_EQUAL_PAIRS
+}
