@@ -3,8 +3,8 @@
 //! Every process appends to segments of its own and reads those that others completed, so nothing is ever locked for
 //! long. What is too old is dropped a whole segment at a time; see `evict`.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -163,21 +163,25 @@ impl BlockCache {
             }
         }
         let mut writer = lock(&self.writer);
-        if let Err(e) = self.append(&mut writer, key, encoded, payload) {
-            writer.stopped = true;
-            self.give_up(writer.open.take(), &e);
+        match self.append(&mut writer, key, encoded, payload) {
+            Ok(added) => lock(&self.records).report.added += u64::from(added),
+            Err(e) => {
+                writer.stopped = true;
+                self.give_up(writer.open.take(), &e);
+            }
         }
     }
 
-    fn append(&self, writer: &mut Writer, key: &Key, encoded: Encoded, payload: &[u8]) -> io::Result<()> {
+    /// Appends a record unless nothing more is to be added; tells which.
+    fn append(&self, writer: &mut Writer, key: &Key, encoded: Encoded, payload: &[u8]) -> io::Result<bool> {
         // Why: more than the limit would push out what this very run has put.
         let full = writer.added_bytes.saturating_add(payload.len() as u64) > self.limit_bytes;
         if writer.stopped || full {
-            return Ok(());
+            return Ok(false);
         }
         let max = SEGMENT_BYTES.max(self.limit_bytes / SEGMENTS_PER_LIMIT).min(self.limit_bytes / 4 + 1);
         if writer.open.as_ref().is_some_and(|open| open.len() >= max) {
-            self.complete(writer, false)?;
+            self.complete(writer, &BTreeSet::new())?;
         }
         let open = match &mut writer.open {
             Some(open) => open,
@@ -186,14 +190,12 @@ impl BlockCache {
         let place = open.append(key, encoded, payload)?;
         writer.added_bytes += place.record_len();
         let record = Record { segment: Arc::clone(&open.segment), place, used: true };
-        let mut records = lock(&self.records);
-        records.places.insert(*key, record);
-        records.report.added += 1;
-        Ok(())
+        lock(&self.records).places.insert(*key, record);
+        Ok(true)
     }
 
     /// Completes the segment that is being written, then makes room.
-    fn complete(&self, writer: &mut Writer, at_end: bool) -> io::Result<()> {
+    fn complete(&self, writer: &mut Writer, copied: &BTreeSet<PathBuf>) -> io::Result<()> {
         let Some(mut open) = writer.open.take() else { return Ok(()) };
         if let Err(e) = open.complete() {
             // Why: without its table it would be read record by record; but the disk may be full.
@@ -201,7 +203,7 @@ impl BlockCache {
             writer.stopped = true;
             return Ok(());
         }
-        evict::run(&self.dir, self.limit_bytes, &self.used(), at_end)
+        evict::run(&self.dir, self.limit_bytes, &self.used(), copied)
     }
 
     fn used(&self) -> Used {
@@ -229,11 +231,11 @@ impl BlockCache {
     #[must_use]
     pub fn finish(self) -> Report {
         let mut writer = lock(&self.writer);
-        let outcome = self.carry_forward(&mut writer).and_then(|()| {
+        let outcome = self.carry_forward(&mut writer).and_then(|copied| {
             if writer.open.is_some() {
-                self.complete(&mut writer, true)
+                self.complete(&mut writer, &copied)
             } else {
-                evict::run(&self.dir, self.limit_bytes, &self.used(), true)
+                evict::run(&self.dir, self.limit_bytes, &self.used(), &copied)
             }
         });
         if let Err(e) = outcome {
@@ -242,26 +244,29 @@ impl BlockCache {
         lock(&self.records).report.clone()
     }
 
-    /// Copies the few used records of segments that are mostly unused, so that those can grow old.
-    fn carry_forward(&self, writer: &mut Writer) -> io::Result<()> {
-        let sparse = self.used().sparse(evict::size(&self.dir)?, self.limit_bytes);
-        if sparse.is_empty() {
-            return Ok(());
-        }
+    /// Copies the few used records of segments that are mostly unused, so that those can grow old, and all records of
+    /// small segments when there are many. Returns the segments that nobody needs any more.
+    fn carry_forward(&self, writer: &mut Writer) -> io::Result<BTreeSet<PathBuf>> {
+        let used = self.used();
+        let (sparse, small) = (used.sparse(evict::size(&self.dir)?, self.limit_bytes), used.small());
+        // Why: the copies must not make this run's own segment one of them.
+        let own = writer.open.as_ref().map(|open| open.segment.path.clone());
         let mut moved: Vec<(Key, Arc<Segment>, Place)> = Vec::new();
         for (key, record) in &lock(&self.records).places {
-            if record.used && sparse.contains(&record.segment.path) {
+            let path = &record.segment.path;
+            if Some(path) != own.as_ref() && (small.contains(path) || record.used && sparse.contains(path)) {
                 moved.push((*key, Arc::clone(&record.segment), record.place));
             }
         }
         moved.sort_by(|a, b| (&a.1.path, a.2.offset).cmp(&(&b.1.path, b.2.offset)));
         let mut payload = Vec::new();
+        let mut whole = true;
         for (key, segment, place) in moved {
             if segment.read(&key, &place, &mut payload) {
-                self.append(writer, &key, place.encoded, &payload)?;
+                whole &= self.append(writer, &key, place.encoded, &payload)?;
             }
         }
-        Ok(())
+        Ok(small.into_iter().filter(|path| whole && Some(path) != own.as_ref()).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which segments go when a cache outgrows its limit: those that no run used for the longest time.
 //!
 //! The time of last use is the segment's mtime. A segment of which a run used only a little does not count as used;
-//! that little was copied into a new segment before (`BlockCache::finish`).
+//! that little was copied into a new segment before (`BlockCache::finish`). Small segments are copied whole, into one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, TryLockError};
@@ -38,14 +38,20 @@ impl Used {
         *in_use += if used { bytes } else { 0 };
     }
 
-    /// Returns the segments whose used records are to be copied.
+    /// Returns the segments whose used records are to be copied, because the rest is in the way.
     pub(super) fn sparse(&self, total: u64, limit: u64) -> BTreeSet<PathBuf> {
-        let small = self.0.values().filter(|(known, _)| *known < SMALL_BYTES).count() > MAX_SMALL;
         let pressure = total > limit / PRESSURE_PART;
-        let moved = |(known, used): (u64, u64)| {
-            used > 0 && (pressure && used < known / SPARSE_PART || small && known < SMALL_BYTES)
-        };
-        self.0.iter().filter(|(_, counts)| moved(**counts)).map(|(path, _)| path.clone()).collect()
+        self.paths(|known, used| pressure && used > 0 && used < known / SPARSE_PART)
+    }
+
+    /// Returns the small segments that are to become one, if there are too many.
+    pub(super) fn small(&self) -> BTreeSet<PathBuf> {
+        let small = self.paths(|known, _| known < SMALL_BYTES);
+        if small.len() > MAX_SMALL { small } else { BTreeSet::new() }
+    }
+
+    fn paths(&self, wanted: impl Fn(u64, u64) -> bool) -> BTreeSet<PathBuf> {
+        self.0.iter().filter(|(_, (k, u))| wanted(*k, *u)).map(|(path, _)| path.clone()).collect()
     }
 
     /// Tells whether enough of a segment was used for it to stay.
@@ -60,9 +66,9 @@ pub(super) fn size(dir: &Path) -> io::Result<u64> {
     Ok(segments.iter().filter_map(|(_, path)| path.metadata().ok()).map(|m| m.len()).sum())
 }
 
-/// Marks what was used and drops the oldest segments until the rest is within the limit; at the end of a run also until
-/// few small ones are left.
-pub(super) fn run(dir: &Path, limit: u64, used: &Used, at_end: bool) -> io::Result<()> {
+/// Marks what was used, drops the segments of which everything was copied, then the oldest until the rest is within the
+/// limit.
+pub(super) fn run(dir: &Path, limit: u64, used: &Used, copied: &BTreeSet<PathBuf>) -> io::Result<()> {
     let lock = File::create(dir.join(LOCK))?;
     match lock.try_lock() {
         Ok(()) | Err(TryLockError::Error(_)) => {}
@@ -82,12 +88,8 @@ pub(super) fn run(dir: &Path, limit: u64, used: &Used, at_end: bool) -> io::Resu
     }
     segments.sort_by_key(|(modified, number, ..)| (*modified, *number));
     let mut total: u64 = segments.iter().map(|(_, _, len, ..)| len).sum();
-    let mut small = segments.iter().filter(|(_, _, len, ..)| *len < SMALL_BYTES).count();
-    // Why: half of them, so that the next run has not to copy them all again.
-    let keep_small = if at_end && small > MAX_SMALL { MAX_SMALL / 2 } else { usize::MAX };
     for (_, _, len, path, file) in segments {
-        let surplus = len < SMALL_BYTES && small > keep_small;
-        if total <= limit && !surplus {
+        if total <= limit && !copied.contains(&path) {
             continue;
         }
         // Why: the lock of the process that still writes it.
@@ -96,9 +98,8 @@ pub(super) fn run(dir: &Path, limit: u64, used: &Used, at_end: bool) -> io::Resu
         }
         std::fs::remove_file(&path)?;
         total -= len;
-        small -= usize::from(len < SMALL_BYTES);
     }
-    if at_end { remove_partial(dir) } else { Ok(()) }
+    remove_partial(dir)
 }
 
 /// Removes what processes left behind that were killed while they replaced a small file.

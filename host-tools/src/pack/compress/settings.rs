@@ -256,12 +256,15 @@ impl Settings {
     #[must_use]
     pub fn options_bytes(&self) -> Option<Vec<u8>> {
         let (first, second) = match self.method {
-            Method::None | Method::Lzo | Method::Gzip { level: 9.. } | Method::Zstd { level: 15 } => {
-                return None;
-            }
+            // Why: libdeflate's levels above 9 have no name in the format; 9 says "as small as it gets".
+            Method::None
+            | Method::Lzo
+            | Method::Gzip { level: 9.. }
+            | Method::Xz { bcj: None, .. }
+            | Method::Zstd { level: 15 } => return None,
             // The window of 32 KiB, no strategy but the default one.
             Method::Gzip { level } => (u32::from(level), Some(15)),
-            Method::Xz { dictionary, bcj, .. } => (dictionary, Some(u32::from(bcj.is_some()))),
+            Method::Xz { dictionary, bcj: Some(Bcj::X86), .. } => (dictionary, Some(1)),
             Method::Lz4 { high } => (1, Some(u32::from(high))),
             Method::Zstd { level } => (u32::from(level), None),
         };
@@ -278,11 +281,119 @@ impl Settings {
     #[must_use]
     pub fn cache_tag(&self) -> CacheTag {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(b"genpack compressed block 1\0");
+        hasher.update(ENCODING.as_bytes());
         hasher.update(format!("{:?}", self.method).as_bytes());
+        for (crate_name, version) in LIBRARIES {
+            hasher.update(format!(" {crate_name} {version}").as_bytes());
+        }
         CacheTag(*hasher.finalize().as_bytes())
     }
 }
 
 /// In the length word of a metadata block: what follows is not compressed.
 const STORED_METADATA: u16 = 1 << 15;
+
+/// Raised whenever this room makes other bytes of the same block with the same libraries.
+const ENCODING: &str = "genpack compressed block 1";
+
+/// The libraries that decide the bytes of a compressed block, all linked statically. A test holds this table to
+/// `Cargo.lock`: with a new version, caches must not serve what the old one made.
+const LIBRARIES: [(&str, &str); 5] = [
+    ("libdeflate-sys", "1.26.1"),
+    ("liblzma-sys", "0.4.9"),
+    ("lz4-sys", "1.11.1+lz4-1.10.0"),
+    ("lzokay", "2.0.1"),
+    ("zstd-sys", "2.1.2+zstd.1.5.7"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str, level: impl Into<Option<u32>>) -> Result<Method, SettingsError> {
+        Settings::parse(name, level.into(), 128 << 10, Some(Arch::X86_64)).map(|s| s.method())
+    }
+
+    #[test]
+    fn libraries_of_the_cache_tag_are_the_locked_ones() {
+        let lock = include_str!("../../../../Cargo.lock");
+        for (name, version) in LIBRARIES {
+            let package = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            assert!(lock.contains(&package), "{name} {version}: name the new version in LIBRARIES");
+        }
+    }
+
+    #[test]
+    fn every_name_is_a_compressor() {
+        for name in Settings::NAMES {
+            assert_eq!(Settings::parse(name, None, 128 << 10, None).unwrap().name(), name);
+        }
+        assert_eq!(parse("gzip", 12), Ok(Method::Gzip { level: 12 }));
+        assert_eq!(parse("zstd", None), Ok(Method::Zstd { level: DEFAULT_ZSTD_LEVEL }));
+        let xz = Method::Xz { level: 6, dictionary: 128 << 10, bcj: Some(Bcj::X86) };
+        assert_eq!(parse("xz", None), Ok(xz));
+    }
+
+    #[test]
+    fn choice_that_no_compressor_has_is_refused() {
+        let level = |name, level, range| SettingsError::Level { name, level, range };
+        for (name, asked, error) in [
+            ("gzip", Some(0), level("gzip", 0, (1, 12))),
+            ("gzip", Some(13), level("gzip", 13, (1, 12))),
+            ("gzip", Some(257), level("gzip", 257, (1, 12))),
+            ("zstd", Some(0), level("zstd", 0, (1, 22))),
+            ("zstd", Some(23), level("zstd", 23, (1, 22))),
+            ("xz", Some(10), level("xz", 10, (0, 9))),
+            ("lz4", Some(1), SettingsError::NoLevels("lz4")),
+            ("lzo", Some(1), SettingsError::NoLevels("lzo")),
+            ("none", Some(1), SettingsError::NoLevels("none")),
+            ("lzma", None, SettingsError::Name("lzma".into())),
+            ("", None, SettingsError::Name(String::new())),
+        ] {
+            assert_eq!(parse(name, asked), Err(error), "{name} {asked:?}");
+        }
+        for dictionary in [0, 4 << 10, 12 << 10, 2 << 20] {
+            let method = Method::Xz { level: 6, dictionary, bcj: None };
+            assert_eq!(Settings::new(method), Err(SettingsError::Dictionary(dictionary)));
+        }
+    }
+
+    #[test]
+    fn options_are_left_out_only_where_readers_assume_them() {
+        let options =
+            |name, level| Settings::parse(name, level, 1 << 20, Some(Arch::I686)).unwrap().options_bytes();
+        for (name, level, bytes) in [
+            ("gzip", Some(9), None),
+            ("gzip", Some(12), None),
+            ("gzip", Some(1), Some([8, 0x80, 1, 0, 0, 0, 15, 0, 0, 0].as_slice())),
+            ("zstd", Some(15), None),
+            ("zstd", Some(22), Some(&[4, 0x80, 22, 0, 0, 0])),
+            ("lz4", None, Some(&[8, 0x80, 1, 0, 0, 0, 1, 0, 0, 0])),
+            ("xz", None, Some(&[8, 0x80, 0, 0, 16, 0, 1, 0, 0, 0])),
+            ("lzo", None, None),
+            ("none", None, None),
+        ] {
+            assert_eq!(options(name, level).as_deref(), bytes, "{name} {level:?}");
+        }
+        assert_eq!(Settings::parse("xz", None, 1 << 20, None).unwrap().options_bytes(), None);
+    }
+
+    #[test]
+    fn cache_tag_tells_all_settings_apart() {
+        let mut tags = Vec::new();
+        for name in Settings::NAMES {
+            for level in [None, Some(1), Some(2)] {
+                for (block_size, arch) in [(1 << 17, None), (1 << 20, None), (1 << 20, Some(Arch::X86_64))] {
+                    if let Ok(settings) = Settings::parse(name, level, block_size, arch) {
+                        tags.push((settings, settings.cache_tag()));
+                    }
+                }
+            }
+        }
+        for (a, tag_a) in &tags {
+            for (b, tag_b) in &tags {
+                assert_eq!(a == b, tag_a == tag_b, "{a:?} {b:?}");
+            }
+        }
+    }
+}
