@@ -98,7 +98,7 @@ fn segment_cut_at_any_byte_gives_its_whole_records() {
     let whole = std::fs::read(&path).unwrap();
     let mut ends = vec![16];
     ends.extend((0..6).scan(16, |at, n| {
-        *at += 64 + payload(n).len();
+        *at += 80 + payload(n).len();
         Some(*at)
     }));
     for len in 0..whole.len() {
@@ -141,7 +141,7 @@ fn damaged_block_is_counted_and_put_again() {
     let path = segments(&dir).remove(0);
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     // Why: after a power loss, blocks that were never written out read as zeros.
-    file.write_all_at(&[0; 40], 16 + 64 + 10).unwrap();
+    file.write_all_at(&[0; 40], 16 + 80 + 10).unwrap();
     let cache = open(&dir);
     assert_eq!(present(&cache, 0..6), [1, 2, 3, 4, 5]);
     put(&cache, 0..6);
@@ -171,9 +171,9 @@ fn hostile_lengths_and_tables_are_bounded() {
     let whole = std::fs::read(&path).unwrap();
     let trailer = whole.len() - 64;
     for (at, bytes) in [
-        (16 + 48, u32::MAX.to_le_bytes().to_vec()),
+        (16 + 64, u32::MAX.to_le_bytes().to_vec()),
         (trailer + 8, u64::MAX.to_le_bytes().to_vec()),
-        (trailer + 8, (u64::MAX / 56).to_le_bytes().to_vec()),
+        (trailer + 8, (u64::MAX / 72).to_le_bytes().to_vec()),
         (trailer + 16, 0_u64.to_le_bytes().to_vec()),
         (trailer + 16, u64::MAX.to_le_bytes().to_vec()),
     ] {

@@ -19,7 +19,7 @@
 //! A change of one file costs little only if the writer's fragment blocks do not depend on all files before it: let
 //! a fragment block end where the *name* of a member says so, or with its directory, not only where it is full.
 //!
-//! Trust: a block's bytes are returned only if a keyed hash of them, made when they were put, still holds. Whoever
+//! Trust: a block's bytes are returned only if the hash of them that was made when they were put still holds. Whoever
 //! may write into the directory may still forge both, so a directory that others may write to is refused.
 
 mod block_cache;

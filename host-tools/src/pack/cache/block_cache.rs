@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::evict::{self, Used};
-use super::key::Key;
+use super::key::{Hash, Key};
 use super::segment::{Appender, Place, Segment, list};
 use crate::pack::compress::Encoded;
 
@@ -125,9 +125,15 @@ impl BlockCache {
     /// For [`Encoded::Stored`] these are the raw bytes.
     #[must_use]
     pub fn get(&self, key: &Key, out: &mut Vec<u8>) -> Option<Encoded> {
+        self.get_with_hash(key, out).map(|(encoded, _)| encoded)
+    }
+
+    /// As [`BlockCache::get`], with the hash of the bytes, which were checked against it.
+    #[must_use]
+    pub fn get_with_hash(&self, key: &Key, out: &mut Vec<u8>) -> Option<(Encoded, Hash)> {
         out.clear();
         let found = lock(&self.records).places.get(key).map(|r| (Arc::clone(&r.segment), r.place));
-        let sound = found.as_ref().is_some_and(|(segment, place)| segment.read(key, place, out));
+        let sound = found.as_ref().is_some_and(|(segment, place)| segment.read(place, out));
         let mut records = lock(&self.records);
         match found {
             Some((_, place)) if sound => {
@@ -135,7 +141,7 @@ impl BlockCache {
                 if let Some(record) = records.places.get_mut(key) {
                     record.used = true;
                 }
-                Some(place.encoded)
+                Some((place.encoded, place.hash))
             }
             found => {
                 records.report.misses += 1;
@@ -156,6 +162,11 @@ impl BlockCache {
 
     /// Keeps the bytes of a block: compressed, or raw if they are stored. Never fails: see [`Report::warning`].
     pub fn put(&self, key: &Key, encoded: Encoded, payload: &[u8]) {
+        self.put_with_hash(key, encoded, payload, Hash::of(payload));
+    }
+
+    /// As [`BlockCache::put`], for a caller that knows the hash of `payload`. With a wrong hash, nothing is found.
+    pub fn put_with_hash(&self, key: &Key, encoded: Encoded, payload: &[u8], hash: Hash) {
         {
             let records = lock(&self.records);
             if records.places.len() >= MAX_RECORDS || records.places.contains_key(key) {
@@ -163,7 +174,7 @@ impl BlockCache {
             }
         }
         let mut writer = lock(&self.writer);
-        match self.append(&mut writer, key, encoded, payload) {
+        match self.append(&mut writer, key, encoded, payload, hash) {
             Ok(added) => lock(&self.records).report.added += u64::from(added),
             Err(e) => {
                 writer.stopped = true;
@@ -173,7 +184,14 @@ impl BlockCache {
     }
 
     /// Appends a record unless nothing more is to be added; tells which.
-    fn append(&self, writer: &mut Writer, key: &Key, encoded: Encoded, payload: &[u8]) -> io::Result<bool> {
+    fn append(
+        &self,
+        writer: &mut Writer,
+        key: &Key,
+        encoded: Encoded,
+        payload: &[u8],
+        hash: Hash,
+    ) -> io::Result<bool> {
         // Why: more than the limit would push out what this very run has put.
         let full = writer.added_bytes.saturating_add(payload.len() as u64) > self.limit_bytes;
         if writer.stopped || full {
@@ -187,7 +205,7 @@ impl BlockCache {
             Some(open) => open,
             None => writer.open.insert(Appender::create(&self.dir)?),
         };
-        let place = open.append(key, encoded, payload)?;
+        let place = open.append(key, encoded, payload, hash)?;
         writer.added_bytes += place.record_len();
         let record = Record { segment: Arc::clone(&open.segment), place, used: true };
         lock(&self.records).places.insert(*key, record);
@@ -262,8 +280,8 @@ impl BlockCache {
         let mut payload = Vec::new();
         let mut whole = true;
         for (key, segment, place) in moved {
-            if segment.read(&key, &place, &mut payload) {
-                whole &= self.append(writer, &key, place.encoded, &payload)?;
+            if segment.read(&place, &mut payload) {
+                whole &= self.append(writer, &key, place.encoded, &payload, place.hash)?;
             }
         }
         Ok(small.into_iter().filter(|path| whole && Some(path) != own.as_ref()).collect())

@@ -4,13 +4,12 @@
 //! ```text
 //! segment  = MAGIC record* [table trailer]
 //! record   = head head_check:8 payload          head_check = first bytes of BLAKE3(head)
-//! head     = key:32 check:16 payload_len:4 encoded:1 zero:3
+//! head     = key:32 BLAKE3(payload):32 payload_len:4 encoded:1 zero:3
 //! table    = head*                              the heads again, once the segment is complete
 //! trailer  = "complete" count:8 table_at:8 reserved:8 BLAKE3(table):32
 //! ```
 //! A segment without a sound table (killed writer, power loss) is read record by record up to the first unsound
-//! head. `check` is BLAKE3 of the payload under the key of the record, so a payload that is not the one that was put
-//! is found when it is read; nothing is ever synced to disk.
+//! head. A payload that is not the one that was put is found when it is read; nothing is ever synced to disk.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -19,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use genpack_core::fs::squashfs::MAX_BLOCK_SIZE;
 
-use super::key::Key;
+use super::key::{Hash, Key};
 use crate::pack::compress::Encoded;
 
 /// Version 1 of what this module describes; a segment of another is not read.
@@ -27,7 +26,7 @@ const MAGIC: [u8; 16] = *b"genpack-blocks-1";
 /// The extension of all versions, so that old ones are evicted too.
 const EXTENSION: &str = "blocks";
 /// Bytes of a record's head.
-const HEAD: usize = 56;
+const HEAD: usize = 72;
 /// Bytes from a record's begin to its payload.
 const RECORD: usize = HEAD + 8;
 /// Bytes of the trailer.
@@ -41,7 +40,7 @@ pub(super) struct Place {
     pub(super) offset: u64,
     pub(super) len: u32,
     pub(super) encoded: Encoded,
-    check: [u8; 16],
+    pub(super) hash: Hash,
 }
 
 /// A segment that is open for reading.
@@ -68,16 +67,16 @@ impl Place {
     fn head(&self, key: &Key) -> [u8; HEAD] {
         let mut head = [0; HEAD];
         head[..32].copy_from_slice(&key.0);
-        head[32..48].copy_from_slice(&self.check);
-        head[48..52].copy_from_slice(&self.len.to_le_bytes());
-        head[52] = u8::from(self.encoded == Encoded::Stored);
+        head[32..64].copy_from_slice(&self.hash.0);
+        head[64..68].copy_from_slice(&self.len.to_le_bytes());
+        head[68] = u8::from(self.encoded == Encoded::Stored);
         head
     }
 
     /// Reads a head whose record begins at `at`; `None` when it holds no legal values.
     fn parse(head: &[u8; HEAD], at: u64) -> Option<(Key, Self)> {
         let (key, rest) = head.split_first_chunk::<32>()?;
-        let (check, rest) = rest.split_first_chunk::<16>()?;
+        let (hash, rest) = rest.split_first_chunk::<32>()?;
         let (len, rest) = rest.split_first_chunk::<4>()?;
         let encoded = match rest {
             [0, 0, 0, 0] => Encoded::Compressed,
@@ -86,17 +85,8 @@ impl Place {
         };
         let len = u32::from_le_bytes(*len);
         let offset = at.checked_add(RECORD as u64)?;
-        (len <= MAX_BLOCK_SIZE).then_some((Key(*key), Self { offset, len, encoded, check: *check }))
+        (len <= MAX_BLOCK_SIZE).then_some((Key(*key), Self { offset, len, encoded, hash: Hash(*hash) }))
     }
-}
-
-fn check(key: &Key, encoded: Encoded, payload: &[u8]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new_keyed(&key.0);
-    hasher.update(&[u8::from(encoded == Encoded::Stored)]);
-    hasher.update(payload);
-    let mut check = [0; 16];
-    check.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    check
 }
 
 fn head_check(head: &[u8]) -> [u8; 8] {
@@ -123,10 +113,10 @@ impl Segment {
     }
 
     /// Reads the payload of a record into `out`; `false` when it is not what was put.
-    pub(super) fn read(&self, key: &Key, place: &Place, out: &mut Vec<u8>) -> bool {
+    pub(super) fn read(&self, place: &Place, out: &mut Vec<u8>) -> bool {
         out.clear();
         out.resize(usize::try_from(place.len).unwrap_or(0), 0);
-        self.file.read_exact_at(out, place.offset).is_ok() && check(key, place.encoded, out) == place.check
+        self.file.read_exact_at(out, place.offset).is_ok() && Hash::of(out) == place.hash
     }
 
     fn heads(&self, mut each: impl FnMut(Key, Place)) -> io::Result<()> {
@@ -210,10 +200,15 @@ impl Appender {
     ///
     /// # Errors
     /// When it cannot be written; nothing may be appended after that.
-    pub(super) fn append(&mut self, key: &Key, encoded: Encoded, payload: &[u8]) -> io::Result<Place> {
+    pub(super) fn append(
+        &mut self,
+        key: &Key,
+        encoded: Encoded,
+        payload: &[u8],
+        hash: Hash,
+    ) -> io::Result<Place> {
         let len = u32::try_from(payload.len()).map_err(io::Error::other)?;
-        let check = check(key, encoded, payload);
-        let place = Place { offset: self.end + RECORD as u64, len, encoded, check };
+        let place = Place { offset: self.end + RECORD as u64, len, encoded, hash };
         let head = place.head(key);
         let mut file = &self.segment.file;
         // Why: one system call; most payloads are short.
