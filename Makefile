@@ -38,6 +38,7 @@ test-full: setup-test
 
 bench: setup-test build
 	@tools/bench.sh
+	@tools/bench-pack.sh
 
 fuzz: setup-test
 	@tools/fuzz.sh

@@ -284,6 +284,42 @@ fn directory_that_serves_no_cache_is_refused() {
 }
 
 #[test]
+fn cache_on_a_read_only_file_system_serves_without_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    if !mount_tmpfs(dir.path(), "1m") {
+        assert!(std::env::var_os("CI").is_none(), "no right to mount a tmpfs");
+        eprintln!("skipped: no right to mount a tmpfs");
+        return;
+    }
+    let _unmount = Unmount(dir.path().to_owned());
+    let cache = open(dir.path());
+    put(&cache, 0..5);
+    assert_eq!(cache.finish().warning, None);
+    assert!(Command::new("mount").args(["-o", "remount,ro"]).arg(dir.path()).status().unwrap().success());
+    let cache = open(dir.path());
+    assert_eq!(present(&cache, 0..5), [0, 1, 2, 3, 4]);
+    assert_eq!(cache.finish().warning, None);
+    let cache = open(dir.path());
+    put(&cache, 5..9);
+    assert_eq!(present(&cache, 0..9), [0, 1, 2, 3, 4]);
+    let warning = cache.finish().warning.unwrap();
+    assert!(warning.contains("Read-only file system"), "{warning}");
+}
+
+#[test]
+fn file_left_by_a_killed_process_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = |process: u32| dir.path().join(format!("files-131072.{process}.partial"));
+    // Why: no process has a number beyond PID_MAX_LIMIT.
+    let (dead, alive) = (name((1 << 22) + 1), name(std::process::id()));
+    for path in [&dead, &alive, &dir.path().join("other.partial")] {
+        std::fs::write(path, b"x").unwrap();
+    }
+    assert_eq!(open(dir.path()).finish().warning, None);
+    assert!(!dead.exists() && alive.exists() && dir.path().join("other.partial").exists());
+}
+
+#[test]
 fn full_disk_stops_the_cache_and_gives_the_room_back() {
     let dir = tempfile::tempdir().unwrap();
     if !mount_tmpfs(dir.path(), "256k") {

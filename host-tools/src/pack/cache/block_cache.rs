@@ -256,8 +256,11 @@ impl BlockCache {
                 evict::run(&self.dir, self.limit_bytes, &self.used(), &copied)
             }
         });
-        if let Err(e) = outcome {
-            self.give_up(writer.open.take(), &e);
+        match outcome {
+            // Why: a cache that may only be read is not at fault for it as long as there was nothing to add.
+            Err(e) if writer.added_bytes == 0 && is_refusal(&e) => {}
+            Err(e) => self.give_up(writer.open.take(), &e),
+            Ok(()) => {}
         }
         lock(&self.records).report.clone()
     }
@@ -286,6 +289,10 @@ impl BlockCache {
         }
         Ok(small.into_iter().filter(|path| whole && Some(path) != own.as_ref()).collect())
     }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
