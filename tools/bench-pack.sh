@@ -31,12 +31,12 @@ for top, dirs, names in os.walk("/usr"):
 for path in sorted(found, key=lambda p: hashlib.sha256(os.fsencode(p)).digest()):
     size = os.lstat(path).st_size
     if size < 32 << 20 and b"\n" not in os.fsencode(path):
-        sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+        sys.stdout.buffer.write(os.fsencode(path[1:]) + b"\n")
         left -= size
     if left < 0:
         break
 P
-  tar -C / --xattrs -cPf - --verbatim-files-from -T "$scratch/list" | tar -C "$1" --xattrs --strip-components=1 -xf -
+  tar -C / --xattrs -cf - --verbatim-files-from -T "$scratch/list" | tar -C "$1" --xattrs -xf -
 }
 
 measure() { # COMMAND...: prints wall seconds, CPU seconds, peak MiB

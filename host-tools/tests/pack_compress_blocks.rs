@@ -3,7 +3,7 @@
 use genpack_core::fs::squashfs::Decompress;
 use genpack_core::kernel::arch::Arch;
 use genpack_host::io::decompress::Decompressors;
-use genpack_host::pack::compress::{Bcj, Encoded, Encoder, Error, Method, Settings};
+use genpack_host::pack::compress::{Bcj, Decoder, Encoded, Encoder, Error, Method, Settings};
 
 const BLOCK: u32 = 1 << 20;
 
@@ -68,7 +68,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn block_of_every_method_decodes_to_what_it_was() {
-    let mut decompressors = Decompressors::default();
+    let (mut decompressors, mut decoder) = (Decompressors::default(), Decoder::default());
     let (mut out, samples) = (Vec::new(), samples());
     for settings in all() {
         let mut encoder = Encoder::new(&settings, BLOCK).unwrap();
@@ -88,6 +88,14 @@ fn block_of_every_method_decodes_to_what_it_was() {
                     let len = decompressors.decompress(settings.compressor(), &out, &mut back);
                     assert_eq!(len, Ok(raw.len()), "{name} with {settings:?}");
                     assert!(&back == raw, "{name} with {settings:?}");
+                    back.fill(0xAA);
+                    let len = decoder.decompress(settings.compressor(), &out, &mut back);
+                    assert_eq!(len, Ok(raw.len()), "{name} with {settings:?}");
+                    assert!(&back == raw, "{name} with {settings:?}");
+                    let last = out.len() - 1;
+                    out[last / 2] ^= 4;
+                    let damaged = decoder.decompress(settings.compressor(), &out, &mut back);
+                    assert!(damaged.is_err() || &back != raw, "{name} with {settings:?}");
                 }
             }
         }
@@ -96,7 +104,8 @@ fn block_of_every_method_decodes_to_what_it_was() {
 
 #[test]
 fn block_is_the_same_whatever_the_encoder_did_before() {
-    let samples = samples();
+    let mut samples = samples();
+    samples.retain(|(_, raw)| raw.len() <= 131_072);
     for settings in all() {
         let mut old = Encoder::new(&settings, BLOCK).unwrap();
         let (mut first, mut again) = (Vec::new(), Vec::new());
@@ -141,18 +150,18 @@ fn noise_that_repeats_is_not_taken_for_compressed() {
 }
 
 #[test]
-fn noise_is_not_searched_unless_the_fastest_encoder_gains() {
-    // Why: bytes of 255 values; a Huffman code saves 0.07 %, which zstd leaves alone and zlib takes.
+fn noise_is_not_searched_unless_fast_encoders_gain() {
+    // Why: bytes of 255 values; a Huffman code saves 0.05 %, which zlib takes.
     let skewed: Vec<u8> = noise(131_072, 11).into_iter().map(|b| b.max(1)).collect();
     let mut repeats = skewed.clone();
     // No sample shows this.
     repeats.copy_within(20_000..24_000, 30_000);
     let mut out = Vec::new();
     for (raw, level, encoded) in [
-        (&skewed, 4, Encoded::Compressed),
-        (&skewed, 5, Encoded::Stored),
+        (&skewed, 7, Encoded::Compressed),
+        (&skewed, 8, Encoded::Stored),
         (&skewed, 12, Encoded::Stored),
-        (&repeats, 5, Encoded::Compressed),
+        (&repeats, 8, Encoded::Compressed),
         (&repeats, 12, Encoded::Compressed),
     ] {
         let mut encoder = Encoder::new(&sound(Method::Gzip { level }), BLOCK).unwrap();

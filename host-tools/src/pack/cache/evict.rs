@@ -96,7 +96,7 @@ pub(super) fn run(dir: &Path, limit: u64, used: &Used, copied: &BTreeSet<PathBuf
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             continue;
         }
-        std::fs::remove_file(&path)?;
+        remove(&path)?;
         total -= len;
     }
     remove_partial(dir)
@@ -109,8 +109,16 @@ fn remove_partial(dir: &Path) -> io::Result<()> {
         if let Some(process) = checked_file::owner(&path)
             && !Path::new("/proc").join(process).exists()
         {
-            std::fs::remove_file(&path)?;
+            remove(&path)?;
         }
     }
     Ok(())
+}
+
+/// Removes a file that its own process may remove or rename at the same time.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }

@@ -10,10 +10,10 @@ use super::xz::Xz;
 
 /// The highest level of LZ4 HC: what `mksquashfs -Xhc` uses.
 const LZ4_HC_LEVEL: i32 = 12;
-/// From this level on zlib streams take long enough for the estimator to pay.
-const ESTIMATED_GZIP_LEVEL: u8 = 5;
-/// From this level on zstd does; below, zstd itself hurries over what it cannot compress.
-const ESTIMATED_ZSTD_LEVEL: u8 = 6;
+/// From this level on libdeflate takes much longer for noise than the estimator does.
+const ESTIMATED_GZIP_LEVEL: u8 = 8;
+/// From this level on zstd does (binary trees); below, it hurries over what it cannot compress by itself.
+const ESTIMATED_ZSTD_LEVEL: u8 = 13;
 
 /// What became of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

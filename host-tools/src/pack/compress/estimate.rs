@@ -1,8 +1,12 @@
 //! Recognises blocks that are compressed already, so that slow compressors do not search them in vain.
 //!
 //! Two steps, cheap first. Almost every block is let through by the first: the bytes of a few samples are not evenly
-//! spread. What looks like noise is then compressed whole by the fastest encoder at hand, which finds repetitions that
-//! no sample shows. Both look at the block's bytes only, so the verdict is the same on every machine.
+//! spread. What looks like noise is then compressed whole by two fast encoders that see what no sample shows: zstd
+//! finds repetitions over the whole block, libdeflate short ones and skewed literals. Both steps look at the block's
+//! bytes only, so the verdict is the same on every machine.
+//!
+//! Why not zstd alone: on 677 MB of /usr it found nothing in 287 blocks, mostly manual pages that gzip had compressed,
+//! of which libdeflate then saved 1 %: 0.15 % of the image.
 
 use super::encoder::Error;
 
@@ -16,30 +20,38 @@ const SAMPLE_LEN: usize = 4 << 10;
 /// at 25/24 a Huffman code cannot save more than 0.2 % of a block, whatever the level. Machine code or text is at 3
 /// and more.
 const MAX_EQUAL_PAIRS: u64 = (SAMPLES * SAMPLE_LEN * SAMPLES * SAMPLE_LEN / 256 * 25 / 24) as u64;
-/// The encoder of the second step with its output.
+/// A block of which the fast encoders save less than 1/512 is not worth a slow one.
+const MIN_GAIN_SHIFT: u32 = 9;
+
+/// The encoders of the second step with its output.
 pub(super) struct Estimator {
-    fast: zstd::bulk::Compressor<'static>,
+    far: zstd::bulk::Compressor<'static>,
+    near: libdeflater::Compressor,
     out: Vec<u8>,
 }
 
 impl Estimator {
     /// Returns an estimator.
     pub(super) fn new() -> Result<Self, Error> {
-        let fast = zstd::bulk::Compressor::new(1).map_err(|_| Error::Memory("zstd"))?;
-        Ok(Self { fast, out: Vec::new() })
+        let far = zstd::bulk::Compressor::new(1).map_err(|_| Error::Memory("zstd"))?;
+        let near = libdeflater::Compressor::new(libdeflater::CompressionLvl::fastest());
+        Ok(Self { far, near, out: Vec::new() })
     }
 
-    /// Tells whether compressing `raw` would gain nothing worth the time: the fastest encoder does not save one byte.
+    /// Tells whether compressing `raw` would gain nothing worth the time.
     pub(super) fn is_compressed(&mut self, raw: &[u8]) -> bool {
         if raw.len() < MIN_BLOCK || !looks_like_noise(raw) {
             return false;
         }
         self.out.clear();
         self.out.reserve(zstd::zstd_safe::compress_bound(raw.len()));
-        match self.fast.compress_to_buffer(raw, &mut self.out) {
-            Ok(len) => len >= raw.len(),
-            Err(_) => false,
+        let enough = raw.len() - (raw.len() >> MIN_GAIN_SHIFT);
+        if !self.far.compress_to_buffer(raw, &mut self.out).is_ok_and(|len| len >= enough) {
+            return false;
         }
+        // Why: libdeflate fails where its output does not fit.
+        self.out.resize(enough, 0);
+        self.near.zlib_compress(raw, &mut self.out).is_err()
     }
 }
 
