@@ -34,8 +34,9 @@ impl Estimator {
     /// Returns an estimator.
     pub(super) fn new() -> Result<Self, Error> {
         let far = zstd::bulk::Compressor::new(1).map_err(|_| Error::Memory("zstd"))?;
-        let near = libdeflater::Compressor::new(libdeflater::CompressionLvl::fastest());
-        Ok(Self { far, near, out: Vec::new() })
+        // Why: `CompressionLvl::fastest` is level 0, which stores.
+        let near = libdeflater::CompressionLvl::new(1).map_err(|_| Error::Refused("gzip"))?;
+        Ok(Self { far, near: libdeflater::Compressor::new(near), out: Vec::new() })
     }
 
     /// Tells whether compressing `raw` would gain nothing worth the time.
