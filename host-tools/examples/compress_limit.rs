@@ -4,6 +4,8 @@
 //! and cut into blocks; each thread takes the next block. Reading is done before the clock starts.
 //! Prints wall seconds, CPU seconds, raw bytes, packed bytes, blocks stored as they are.
 
+#![allow(clippy::print_stdout, reason = "its output is its purpose")]
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
