@@ -1,6 +1,8 @@
 //! The block cache when things go wrong: torn and damaged segments, killed writers, two processes, no room, no right
 //! to write. In every case a block is either what was put or not there, and the caller goes on.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "tests say what they skip")]
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};

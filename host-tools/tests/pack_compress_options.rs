@@ -1,5 +1,7 @@
 //! The compressor options behind the superblock, judged by mksquashfs: for the same choice the same bytes.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "tests say what they skip")]
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
