@@ -3,10 +3,10 @@
 //! Read through the merged overlay, so whiteouts and overlay attributes cannot get into it. Packed by mksquashfs;
 //! `SOURCE_DATE_EPOCH` is honoured by that program.
 
-pub mod cache;
-pub mod compress;
+pub mod entry;
 pub mod plan;
 pub mod run;
+pub mod writer;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
