@@ -6,6 +6,7 @@
 pub mod entry;
 pub mod plan;
 pub mod run;
+pub mod tree;
 pub mod writer;
 
 use std::io::Read;
