@@ -6,6 +6,7 @@
 pub mod account;
 pub mod artifact;
 pub mod base;
+pub mod compression;
 pub mod effective;
 pub mod key;
 mod keys;

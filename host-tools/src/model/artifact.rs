@@ -5,12 +5,11 @@ use serde::Serialize;
 
 use crate::model::account::{Group, User};
 use crate::model::base::Base;
+use crate::model::compression::Compression;
 use crate::model::keys::{Level, Standing, standing};
 use crate::model::reader::{AtomValue, Reader};
 use crate::model::spanned::Spanned;
-
-/// Values of `compression`.
-pub const COMPRESSIONS: [&str; 5] = ["gzip", "xz", "lzo", "zstd", "none"];
+use crate::pack::compress::Settings;
 
 /// A definition.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +37,7 @@ pub struct Layer {
     pub profile: Option<Spanned<Option<String>>>,
     /// Name of the image file.
     pub outfile: Option<Spanned<String>>,
-    /// Compression of the image.
+    /// Compression of the image: the text has been checked.
     pub compression: Option<Spanned<String>>,
     /// Accepted for old definitions; nothing reads it.
     pub devel: Option<bool>,
@@ -220,12 +219,15 @@ fn file_name(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<Spanned
 
 fn compression(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<Spanned<String>> {
     let value = reader.string(node, what)?;
-    if COMPRESSIONS.contains(&value.value.as_str()) {
-        return Some(value);
+    match Compression::parse(&value.value, None) {
+        Ok(_) => Some(value),
+        Err(e) => {
+            let hint =
+                format!("known: {}; a level may follow, as in \"zstd:19\"", Settings::NAMES.join(", "));
+            reader.error(node.span, e.to_string(), Some(hint));
+            None
+        }
     }
-    let hint = Some(format!("known: {}", COMPRESSIONS.join(", ")));
-    reader.error(node.span, format!("unknown compression {:?}", value.value), hint);
-    None
 }
 
 fn each<T>(

@@ -13,6 +13,7 @@ use crate::command_error::CommandError;
 use crate::model::account::{Group, User};
 use crate::model::artifact::{Artifact, Breaker, Layer};
 use crate::model::base::Base;
+use crate::model::compression::Compression;
 use crate::model::reader::AtomValue;
 use crate::model::source::Source;
 use crate::model::spanned::Spanned;
@@ -33,7 +34,7 @@ pub struct Effective {
     pub profile: Option<Spanned<String>>,
     /// Name of the image file.
     pub outfile: String,
-    /// Compression of the image.
+    /// Compression of the image: what [`Compression::parse`] takes.
     pub compression: String,
     /// Nothing reads it.
     pub devel: bool,
@@ -145,17 +146,22 @@ impl Effective {
         }
         let name = trunk.name.map_or_else(|| directory_name.to_owned(), |n| n.value);
         let outfile = trunk.outfile.map_or_else(|| default_outfile(&name, variant, arch), |o| o.value);
+        let profile = trunk
+            .profile
+            .and_then(|p| p.value.map(|value| Spanned::new(value, p.span)))
+            .filter(|p| !p.value.is_empty());
+        let compression = trunk.compression.map_or_else(
+            || Compression::default_name(profile.as_ref().map(|p| p.value.as_str())).to_owned(),
+            |c| c.value,
+        );
         Ok(Self {
             outfile,
             name,
             variant: variant.map(str::to_owned),
             arch,
             base: artifact.base.clone(),
-            profile: trunk
-                .profile
-                .and_then(|p| p.value.map(|value| Spanned::new(value, p.span)))
-                .filter(|p| !p.value.is_empty()),
-            compression: trunk.compression.map_or_else(|| "gzip".to_owned(), |c| c.value),
+            profile,
+            compression,
             devel: trunk.devel.unwrap_or(false),
             packages: trunk.packages,
             buildtime_packages: trunk.buildtime_packages,

@@ -66,6 +66,18 @@ fn merge_with_variant_applies_its_arch_last() {
 }
 
 #[test]
+fn compression_that_nothing_is_said_about_follows_the_profile() {
+    for (text, compression) in [
+        ("{}", "gzip"),
+        ("{profile: 'baremetal'}", "gzip"),
+        ("{profile: 'paravirt'}", "zstd"),
+        ("{profile: 'paravirt', compression: 'xz:9'}", "xz:9"),
+    ] {
+        assert_eq!(merged(text, None).compression, compression, "{text}");
+    }
+}
+
+#[test]
 fn merge_with_unknown_variant_lists_the_known_ones() {
     let (artifact, _) = artifact(DEFINITION);
     let error = Effective::merge(&artifact, Some("w"), Arch::X86_64, "dir").unwrap_err();
@@ -94,6 +106,7 @@ fn findings_name_the_key_and_where_it_stands() {
         ("{'buildtime-packages': []}", "error: buildtime-packages is an old spelling"),
         ("{arch: {a: {'binpkg-exclude': 'x'}}}", "error: arch > a > binpkg-exclude is an old spelling"),
         ("{compression: 'rar'}", "error: unknown compression \"rar\""),
+        ("{compression: 'zstd:23'}", "error: zstd has no level 23, only 1 to 22"),
         ("{outfile: '../x'}", "error: outfile must be a plain file name"),
         ("{users: [1]}", "error: an element of users must be a string or an object, not a number"),
         ("{users: [{uid: 1}]}", "error: a user must have a name"),
