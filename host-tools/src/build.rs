@@ -101,7 +101,7 @@ pub fn run(ctx: &Ctx, goal: Goal) -> Result<()> {
     let init = if goal == Goal::Lower { None } else { session.init()? };
     let interrupt = Interrupt::watch()?;
     let _lock = session.work.lock()?;
-    let result = tools::check(ctx, &session, goal, init.as_ref())
+    let result = tools::check(&session, goal, init.as_ref())
         .and_then(|()| phases(ctx, &session, goal, init.as_ref()))
         // Why: a program that Ctrl-C ended did not fail, and its last words explain nothing.
         .map_err(|e| match interrupt.check() {

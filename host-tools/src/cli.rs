@@ -19,6 +19,7 @@ mod dev;
 mod doc;
 mod flash;
 mod look;
+mod squash;
 mod usage;
 mod vm;
 

@@ -205,7 +205,17 @@ pub struct Progress {
 impl Progress {
     /// Counts `n` more units.
     pub fn add(&mut self, n: u64) {
-        self.done = self.done.saturating_add(n);
+        self.advance(self.done.saturating_add(n), "");
+    }
+
+    /// Sets how many units there are in all.
+    pub fn set_total(&mut self, total: u64) {
+        self.total = total;
+    }
+
+    /// Sets how many units are done, with a remark that stands before the time left.
+    pub fn advance(&mut self, done: u64, remark: &str) {
+        self.done = done;
         let due = self.painted.is_none_or(|t| t.elapsed() > Duration::from_millis(100));
         if self.terminal && due {
             self.painted = Some(Instant::now());
@@ -213,7 +223,9 @@ impl Progress {
             let rate = self.done as f64 / seconds;
             let left = (self.total.saturating_sub(self.done)) as f64 / rate.max(1.0);
             let percent = self.done.saturating_mul(100) / self.total.max(1);
-            err(&format!("\r\x1b[K{} {percent:3} %  {:.1} MB/s  {left:.0} s left", self.name, rate / 1e6));
+            let remark = if remark.is_empty() { String::new() } else { format!("  {remark}") };
+            let name = &self.name;
+            err(&format!("\r\x1b[K{name} {percent:3} %  {:.1} MB/s{remark}  {left:.0} s left", rate / 1e6));
         }
     }
 }

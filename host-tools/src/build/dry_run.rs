@@ -37,13 +37,7 @@ pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal) -> Result<()> {
     let steps = session.steps(&facts, init.as_ref())?;
     let image = pack::outfile(ctx, &session.model.effective);
     let pack_state = pack::freshness(&pack::key(&upper_key.text(), &session.model.effective), work, &image)?;
-    let scratch = work.partial(pack::PHASE);
-    let pack_command = pack::plan::command(
-        &scratch.join("root"),
-        &scratch.join("image"),
-        &scratch.join("exclude"),
-        &session.model.effective.compression,
-    );
+    let pack_plan = pack::plan::Plan::new(&session.model.effective, pack::epoch().as_deref())?;
 
     let shown = |phases: &[Goal]| phases.contains(&goal);
     let (with_lower, with_upper, with_pack) = (
@@ -61,7 +55,8 @@ pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal) -> Result<()> {
             plan.insert("upper".into(), phase(&upper_state, "steps", steps));
         }
         if with_pack {
-            plan.insert("pack".into(), phase(&pack_state, "command", argv(&pack_command)));
+            let pack_steps = vec![format!("pack with {pack_plan}"), format!("write {}", image.display())];
+            plan.insert("pack".into(), phase(&pack_state, "steps", pack_steps));
         }
         ctx.ui.document(&plan.into());
         return Ok(());
@@ -81,7 +76,7 @@ pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal) -> Result<()> {
     }
     if with_pack {
         ctx.ui.answer(format!("pack ({})", words(&pack_state)));
-        ctx.ui.answer(format!("  {}", pack_command.shell()));
+        ctx.ui.answer(format!("  lower and upper, merged, with {pack_plan}"));
         ctx.ui.answer(format!("  -> {}", image.display()));
     }
     Ok(())

@@ -31,6 +31,27 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:\n  \
         genpack-host -C artifacts/hello pack")]
     Pack,
+    /// Packs a folder into a SquashFS image
+    ///
+    /// Owners, modes, times, links, hard links, devices, holes and the attributes user.*, trusted.* and security.* are
+    /// kept; access control lists get lost, as the format has no place for them. Other file systems mounted below DIR
+    /// are packed too, unless --one-file-system is given.
+    ///
+    /// The same folder and options give the same bytes, whatever the time, the machine and the number of threads. For a
+    /// folder that was copied or unpacked anew, --mtime takes its new times out.
+    ///
+    /// OUT appears when it is complete, decoded and compared; whatever happens before leaves what was there. When OUT
+    /// or the cache lies in DIR it is left out.
+    ///
+    /// A GLOB with a / at its begin or inside is a path from DIR, else a name in any directory; with a / at its end it
+    /// is a directory. * is any part of a name, ? one character, [a-z] one of these, [!a-z] any other; /**/ is any
+    /// number of directories, /** all that is in one. What is in a directory that is left out is left out with it.
+    #[command(after_help = "Examples:\n  \
+        genpack-host squash rootfs rootfs.squashfs\n  \
+        genpack-host squash / system.squashfs -x -e /tmp/** -e /var/cache/** --compression zstd --level 19\n  \
+        genpack-host squash site site.squashfs --cache ~/.cache/squash --mtime 1700000000\n  \
+        genpack-host squash --dry-run -v -e *.o -e .git/ src src.squashfs")]
+    Squash(super::squash::Args),
     /// Runs a command, or a shell, on the lower image; what it writes is thrown away
     #[command(after_help = "Examples:\n  \
         genpack-host bash\n  \
@@ -81,6 +102,7 @@ impl Verb {
             Self::Lower => build::run(ctx, build::Goal::Lower),
             Self::Upper => build::run(ctx, build::Goal::Upper),
             Self::Pack => build::run(ctx, build::Goal::Pack),
+            Self::Squash(args) => args.run(ctx),
             Self::Bash { command } => return build::shell::run(ctx, build::shell::On::Lower, command),
             Self::UpperBash { command } => return build::shell::run(ctx, build::shell::On::Upper, command),
             Self::Status => build::status::run(ctx),

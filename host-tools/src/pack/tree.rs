@@ -3,6 +3,7 @@
 //! A [`Tree`] is a list in the order of a walk: a directory, then all that is in it, names in the order of their
 //! bytes. So a directory and everything below it stand together, and layers merge in one pass.
 
+pub mod arch;
 pub mod glob;
 pub mod merge;
 pub mod scan;
@@ -76,16 +77,19 @@ impl Tree {
         Ok(bytes)
     }
 
-    /// Takes entries away that `out` is true for, a directory with all that is in it; never the root.
+    /// Takes entries away that `out` is true for, given the position too; a directory goes with all that is in it,
+    /// the root never.
     #[must_use]
-    pub fn without(self, mut out: impl FnMut(&Entry) -> bool) -> Self {
+    pub fn without(self, mut out: impl FnMut(usize, &Entry) -> bool) -> Self {
         let mut gone: Option<Vec<u8>> = None;
         let mut entries = self.entries;
+        let mut positions = 0..;
         entries.retain(|entry| {
+            let position = positions.next().unwrap_or(usize::MAX);
             if gone.as_deref().is_some_and(|dir| is_below(&entry.path, dir)) {
                 return false;
             }
-            let keep = entry.path.is_empty() || !out(entry);
+            let keep = entry.path.is_empty() || !out(position, entry);
             gone = (!keep).then(|| entry.path.clone());
             keep
         });
@@ -165,7 +169,7 @@ mod tests {
     #[test]
     fn without_takes_whole_directories_and_never_the_root() {
         let kept = tree(&["", "a", "a/x", "a/x/y", "a-b", "b", "b/x"])
-            .without(|e| e.path.is_empty() || e.path == b"a" || e.path == b"b/x");
+            .without(|at, e| at == 0 || e.path == b"a" || at == 6);
         assert_eq!(paths(&kept), ["", "a-b", "b"]);
     }
 

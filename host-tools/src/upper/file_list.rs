@@ -4,7 +4,7 @@
 //! logs, backups. What no package owns stays: maintainer scripts and the artifact made it. Directories stay unless
 //! nothing in them does and only outside packages own them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A file system object of the tree, relative to its root, without a leading slash.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,13 +117,12 @@ impl Owners {
     }
 }
 
-/// Returns the paths that stay out, sorted; a directory stands for all that is in it.
+/// Tells for each entry whether it stays out; all that is in a directory which does stays out with it.
 ///
-/// `entries` must be sorted by path, `packages` are the names of the runtime set.
+/// In `entries` a directory comes before what is in it; `packages` are the names of the runtime set.
 #[must_use]
-pub fn left_out(entries: &[Entry], owners: &Owners, packages: &BTreeSet<&str>) -> Vec<String> {
-    let by_path: BTreeMap<&str, &Entry> = entries.iter().map(|e| (e.path.as_str(), e)).collect();
-    let mut out: BTreeSet<&str> = BTreeSet::new();
+pub fn left_out(entries: &[Entry], owners: &Owners, packages: &BTreeSet<&str>) -> Vec<bool> {
+    let mut out: HashSet<&str> = HashSet::new();
     let translated = entries.iter().any(|e| {
         let locale = e.path.strip_prefix(LOCALES.0).and_then(|rest| rest.split('/').next());
         locale.is_some_and(|name| name != LOCALES.1)
@@ -171,17 +170,7 @@ pub fn left_out(entries: &[Entry], owners: &Owners, packages: &BTreeSet<&str>) -
             *kept_children.entry(parent).or_default() += 1;
         }
     }
-    let inside_another = |path: &str| {
-        let mut at = path;
-        while let Some((parent, _)) = at.rsplit_once('/') {
-            if out.contains(parent) && by_path.contains_key(parent) {
-                return true;
-            }
-            at = parent;
-        }
-        false
-    };
-    out.iter().filter(|p| !inside_another(p)).map(|p| (*p).to_owned()).collect()
+    entries.iter().map(|e| out.contains(e.path.as_str())).collect()
 }
 
 fn is_under(path: &str, dir: &str) -> bool {
@@ -207,7 +196,7 @@ fn leaf_is_out(path: &str, owners: &Owners) -> bool {
             && BACKUP_ENDINGS.iter().any(|ending| path.ends_with(ending)))
 }
 
-fn points_into(path: &str, target: &str, owners: &Owners, out: &BTreeSet<&str>) -> bool {
+fn points_into(path: &str, target: &str, owners: &Owners, out: &HashSet<&str>) -> bool {
     let mut at: Vec<&str> = if target.starts_with('/') {
         Vec::new()
     } else {
@@ -253,6 +242,18 @@ mod tests {
         entries
     }
 
+    /// Returns the paths that stay out, but for what is in a directory that does.
+    fn out_of(entries: &[Entry], packages: &BTreeSet<&str>) -> Vec<String> {
+        let out = left_out(entries, &owners(), packages);
+        let mut paths: Vec<String> = Vec::new();
+        for (entry, _) in entries.iter().zip(out).filter(|(_, out)| *out) {
+            if !paths.iter().any(|dir| is_under(&entry.path, dir)) {
+                paths.push(entry.path.clone());
+            }
+        }
+        paths
+    }
+
     fn owners() -> Owners {
         let mut owners = Owners::new(&entries(&["lib -> usr/lib"]));
         owners.add("/.\n/usr\n/usr/bin\n/usr/bin/ls\n/lib\n/lib/in.so\n/var/log\n/etc\n/etc/-odd-", true);
@@ -278,10 +279,7 @@ mod tests {
             "usr/lib/shared/o",
             "usr/lib/shared/made-by-postinst",
         ]);
-        assert_eq!(
-            left_out(&tree, &owners(), &BTreeSet::new()),
-            ["usr/bin/gcc", "usr/lib/gcc", "usr/lib/shared/o",]
-        );
+        assert_eq!(out_of(&tree, &BTreeSet::new()), ["usr/bin/gcc", "usr/lib/gcc", "usr/lib/shared/o",]);
     }
 
     #[test]
@@ -314,7 +312,7 @@ mod tests {
             "dev/null",
         ]);
         assert_eq!(
-            left_out(&tree, &owners(), &BTreeSet::new()),
+            out_of(&tree, &BTreeSet::new()),
             [
                 "boot/initrd.img-6",
                 "dev/null",
@@ -326,7 +324,7 @@ mod tests {
                 "vmlinuz",
             ]
         );
-        let with_dpkg = left_out(&tree, &owners(), &BTreeSet::from(["dpkg"]));
+        let with_dpkg = out_of(&tree, &BTreeSet::from(["dpkg"]));
         assert!(!with_dpkg.contains(&"var/lib/dpkg".to_owned()));
     }
 
@@ -334,9 +332,9 @@ mod tests {
     fn translations_stay_only_where_a_locale_can_use_them() {
         let mut paths =
             vec!["usr/lib/locale/", "usr/lib/locale/C.utf8/", "usr/share/locale/", "usr/share/locale/de/"];
-        assert_eq!(left_out(&entries(&paths), &owners(), &BTreeSet::new()), ["usr/share/locale/de"]);
+        assert_eq!(out_of(&entries(&paths), &BTreeSet::new()), ["usr/share/locale/de"]);
         paths.push("usr/lib/locale/locale-archive");
-        assert_eq!(left_out(&entries(&paths), &owners(), &BTreeSet::new()), Vec::<String>::new());
+        assert_eq!(out_of(&entries(&paths), &BTreeSet::new()), Vec::<String>::new());
     }
 
     #[test]
@@ -357,7 +355,7 @@ mod tests {
             "usr/bin/ls",
         ]);
         assert_eq!(
-            left_out(&tree, &owners(), &BTreeSet::new()),
+            out_of(&tree, &BTreeSet::new()),
             ["etc/alternatives/cc", "etc/unit", "usr/bin/cc", "usr/bin/gcc", "usr/lib/gcc"]
         );
     }
