@@ -116,17 +116,10 @@ pub struct Xattr {
     pub value: Vec<u8>,
 }
 
-/// Which file of the source, and in which state: as long as it is equal, so is the content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// Device that its file system is on.
-    pub dev: u64,
-    /// Inode number.
-    pub ino: u64,
-    /// Size in bytes.
-    pub size: u64,
-    /// Modification time, nanoseconds since 1970.
-    pub mtime_ns: i128,
-    /// Change time, nanoseconds since 1970.
-    pub ctime_ns: i128,
+impl Entry {
+    /// Tells whether it is a directory.
+    #[must_use]
+    pub const fn is_directory(&self) -> bool {
+        matches!(self.kind, Kind::Directory)
+    }
 }

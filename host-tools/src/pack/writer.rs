@@ -1,12 +1,42 @@
 //! Writes entries as a SquashFS 4.0.
 
+mod block;
+mod data;
+mod directory;
+mod ids;
+mod inode;
+mod inode_table;
+mod metadata;
+mod order;
+mod pool;
+mod runs;
+mod sink;
+mod source;
+mod superblock;
+mod table;
+mod tree;
+mod worker;
+mod xattr;
+
 use std::fs::File;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 
-use crate::command_error::Result;
+use genpack_core::fs::squashfs::{Flags, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE};
+
+use crate::command_error::{CommandError, Result};
 use crate::io::interrupt::Interrupt;
 use crate::pack::entry::Entry;
+
+use block::BlockEncoder;
+use ids::Ids;
+use inode_table::Sources;
+use metadata::{METADATA_SIZE, MetadataWriter};
+use order::Order;
+use sink::Sink;
+use superblock::{ABSENT, Superblock};
+use tree::Tree;
+use xattr::XattrLists;
 
 /// How an image is written. The same entries and options give the same bytes; `jobs`, `verify`, `cache` and
 /// `interrupt` never change any.
@@ -93,6 +123,95 @@ pub fn write(
     out: &mut impl Output,
     progress: &dyn Progress,
 ) -> Result<Summary> {
-    let _ = (entries, options, out, progress);
-    Err(crate::command_error::CommandError::failed("the writer is not finished"))
+    check(options)?;
+    let tree = Tree::new(entries)?;
+    let ids = Ids::new(tree.entries())?;
+    let xattrs = XattrLists::new(&tree)?;
+    let order = Order::new(&tree, options.block_size);
+    let limit = options.mtime_limit.unwrap_or(u32::MAX);
+    let newest = tree.entries().iter().map(|e| e.mtime).max().unwrap_or(0);
+
+    let mut sink = Sink::new(out);
+    if let Some(bytes) = options.compression.options_bytes() {
+        sink.push(&bytes)?;
+    }
+    let data = data::store(&tree, &order, options, &mut sink, progress)?;
+
+    let mut encoder = BlockEncoder::new(&options.compression, METADATA_SIZE as u32, options.verify)?;
+    let tables =
+        inode_table::emit(&Sources { tree: &tree, data: &data, ids: &ids, xattrs: &xattrs, limit }, options)?;
+    let inode_table_start = sink.position();
+    sink.push(&tables.inodes)?;
+    let directory_table_start = sink.position();
+    sink.push(&tables.directories)?;
+    let fragment_table_start = match data.fragments.as_slice() {
+        [] => ABSENT,
+        _ => table::write(&data.fragment_table(), &[], &mut encoder, &mut sink)?,
+    };
+    let lookup_table_start = match options.exports {
+        true => table::write(&tables.export_table(), &[], &mut encoder, &mut sink)?,
+        false => ABSENT,
+    };
+    let id_table_start = table::write(&ids.bytes(), &[], &mut encoder, &mut sink)?;
+    let xattr_id_table_start = match xattrs.count() {
+        0 => ABSENT,
+        _ => write_xattrs(&xattrs, &mut encoder, &mut sink)?,
+    };
+    let superblock = Superblock {
+        inodes: tree.inodes().len() as u32,
+        mkfs_time: options.mtime_limit.unwrap_or(newest),
+        block_size: options.block_size,
+        fragments: data.fragments.len() as u32,
+        compression: options.compression.compressor_id(),
+        flags: options.compression.flags()
+            | Flags::DUPLICATES
+            | if options.exports { Flags::EXPORTABLE } else { 0 }
+            | if xattrs.count() == 0 { NO_XATTRS } else { 0 },
+        no_ids: ids.count(),
+        root_inode: tables.root.reference(),
+        bytes_used: sink.position(),
+        id_table_start,
+        xattr_id_table_start,
+        inode_table_start,
+        directory_table_start,
+        fragment_table_start,
+        lookup_table_start,
+    };
+    let image_bytes = sink.finish(&superblock.emit())?;
+    Ok(Summary {
+        inodes: superblock.inodes,
+        source_bytes: order.source_bytes,
+        image_bytes,
+        duplicate_bytes: data.duplicate_bytes,
+        sparse_bytes: data.sparse_bytes,
+    })
+}
+
+/// `SQUASHFS_NO_XATTR`: there are no extended attributes.
+const NO_XATTRS: u16 = 1 << 9;
+
+fn check(options: &Options<'_>) -> Result<()> {
+    let size = options.block_size;
+    if !size.is_power_of_two() || !(MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(&size) {
+        let what = format!("{size} bytes are no block of a SquashFS");
+        return Err(CommandError::failed(what).hint("a power of two from 4 KiB to 1 MiB"));
+    }
+    Ok(())
+}
+
+fn write_xattrs<O: Output>(
+    xattrs: &XattrLists,
+    encoder: &mut BlockEncoder,
+    sink: &mut Sink<'_, O>,
+) -> Result<u64> {
+    let start = sink.position();
+    let mut table = MetadataWriter::new(encoder);
+    let ids = xattrs.write(&mut table)?;
+    let lists = table.finish()?;
+    sink.push(&lists)?;
+    // `struct squashfs_xattr_id_table`.
+    let mut header = start.to_le_bytes().to_vec();
+    header.extend(xattrs.count().to_le_bytes());
+    header.extend(0_u32.to_le_bytes());
+    table::write(&ids, &header, encoder, sink)
 }

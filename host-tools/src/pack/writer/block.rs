@@ -101,6 +101,9 @@ mod tests {
     #[test]
     fn block_longer_than_promised_is_refused() {
         let error = encoder(true).encode(&[0; 4097]).unwrap_err();
-        assert_eq!((error.kind, error.to_string().as_str()), (Kind::Failed, "a block of 4097 bytes is too long"));
+        assert_eq!(
+            (error.kind, error.to_string().as_str()),
+            (Kind::Failed, "a block of 4097 bytes is too long")
+        );
     }
 }

@@ -222,19 +222,25 @@ mod tests {
         let cases = [
             (
                 emitted(|o| PLAIN.directory(&listing, 3, o)),
-                with_base(8, &[
-                    &[1, 0, 0, 0, 0x73, 0x11, 1, 0, 5, 0, 0, 0, 3, 0, 0, 0, 1, 0, 6, 0],
-                    &[255; 4],
-                    &[0, 0x20, 0, 0, 0x30, 0, 0, 0, 1, 0, 0, 0],
-                    b"xy",
-                ]),
+                with_base(
+                    8,
+                    &[
+                        &[1, 0, 0, 0, 0x73, 0x11, 1, 0, 5, 0, 0, 0, 3, 0, 0, 0, 1, 0, 6, 0],
+                        &[255; 4],
+                        &[0, 0x20, 0, 0, 0x30, 0, 0, 0, 1, 0, 0, 0],
+                        b"xy",
+                    ],
+                ),
             ),
             (
                 emitted(|o| XATTR.file(&FileData { sparse: 8, fragment: 4, offset: 5, ..DATA }, o)),
-                with_base(9, &[
-                    &[96, 0, 0, 0, 0, 0, 0, 0, 0x70, 0x11, 1, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0],
-                    &[1, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 9, 0, 0, 0],
-                ]),
+                with_base(
+                    9,
+                    &[
+                        &[96, 0, 0, 0, 0, 0, 0, 0, 0x70, 0x11, 1, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0],
+                        &[1, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 9, 0, 0, 0],
+                    ],
+                ),
             ),
             (
                 emitted(|o| XATTR.symlink(b"ab", o)),
@@ -271,7 +277,8 @@ mod tests {
     #[test]
     fn directory_is_extended_only_when_it_must_be() {
         let listing = |len| Listing { len, ..Listing::default() };
-        for (inode, len, inode_type) in [(PLAIN, 0, 1), (PLAIN, 65_532, 1), (PLAIN, 65_533, 8), (XATTR, 0, 8)] {
+        for (inode, len, inode_type) in [(PLAIN, 0, 1), (PLAIN, 65_532, 1), (PLAIN, 65_533, 8), (XATTR, 0, 8)]
+        {
             assert_eq!(emitted(|o| inode.directory(&listing(len), 1, o))[0], inode_type, "{len}");
         }
     }

@@ -89,13 +89,19 @@ mod tests {
             lookup_table_start: 238,
         }
         .emit();
-        assert_eq!(bytes[..32], [
-            b'h', b's', b'q', b's', 2, 0, 0, 0, 0x00, 0xF1, 0x53, 0x65, 0, 0, 2, 0, 1, 0, 0, 0, 1, 0, 17, 0, 0xC0, 0, 1, 0,
-            4, 0, 0, 0
-        ]);
+        assert_eq!(
+            bytes[..32],
+            [
+                b'h', b's', b'q', b's', 2, 0, 0, 0, 0x00, 0xF1, 0x53, 0x65, 0, 0, 2, 0, 1, 0, 0, 0, 1, 0, 17,
+                0, 0xC0, 0, 1, 0, 4, 0, 0, 0
+            ]
+        );
         let read = genpack_core::fs::squashfs::Superblock::parse(&bytes).unwrap();
         assert_eq!((read.inodes, read.mkfs_time, read.block_size), (2, 1_700_000_000, 131_072));
-        assert_eq!((read.fragments, read.compressor, read.flags, read.ids), (1, Compressor::Gzip, Flags(0xC0), 1));
+        assert_eq!(
+            (read.fragments, read.compressor, read.flags, read.ids),
+            (1, Compressor::Gzip, Flags(0xC0), 1)
+        );
         assert_eq!((read.root_inode, read.bytes_used), (InodeRef(0x20), 276));
         assert_eq!((read.id_table_start, read.xattr_id_table_start), (268, None));
         assert_eq!((read.inode_table_start, read.directory_table_start), (102, 162));

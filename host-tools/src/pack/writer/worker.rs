@@ -1,0 +1,318 @@
+//! What the workers do: read, hash, compress, and decode again.
+
+use std::sync::Arc;
+
+use super::block::BlockEncoder;
+use super::order::{Order, Read, size};
+use super::runs::STORED_BIT;
+use super::source::{OpenFile, reading};
+use super::tree::Tree;
+use super::{Cache, Options};
+use crate::command_error::Result;
+use crate::pack::cache::{Chunk, Hash, Key};
+use crate::pack::compress::{CacheTag, Encoded};
+use crate::pack::entry::{Entry, Kind};
+
+/// What all workers see.
+pub(super) struct Job<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) order: &'a Order,
+    pub(super) options: &'a Options<'a>,
+    pub(super) tag: CacheTag,
+    /// For each of [`Order::small`] whether it can be equal to another.
+    pub(super) may_repeat: Vec<bool>,
+}
+
+/// Some blocks of a file.
+#[derive(Debug)]
+pub(super) struct Span {
+    pub(super) inode: u32,
+    /// The bytes to store, one block behind the other.
+    pub(super) bytes: Vec<u8>,
+    pub(super) blocks: Vec<SpanBlock>,
+    /// What the blocks hold, if they were read and a cache wants to know.
+    pub(super) chunks: Vec<Chunk>,
+}
+
+/// One block of a [`Span`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SpanBlock {
+    /// Its length word: 0 for a hole.
+    pub(super) word: u32,
+    /// Hash of the stored bytes.
+    pub(super) hash: Hash,
+    /// Raw bytes.
+    pub(super) raw_len: u32,
+}
+
+/// Small files.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// Those that were read, one behind the other.
+    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) files: Vec<SmallFile>,
+}
+
+/// A small file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SmallFile {
+    pub(super) inode: u32,
+    pub(super) len: u32,
+    /// Where it begins in the batch; `None` if its bytes were not read.
+    pub(super) at: Option<u32>,
+    /// What it holds, unless nobody asks.
+    pub(super) chunk: Option<Chunk>,
+}
+
+/// A member of a fragment block.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) file: SmallFile,
+    /// What [`SmallFile::at`] points into.
+    pub(super) bytes: Arc<Vec<u8>>,
+}
+
+/// A fragment block.
+#[derive(Debug)]
+pub(super) struct FragmentBlock {
+    pub(super) bytes: Vec<u8>,
+    pub(super) word: u32,
+    pub(super) hash: Hash,
+}
+
+/// What came of a [`Read`].
+#[derive(Debug)]
+pub(super) enum Done {
+    Span(Span),
+    Batch(Batch),
+}
+
+/// A worker with its memory.
+pub(super) struct Worker<'a> {
+    job: &'a Job<'a>,
+    encoder: BlockEncoder,
+    raw: Vec<u8>,
+    cached: Vec<u8>,
+    open: Option<(u32, OpenFile<'a>)>,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(job: &'a Job<'a>) -> Result<Self> {
+        let Options { compression, block_size, verify, .. } = job.options;
+        let encoder = BlockEncoder::new(compression, *block_size, *verify)?;
+        Ok(Self { job, encoder, raw: vec![0; *block_size as usize], cached: Vec::new(), open: None })
+    }
+
+    fn entry(&self, inode: u32) -> &'a Entry {
+        self.job.tree.entry(self.job.tree.inodes()[inode as usize].entry)
+    }
+
+    pub(super) fn read(&mut self, read: Read, out: Vec<u8>) -> Result<Done> {
+        match read {
+            Read::Span { inode, first, blocks } => self.span(inode, first, blocks, out).map(Done::Span),
+            Read::Batch { first, files } => self.batch(first, files, out).map(Done::Batch),
+        }
+    }
+
+    fn span(&mut self, inode: u32, first: u64, blocks: u32, mut out: Vec<u8>) -> Result<Span> {
+        out.clear();
+        let entry = self.entry(inode);
+        let Kind::File(file) = &entry.kind else { unreachable!("only files have content") };
+        let known = known(self.job.options.cache, entry);
+        let mut span = Span { inode, bytes: out, blocks: Vec::new(), chunks: Vec::new() };
+        let mut was_read = false;
+        for index in first..first + u64::from(blocks) {
+            let block_size = u64::from(self.job.options.block_size);
+            let offset = index * block_size;
+            let len = block_size.min(file.size - offset) as u32;
+            let chunk = known.and_then(|chunks| chunks.get(index as usize)).copied();
+            let begin = span.bytes.len();
+            let word = match chunk {
+                Some(Chunk::Zeros) => 0,
+                Some(Chunk::Data(hash))
+                    if !file.stored
+                        && let Some(word) = self.cached(hash, len) =>
+                {
+                    span.bytes.extend_from_slice(&self.cached);
+                    word
+                }
+                _ => {
+                    was_read = true;
+                    self.read_block(inode, entry, offset, len, chunk, &mut span)?
+                }
+            };
+            let hash = Hash::of(&span.bytes[begin..]);
+            span.blocks.push(SpanBlock { word, hash, raw_len: len });
+        }
+        if was_read && let Some((_, open)) = &self.open {
+            open.check()?;
+        }
+        Ok(span)
+    }
+
+    fn read_block(
+        &mut self,
+        inode: u32,
+        entry: &'a Entry,
+        offset: u64,
+        len: u32,
+        known: Option<Chunk>,
+        span: &mut Span,
+    ) -> Result<u32> {
+        if self.open.as_ref().is_none_or(|(open, _)| *open != inode) {
+            self.open = Some((inode, OpenFile::open(entry)?));
+        }
+        let raw = &mut self.raw[..len as usize];
+        if let Some((_, open)) = &self.open {
+            if open.is_hole(offset, u64::from(len)) {
+                span.chunks.push(Chunk::Zeros);
+                return Ok(0);
+            }
+            open.read(offset, raw)?;
+        }
+        let cache = self.job.options.cache;
+        let chunk = if cache.is_some() {
+            Chunk::of(raw)
+        } else if is_zero(raw) {
+            Chunk::Zeros
+        } else {
+            Chunk::Data(Hash([0; 32]))
+        };
+        if known.is_some_and(|known| known != chunk) {
+            return Err(changed_unseen(entry));
+        }
+        span.chunks.push(chunk);
+        let Chunk::Data(hash) = chunk else { return Ok(0) };
+        if matches!(&entry.kind, Kind::File(file) if file.stored) {
+            span.bytes.extend_from_slice(&self.raw[..len as usize]);
+            return Ok(len | STORED_BIT);
+        }
+        if known.is_none()
+            && cache.is_some()
+            && let Some(word) = self.cached(hash, len)
+        {
+            span.bytes.extend_from_slice(&self.cached);
+            return Ok(word);
+        }
+        let encoded = self.encoder.encode(&self.raw[..len as usize]);
+        let (encoded, bytes) =
+            encoded.map_err(|e| e.context(format!("{} at byte {offset}", reading(entry))))?;
+        if let Some(cache) = cache {
+            cache.blocks.put(&Key::of_block(&self.job.tag, hash, len), encoded, bytes);
+        }
+        span.bytes.extend_from_slice(bytes);
+        Ok(word(encoded, bytes.len()))
+    }
+
+    /// Looks a block up; if it is there, its bytes are in `cached`.
+    fn cached(&mut self, hash: Hash, len: u32) -> Option<u32> {
+        let key = Key::of_block(&self.job.tag, hash, len);
+        let encoded = self.job.options.cache?.blocks.get(&key, &mut self.cached)?;
+        Some(word(encoded, self.cached.len()))
+    }
+
+    fn batch(&mut self, first: u32, files: u32, mut out: Vec<u8>) -> Result<Batch> {
+        let (first, files) = (first as usize, files as usize);
+        let mut small = Vec::with_capacity(files);
+        out.clear();
+        for (i, inode) in self.job.order.small.iter().enumerate().skip(first).take(files) {
+            let entry = self.entry(*inode);
+            let len = size(self.job.tree, *inode) as u32;
+            let mut file = SmallFile { inode: *inode, len, at: None, chunk: None };
+            if let Some([chunk]) = known(self.job.options.cache, entry) {
+                file.chunk = Some(*chunk);
+                small.push(file);
+                continue;
+            }
+            let at = out.len();
+            out.resize(at + len as usize, 0);
+            read_whole(entry, &mut out[at..])?;
+            file.at = Some(at as u32);
+            if self.job.options.cache.is_some() || self.job.may_repeat[i] {
+                let chunk = Chunk::of(&out[at..]);
+                file.chunk = Some(chunk);
+                if let (Some(cache), Some(identity)) = (self.job.options.cache, entry.identity) {
+                    cache.files.record(identity, cache.looked_at, vec![chunk]);
+                }
+            }
+            small.push(file);
+        }
+        Ok(Batch { bytes: Arc::new(out), files: small })
+    }
+
+    /// Compresses a fragment block.
+    pub(super) fn fragment(&mut self, members: &[Member], mut out: Vec<u8>) -> Result<FragmentBlock> {
+        out.clear();
+        let key = self.job.options.cache.map(|cache| {
+            let members = members.iter().map(|m| (m.file.chunk.unwrap_or(Chunk::Zeros), m.file.len));
+            (cache, Key::of_fragment(&self.job.tag, members))
+        });
+        if let Some((cache, key)) = &key
+            && let Some(encoded) = cache.blocks.get(key, &mut out)
+        {
+            let hash = Hash::of(&out);
+            return Ok(FragmentBlock { word: word(encoded, out.len()), bytes: out, hash });
+        }
+        let mut filled = 0;
+        for Member { file, bytes } in members {
+            let to = &mut self.raw[filled..filled + file.len as usize];
+            filled += file.len as usize;
+            match file.at {
+                Some(at) => to.copy_from_slice(&bytes[at as usize..][..file.len as usize]),
+                None => {
+                    let entry = self.job.tree.entry(self.job.tree.inodes()[file.inode as usize].entry);
+                    read_whole(entry, to)?;
+                    if file.chunk.is_some_and(|known| known != Chunk::of(to)) {
+                        return Err(changed_unseen(entry));
+                    }
+                }
+            }
+        }
+        let raw = &self.raw[..filled];
+        // Why not with `raw`: what was put together wrongly would be found equal.
+        let is_right = |decoded: &[u8]| {
+            let mut rest = decoded;
+            members.iter().all(|Member { file, bytes }| {
+                let Some((own, behind)) = rest.split_at_checked(file.len as usize) else { return false };
+                rest = behind;
+                match file.at {
+                    Some(at) => bytes.get(at as usize..).is_some_and(|b| b.starts_with(own)),
+                    None => file.chunk.is_none_or(|chunk| chunk == Chunk::of(own)),
+                }
+            }) && rest.is_empty()
+        };
+        let (encoded, bytes) = self.encoder.encode_checked(raw, is_right)?;
+        if let Some((cache, key)) = &key {
+            cache.blocks.put(key, encoded, bytes);
+        }
+        out.extend_from_slice(bytes);
+        Ok(FragmentBlock { word: word(encoded, out.len()), hash: Hash::of(&out), bytes: out })
+    }
+}
+
+fn read_whole(entry: &Entry, out: &mut [u8]) -> Result<()> {
+    let open = OpenFile::open(entry)?;
+    open.read(0, out)?;
+    open.check().map(drop)
+}
+
+/// Returns what an unchanged file held when it was read before.
+fn known<'a>(cache: Option<Cache<'a>>, entry: &Entry) -> Option<&'a [Chunk]> {
+    cache?.files.get(&entry.identity?)
+}
+
+fn changed_unseen(entry: &Entry) -> crate::command_error::CommandError {
+    crate::command_error::CommandError::failed("it is not what it was, but has the same times")
+        .context(reading(entry))
+        .hint("remove the cache")
+}
+
+fn word(encoded: Encoded, len: usize) -> u32 {
+    len as u32 | if encoded == Encoded::Stored { STORED_BIT } else { 0 }
+}
+
+/// Tells whether all bytes are zero. Most blocks show in their first bytes that they are not.
+fn is_zero(raw: &[u8]) -> bool {
+    let (words, rest) = raw.as_chunks::<64>();
+    words.iter().all(|w| *w == [0; 64]) && rest.iter().all(|b| *b == 0)
+}
