@@ -5,15 +5,15 @@ set -euo pipefail
 
 # What builds: a C compiler for the compression libraries.
 packages=(gcc libc6-dev make ca-certificates
-  # what builds an image: bootstrap, container, packer, loaders
-  mmdebstrap systemd-container squashfs-tools debian-archive-keyring grub-common grub-efi-amd64-bin grub-pc-bin
+  # what builds an image: bootstrap, container, loaders
+  mmdebstrap systemd-container debian-archive-keyring grub-common grub-efi-amd64-bin grub-pc-bin
   # what makes and edits a disk file
   btrfs-progs mtools
   # what boots it and talks to it
   qemu-system-x86 ovmf openssh-client curl)
 # Peers that judge us in the tests.
-peers=(attr cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils exfatprogs fdisk g++ gdisk genisoimage kmod ntfs-3g
-  python3 util-linux xfsprogs xz-utils zstd)
+peers=(attr cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils exfatprogs fdisk gdisk genisoimage kmod ntfs-3g
+  python3 squashfs-tools util-linux xfsprogs xz-utils zstd)
 
 case "${1:-demo}" in
   demo) ;;

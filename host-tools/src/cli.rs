@@ -250,6 +250,22 @@ mod tests {
     }
 
     #[test]
+    fn no_verb_has_an_argument_that_shadows_a_common_option() {
+        fn own(command: &clap::Command, common: &[clap::Id]) {
+            for verb in command.get_subcommands() {
+                for argument in verb.get_arguments() {
+                    let id = argument.get_id();
+                    assert!(!common.contains(id), "{}: {id} is a common option", verb.get_name());
+                }
+                own(verb, common);
+            }
+        }
+        let program = Cli::command();
+        let common: Vec<_> = program.get_arguments().map(|a| a.get_id().clone()).collect();
+        own(&program, &common);
+    }
+
+    #[test]
     fn examples_in_the_help_are_understood() {
         for (name, verb) in visible_verbs() {
             let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();

@@ -164,7 +164,7 @@ fn dry_run_prints_every_step_and_makes_nothing() {
         "  enable ssh [systemctl enable -- ssh]\n",
         "  list the packages in /.genpack/packages\n",
         "  touch /usr\n",
-        "pack (to be made)\n  mksquashfs ",
+        "pack (to be made)\n  lower and upper, merged, with zstd level ",
         &format!("a-{}.squashfs\n", std::env::consts::ARCH),
     ] {
         let at = rest.find(line).unwrap_or_else(|| panic!("{line:?} is not, or not in order, in\n{text}"));

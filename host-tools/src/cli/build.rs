@@ -48,9 +48,9 @@ pub(super) enum Verb {
     /// number of directories, /** all that is in one. What is in a directory that is left out is left out with it.
     #[command(after_help = "Examples:\n  \
         genpack-host squash rootfs rootfs.squashfs\n  \
-        genpack-host squash / system.squashfs -x -e /tmp/** -e /var/cache/** --compression zstd --level 19\n  \
+        genpack-host squash / system.squashfs -x -e '/tmp/**' --compression zstd --level 19\n  \
         genpack-host squash site site.squashfs --cache ~/.cache/squash --mtime 1700000000\n  \
-        genpack-host squash --dry-run -v -e *.o -e .git/ src src.squashfs")]
+        genpack-host squash --dry-run -v -e '*.o' -e .git/ src src.squashfs")]
     Squash(super::squash::Args),
     /// Runs a command, or a shell, on the lower image; what it writes is thrown away
     #[command(after_help = "Examples:\n  \

@@ -13,7 +13,7 @@ use crate::pack::squash::{self, Squash};
 pub(super) struct Args {
     /// The folder
     #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    folder: PathBuf,
     /// The image file; what is there is replaced when the new one is complete
     #[arg(value_name = "OUT")]
     out: PathBuf,
@@ -52,7 +52,7 @@ impl Args {
         squash::run(
             ctx,
             &Squash {
-                dir: ctx.path(&self.dir),
+                dir: ctx.path(&self.folder),
                 out: ctx.path(&self.out),
                 compression: self.compression,
                 level: self.level,

@@ -63,12 +63,15 @@ fn merged(layers: &[&[&str]]) -> Result<Vec<String>, MergeError> {
     merge(layers, Namespace::Trusted).map(|tree| shown(&tree))
 }
 
+/// Name, layers, what they show.
+type Case<'c> = (&'c str, &'c [&'c [&'c str]], &'c [&'c str]);
+
 const OPAQUE: &str = "trusted.overlay.opaque:y";
 
 #[test]
 fn layers_show_what_an_overlay_of_them_shows() {
     let opaque_dir = format!("d/ {OPAQUE}");
-    let cases: &[(&str, &[&[&str]], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         ("one layer", &[&["a=1", "d/", "d/x=1"]], &["1 /", "a=1", "1 d/", "d/x=1"]),
         ("no layer", &[], &[]),
         ("both", &[&["a=u"], &["b=l"]], &["1 /", "a=u", "b=l"]),
