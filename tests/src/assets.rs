@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Programs that every scene needs: our binaries drive all but the last, with which the disk is looked at.
-const PROGRAMS: [&str; 5] = ["qemu-system-x86_64", "mmdebstrap", "systemd-nspawn", "mksquashfs", "mcopy"];
+const PROGRAMS: [&str; 4] = ["qemu-system-x86_64", "mmdebstrap", "systemd-nspawn", "mcopy"];
 
 /// Returns the root of the source tree.
 #[must_use]

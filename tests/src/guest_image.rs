@@ -57,7 +57,7 @@ pub fn build() -> PathBuf {
 /// seconds since 1970: what systemd takes for the version of the system.
 ///
 /// # Panics
-/// When one of the SquashFS tools fails.
+/// When unsquashfs or our packer fails.
 #[must_use]
 pub fn small(guest: &Path, compression: &str, usr_time: u32) -> PathBuf {
     let directory = root().join("target/e2e/small");
@@ -72,16 +72,13 @@ pub fn small(guest: &Path, compression: &str, usr_time: u32) -> PathBuf {
         output(Command::new("touch").arg(&tree));
     }
     if !image.is_file() {
-        let aside = directory.join("aside");
         output(Command::new("touch").args(["-d", &format!("@{usr_time}")]).arg(tree.join("usr")));
-        output(
-            Command::new("mksquashfs")
-                .arg(&tree)
-                .arg(&aside)
-                .args(["-quiet", "-no-progress", "-noappend", "-comp", compression, "-wildcards", "-e"])
-                .args(LEFT_OUT),
-        );
-        fs::rename(aside, &image).unwrap();
+        let mut squash = Command::new(genpack_host());
+        squash.arg("squash").arg(&tree).arg(&image).args(["--quiet", "--compression", compression]);
+        for pattern in LEFT_OUT {
+            squash.args(["--exclude", pattern]);
+        }
+        output(&mut squash);
     }
     image
 }

@@ -12,6 +12,7 @@ use crate::model::Effective;
 use crate::model::compression::Compression;
 use crate::pack::compress::{Method, Settings};
 use crate::pack::entry::Kind;
+use crate::pack::tree::glob::Glob;
 use crate::pack::tree::{Tree, open};
 use crate::upper::closure::Database;
 use crate::upper::file_list::{self, EntryKind, Owners};
@@ -21,6 +22,9 @@ use crate::upper::runtime_set;
 const STATUS: &str = "var/lib/dpkg/status";
 /// Where dpkg keeps the lists of files.
 const INFO: &str = "var/lib/dpkg/info";
+
+/// What no image has, whatever its packages come from: build scripts, logs and leftovers of the build.
+const NEVER_IN: [&str; 4] = ["/build", "/build.d", "/var/log/*.log", "/var/tmp/*"];
 
 /// Begins of names in `/boot` of what boot loaders read.
 const BOOT_FILES: [&[u8]; 5] = [b"vmlinu", b"kernel", b"Image", b"initramfs", b"initrd"];
@@ -89,7 +93,14 @@ pub(super) fn parse_epoch(text: &str) -> Result<u32> {
     })
 }
 
-/// Takes out of a merged tree what stays behind: see [`file_list`].
+/// Takes out of a merged tree what no image has.
+#[must_use]
+pub fn without_leftovers(tree: Tree) -> Tree {
+    let globs: Vec<Glob> = NEVER_IN.iter().filter_map(|text| Glob::parse(text).ok()).collect();
+    tree.without(|_, e| globs.iter().any(|g| g.matches(&e.path, matches!(e.kind, Kind::Directory))))
+}
+
+/// Takes out of a merged tree of Debian packages what stays behind: see [`file_list`].
 ///
 /// # Errors
 /// When dpkg's database cannot be read.
@@ -168,6 +179,29 @@ mod tests {
     use super::*;
     use crate::pack::entry::{Content, Entry, FileEntry};
 
+    fn file(path: &str, bytes: &[u8]) -> Entry {
+        let content = Content::Bytes(bytes.into());
+        Entry {
+            path: path.as_bytes().to_vec(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            xattrs: Vec::new(),
+            identity: None,
+            kind: Kind::File(FileEntry { size: bytes.len() as u64, content, stored: false }),
+        }
+    }
+
+    #[test]
+    fn build_scripts_logs_and_leftovers_are_in_no_image() {
+        let paths = ["build", "build.d/a/b", "srv/build", "var/log/x.log", "var/log/y/x.log", "var/tmp/t"];
+        let mut tree = Tree { entries: paths.iter().map(|p| file(p, b"")).collect() };
+        tree.entries.insert(1, Entry { kind: Kind::Directory, ..file("build.d", b"") });
+        let kept: Vec<_> = without_leftovers(tree).entries.into_iter().map(|e| e.path).collect();
+        assert_eq!(kept, [b"srv/build".to_vec(), b"var/log/y/x.log".to_vec()]);
+    }
+
     #[test]
     fn plan_says_what_it_does_in_words() {
         let shown = |text, mtime_limit| {
@@ -209,21 +243,7 @@ mod tests {
             ("usr/kernel", &[0x1f, 0x8b, 8], false),
             ("boot/kernel", b"", false),
         ];
-        let entry = |(path, bytes, _): &(&str, &[u8], bool)| Entry {
-            path: path.as_bytes().to_vec(),
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            mtime: 0,
-            xattrs: Vec::new(),
-            identity: None,
-            kind: Kind::File(FileEntry {
-                size: bytes.len() as u64,
-                content: Content::Bytes((*bytes).into()),
-                stored: false,
-            }),
-        };
-        let mut tree = Tree { entries: files.iter().map(entry).collect() };
+        let mut tree = Tree { entries: files.iter().map(|(path, bytes, _)| file(path, bytes)).collect() };
         store_boot_files(&mut tree).unwrap();
         for (entry, (path, _, expected)) in tree.entries.iter().zip(files) {
             let Kind::File(file) = &entry.kind else { panic!("{path}") };

@@ -69,7 +69,7 @@ fn image_tree(ctx: &Ctx, lower_plan: &LowerPlan, work: &WorkDir, interrupt: &Int
             .hint("genpack-host upper makes the upper tree anew")
     })?;
     let before = merged.entries.len();
-    let mut tree = plan::leave_out(merged, lower_plan, &lower_packages)?;
+    let mut tree = plan::leave_out(plan::without_leftovers(merged), lower_plan, &lower_packages)?;
     ctx.ui.detail(format!("{} of {before} paths stay behind", before - tree.entries.len()));
     plan::store_boot_files(&mut tree)?;
     warn_of_acls(ctx, tree.drop_unstorable_xattrs());
