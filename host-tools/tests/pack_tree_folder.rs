@@ -125,6 +125,36 @@ fn list_is_what_std_sees_whatever_the_number_of_threads() {
 }
 
 #[test]
+fn attributes_of_any_size_are_read_whole() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    // tmpfs holds large values for root only; what it holds is what must come back.
+    let prefix = if rustix::process::geteuid().is_root() { "trusted" } else { "user" };
+    for (name, length) in [("small", 511), ("usual", 512), ("large", 513), ("largest", 65_536)] {
+        let value = vec![b'v'; length];
+        if lsetxattr(&file, format!("{prefix}.{name}"), &value, XattrFlags::empty()).is_err() {
+            assert!(length == 65_536 || prefix == "user", "{name}");
+        }
+    }
+    for i in 0..40 {
+        let name = format!("{prefix}.{}{i}", "n".repeat(20));
+        lsetxattr(&file, name, b"", XattrFlags::empty()).unwrap();
+    }
+    let tree = list(dir.path(), 1);
+    let found = xattrs(&tree, "file");
+    let mut names = vec![0; 65_536];
+    let length = rustix::fs::llistxattr(&file, names.as_mut_slice()).unwrap();
+    assert!(length > 512);
+    assert_eq!(found.len(), names[..length].iter().filter(|b| **b == 0).count());
+    for (name, value) in found {
+        let mut room = vec![0; 65_536];
+        let length = rustix::fs::lgetxattr(&file, &name, room.as_mut_slice()).unwrap();
+        assert!(value == room[..length], "{name}");
+    }
+}
+
+#[test]
 fn links_devices_and_sockets_have_attributes_too() {
     if !is_root() {
         return;

@@ -72,16 +72,7 @@ fn image_tree(ctx: &Ctx, lower_plan: &LowerPlan, work: &WorkDir, interrupt: &Int
     let mut tree = plan::leave_out(plan::without_leftovers(merged), lower_plan, &lower_packages)?;
     ctx.ui.detail(format!("{} of {before} paths stay behind", before - tree.entries.len()));
     plan::store_boot_files(&mut tree)?;
-    warn_of_acls(ctx, tree.drop_unstorable_xattrs());
+    // Why no warning: the one that packages make, on /var/log/journal, systemd makes again at every start.
+    ctx.ui.detail(format!("{} paths lose an access control list", tree.drop_unstorable_xattrs()));
     Ok(tree)
-}
-
-/// Says that access control lists get lost.
-pub(super) fn warn_of_acls(ctx: &Ctx, count: usize) {
-    if count > 0 {
-        ctx.ui.warning(
-            format!("{count} paths have access control lists, which SquashFS cannot hold: they get lost"),
-            Some("only owner, group and mode stay; the group's bits of the mode are the list's mask"),
-        );
-    }
 }

@@ -11,7 +11,6 @@ use crate::pack::compress::Settings;
 use crate::pack::entry::Kind;
 use crate::pack::image::{self, Outcome, Request};
 use crate::pack::plan::{self, words};
-use crate::pack::run::warn_of_acls;
 use crate::pack::tree::glob::Glob;
 use crate::pack::tree::{Tree, arch, scan};
 
@@ -71,7 +70,13 @@ pub fn run(ctx: &Ctx, squash: &Squash) -> Result<()> {
     let before = tree.entries.len();
     let mut tree = without_own_files(ctx, tree, squash)?
         .without(|_, e| globs.iter().any(|g| g.matches(&e.path, matches!(e.kind, Kind::Directory))));
-    warn_of_acls(ctx, tree.drop_unstorable_xattrs());
+    let lists = tree.drop_unstorable_xattrs();
+    if lists > 0 {
+        ctx.ui.warning(
+            format!("access control lists get lost, which SquashFS cannot hold: paths with one: {lists}"),
+            Some("only owner, group and mode stay; the group's bits of the mode are the list's mask"),
+        );
+    }
     let settings = settings(arch::of_programs(&tree))?;
     let (paths, bytes) = (tree.entries.len(), tree.bytes());
     let left_out = before - paths;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, lgetxattr, llistxattr, major,
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, fstat, lgetxattr, llistxattr, major,
     minor, openat, openat2, readlinkat, statat,
 };
 use rustix::io::Errno;
@@ -23,6 +23,12 @@ use crate::pack::tree::Tree;
 
 /// Longest list of attribute names and longest value: XATTR_LIST_MAX and XATTR_SIZE_MAX of linux/limits.h.
 const XATTR_MAX: usize = 65_536;
+
+/// Bytes that most lists and values fit into.
+const XATTR_USUAL: usize = 512;
+
+/// Bytes of names read at once: what readdir(3) of glibc takes for most directories.
+const DIRECTORY_BYTES: usize = 32 << 10;
 
 /// Threads that list directories: more wait for each other in the kernel.
 const MAX_JOBS: usize = 4;
@@ -168,6 +174,8 @@ fn list_directories(folder: &Folder<'_>, queue: &Mutex<Queue>, more: &Condvar) {
 /// Reads directories, with buffers that are used again.
 struct Reader<'f, 'a> {
     folder: &'f Folder<'a>,
+    /// Room for what getdents64(2) says; always empty.
+    directory: Vec<u8>,
     /// The path `/proc/self/fd/N/NAME`.
     link: Vec<u8>,
     names: Vec<u8>,
@@ -176,7 +184,13 @@ struct Reader<'f, 'a> {
 
 impl<'f, 'a> Reader<'f, 'a> {
     fn new(folder: &'f Folder<'a>) -> Self {
-        Self { folder, link: Vec::new(), names: vec![0; XATTR_MAX], value: vec![0; XATTR_MAX] }
+        Self {
+            folder,
+            directory: Vec::with_capacity(DIRECTORY_BYTES),
+            link: Vec::new(),
+            names: vec![0; XATTR_MAX],
+            value: vec![0; XATTR_MAX],
+        }
     }
 
     /// Lists one directory in the order of names, and tells for each entry whether to list it in its turn.
@@ -191,7 +205,8 @@ impl<'f, 'a> Reader<'f, 'a> {
         let from_root = if path.is_empty() { b".".as_slice() } else { path };
         let fd = openat2(&self.folder.root, from_root, flags, Mode::empty(), inside).with_context(reading)?;
         let mut names = Vec::new();
-        for entry in Dir::read_from(&fd).with_context(reading)? {
+        let mut directory = RawDir::new(&fd, self.directory.spare_capacity_mut());
+        while let Some(entry) = directory.next() {
             let entry = entry.with_context(reading)?;
             let name = entry.file_name();
             if !matches!(name.to_bytes(), b"." | b"..") {
@@ -269,7 +284,7 @@ impl<'f, 'a> Reader<'f, 'a> {
         let _ = write!(self.link, "/proc/self/fd/{}/", dir.as_raw_fd());
         self.link.extend_from_slice(name.map_or(b"\0".as_slice(), CStr::to_bytes_with_nul));
         let link = CStr::from_bytes_with_nul(&self.link).map_err(|_| Errno::INVAL)?;
-        let length = match llistxattr(link, self.names.as_mut_slice()) {
+        let length = match with_room(&mut self.names, |room| llistxattr(link, room)) {
             Ok(length) => length,
             Err(Errno::NOTSUP) => 0,
             Err(e) => return Err(e),
@@ -278,7 +293,7 @@ impl<'f, 'a> Reader<'f, 'a> {
         let mut rest = self.names.get(..length).unwrap_or_default();
         while let Ok(name) = CStr::from_bytes_until_nul(rest) {
             rest = rest.get(name.to_bytes_with_nul().len()..).unwrap_or_default();
-            match lgetxattr(link, name, self.value.as_mut_slice()) {
+            match with_room(&mut self.value, |room| lgetxattr(link, name, room)) {
                 Ok(length) => xattrs.push(Xattr {
                     name: name.to_bytes().to_vec(),
                     value: self.value.get(..length).unwrap_or_default().to_vec(),
@@ -289,6 +304,20 @@ impl<'f, 'a> Reader<'f, 'a> {
             }
         }
         Ok(xattrs)
+    }
+}
+
+/// Asks with a small buffer, and with the largest one when that is too small.
+///
+/// Why: the kernel allocates, and clears, as much as it is offered.
+fn with_room(
+    buffer: &mut [u8],
+    mut ask: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>,
+) -> rustix::io::Result<usize> {
+    let small = buffer.len().min(XATTR_USUAL);
+    match ask(buffer.get_mut(..small).unwrap_or_default()) {
+        Err(Errno::RANGE) => ask(buffer),
+        asked => asked,
     }
 }
 
