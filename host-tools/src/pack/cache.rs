@@ -34,7 +34,7 @@ mod segment;
 pub use block_cache::{BlockCache, Report};
 pub use file_index::FileIndex;
 pub use identity::Identity;
-pub use key::{Chunk, Hash, Key};
+pub use key::{Chunk, Hash, Key, is_zero};
 pub use manifest::{Manifest, ManifestHasher};
 
 /// Bytes that a cache may take on disk when nothing else is said: some ten images of 500 MB.

@@ -40,7 +40,8 @@ impl Chunk {
 }
 
 /// Tells whether all bytes are zero. Most blocks show in their first bytes that they are not.
-fn is_zero(raw: &[u8]) -> bool {
+#[must_use]
+pub fn is_zero(raw: &[u8]) -> bool {
     let (words, rest) = raw.as_chunks::<64>();
     words.iter().all(|w| *w == [0; 64]) && rest.iter().all(|b| *b == 0)
 }

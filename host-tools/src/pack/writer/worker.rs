@@ -9,9 +9,12 @@ use super::source::{OpenFile, reading};
 use super::tree::Tree;
 use super::{Cache, Options};
 use crate::command_error::Result;
-use crate::pack::cache::{Chunk, Hash, Key};
+use crate::pack::cache::{Chunk, Hash, Key, is_zero};
 use crate::pack::compress::{CacheTag, Encoded};
 use crate::pack::entry::{Entry, Kind};
+
+/// The hash of a hole's stored bytes, which nobody looks at.
+const NO_BYTES: Hash = Hash([0; 32]);
 
 /// What all workers see.
 pub(super) struct Job<'a> {
@@ -126,22 +129,20 @@ impl<'a> Worker<'a> {
             let offset = index * block_size;
             let len = block_size.min(file.size - offset) as u32;
             let chunk = known.and_then(|chunks| chunks.get(index as usize)).copied();
-            let begin = span.bytes.len();
-            let word = match chunk {
-                Some(Chunk::Zeros) => 0,
-                Some(Chunk::Data(hash))
+            let (word, hash) = match chunk {
+                Some(Chunk::Zeros) => (0, NO_BYTES),
+                Some(Chunk::Data(raw))
                     if !file.stored
-                        && let Some(word) = self.cached(hash, len) =>
+                        && let Some(found) = self.cached(raw, len) =>
                 {
                     span.bytes.extend_from_slice(&self.cached);
-                    word
+                    found
                 }
                 _ => {
                     was_read = true;
                     self.read_block(inode, entry, offset, len, chunk, &mut span)?
                 }
             };
-            let hash = Hash::of(&span.bytes[begin..]);
             span.blocks.push(SpanBlock { word, hash, raw_len: len });
         }
         if was_read && let Some((_, open)) = &self.open {
@@ -158,57 +159,55 @@ impl<'a> Worker<'a> {
         len: u32,
         known: Option<Chunk>,
         span: &mut Span,
-    ) -> Result<u32> {
+    ) -> Result<(u32, Hash)> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != inode) {
             self.open = Some((inode, OpenFile::open(entry)?));
         }
         let raw = &mut self.raw[..len as usize];
-        if let Some((_, open)) = &self.open {
-            if open.is_hole(offset, u64::from(len)) {
-                span.chunks.push(Chunk::Zeros);
-                return Ok(0);
-            }
-            open.read(offset, raw)?;
-        }
         let cache = self.job.options.cache;
-        let chunk = if cache.is_some() {
-            Chunk::of(raw)
-        } else if is_zero(raw) {
-            Chunk::Zeros
-        } else {
-            Chunk::Data(Hash([0; 32]))
+        let chunk = match &self.open {
+            Some((_, open)) if open.is_hole(offset, u64::from(len)) => Some(Chunk::Zeros),
+            Some((_, open)) => {
+                open.read(offset, raw)?;
+                let is_asked = cache.is_some();
+                if is_asked { Some(Chunk::of(raw)) } else { is_zero(raw).then_some(Chunk::Zeros) }
+            }
+            None => None,
         };
-        if known.is_some_and(|known| known != chunk) {
+        if known.is_some() && known != chunk {
             return Err(changed_unseen(entry));
         }
-        span.chunks.push(chunk);
-        let Chunk::Data(hash) = chunk else { return Ok(0) };
+        span.chunks.extend(chunk);
+        if chunk == Some(Chunk::Zeros) {
+            return Ok((0, NO_BYTES));
+        }
         if matches!(&entry.kind, Kind::File(file) if file.stored) {
             span.bytes.extend_from_slice(&self.raw[..len as usize]);
-            return Ok(len | STORED_BIT);
+            return Ok((len | STORED_BIT, Hash::of(&self.raw[..len as usize])));
         }
         if known.is_none()
-            && cache.is_some()
-            && let Some(word) = self.cached(hash, len)
+            && let Some(Chunk::Data(raw)) = chunk
+            && let Some(found) = self.cached(raw, len)
         {
             span.bytes.extend_from_slice(&self.cached);
-            return Ok(word);
+            return Ok(found);
         }
         let encoded = self.encoder.encode(&self.raw[..len as usize]);
         let (encoded, bytes) =
             encoded.map_err(|e| e.context(format!("{} at byte {offset}", reading(entry))))?;
-        if let Some(cache) = cache {
-            cache.blocks.put(&Key::of_block(&self.job.tag, hash, len), encoded, bytes);
+        let hash = Hash::of(bytes);
+        if let (Some(cache), Some(Chunk::Data(raw))) = (cache, chunk) {
+            cache.blocks.put_with_hash(&Key::of_block(&self.job.tag, raw, len), encoded, bytes, hash);
         }
         span.bytes.extend_from_slice(bytes);
-        Ok(word(encoded, bytes.len()))
+        Ok((word(encoded, bytes.len()), hash))
     }
 
     /// Looks a block up; if it is there, its bytes are in `cached`.
-    fn cached(&mut self, hash: Hash, len: u32) -> Option<u32> {
-        let key = Key::of_block(&self.job.tag, hash, len);
-        let encoded = self.job.options.cache?.blocks.get(&key, &mut self.cached)?;
-        Some(word(encoded, self.cached.len()))
+    fn cached(&mut self, raw: Hash, len: u32) -> Option<(u32, Hash)> {
+        let key = Key::of_block(&self.job.tag, raw, len);
+        let (encoded, hash) = self.job.options.cache?.blocks.get_with_hash(&key, &mut self.cached)?;
+        Some((word(encoded, self.cached.len()), hash))
     }
 
     fn batch(&mut self, first: u32, files: u32, mut out: Vec<u8>) -> Result<Batch> {
@@ -248,9 +247,8 @@ impl<'a> Worker<'a> {
             (cache, Key::of_fragment(&self.job.tag, members))
         });
         if let Some((cache, key)) = &key
-            && let Some(encoded) = cache.blocks.get(key, &mut out)
+            && let Some((encoded, hash)) = cache.blocks.get_with_hash(key, &mut out)
         {
-            let hash = Hash::of(&out);
             return Ok(FragmentBlock { word: word(encoded, out.len()), bytes: out, hash });
         }
         let mut filled = 0;
@@ -282,11 +280,13 @@ impl<'a> Worker<'a> {
             }) && rest.is_empty()
         };
         let (encoded, bytes) = self.encoder.encode_checked(raw, is_right)?;
+        let hash = Hash::of(bytes);
         if let Some((cache, key)) = &key {
-            cache.blocks.put(key, encoded, bytes);
+            cache.blocks.put_with_hash(key, encoded, bytes, hash);
         }
+        out.clear();
         out.extend_from_slice(bytes);
-        Ok(FragmentBlock { word: word(encoded, out.len()), hash: Hash::of(&out), bytes: out })
+        Ok(FragmentBlock { word: word(encoded, out.len()), hash, bytes: out })
     }
 }
 
@@ -309,10 +309,4 @@ fn changed_unseen(entry: &Entry) -> crate::command_error::CommandError {
 
 fn word(encoded: Encoded, len: usize) -> u32 {
     len as u32 | if encoded == Encoded::Stored { STORED_BIT } else { 0 }
-}
-
-/// Tells whether all bytes are zero. Most blocks show in their first bytes that they are not.
-fn is_zero(raw: &[u8]) -> bool {
-    let (words, rest) = raw.as_chunks::<64>();
-    words.iter().all(|w| *w == [0; 64]) && rest.iter().all(|b| *b == 0)
 }
