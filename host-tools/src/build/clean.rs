@@ -8,7 +8,7 @@ use crate::model;
 use crate::model::work_dir::{WorkDir, remove_file, remove_tree};
 use crate::{lower, pack, upper};
 
-/// Removes the trees and keys of the variant, or the whole work directory.
+/// Removes the trees and keys of the variant and the packer's cache, or the whole work directory.
 ///
 /// # Errors
 /// When a build is running, or something cannot be removed.
@@ -20,7 +20,7 @@ pub fn run(ctx: &Ctx, all: bool) -> Result<()> {
         ctx.ui.step("nothing to remove");
         return Ok(());
     }
-    let trees = [lower::PHASE, upper::PHASE].map(|p| work.tree(p));
+    let trees = [work.tree(lower::PHASE), work.tree(upper::PHASE), pack::blocks(&work)];
     let keys = [lower::PHASE, upper::PHASE, pack::PHASE].map(|p| work.key(p));
     if ctx.dry_run {
         let paths: Vec<_> =
