@@ -12,6 +12,7 @@
 //! | `table` | two-level tables: ids, fragments, export |
 //! | `inode`, `dir`, `dir_index` | all fourteen inode types; directory listings and their index |
 //! | `data`, `fragment` | a regular file's bytes |
+//! | `stored` | where those bytes are |
 //! | `xattr` | extended attributes |
 //! | `compressor`, `compressor_options` | the six compressors and what the writer told them |
 //! | `lookup` | paths, with symbolic links that never leave the root |
@@ -34,6 +35,7 @@ mod id_table;
 mod inode;
 mod lookup;
 mod metadata;
+mod stored;
 mod superblock;
 mod table;
 mod xattr;
@@ -48,6 +50,7 @@ pub use fragment::Fragment;
 pub use inode::{Device, Directory, FileType, Inode, InodeRef, Node, RegularFile, Symlink};
 pub use lookup::{MAX_LINKS, MAX_PATH};
 pub use metadata::MetadataBlock;
+pub use stored::LengthWords;
 pub use superblock::{Flags, MAGIC, Superblock};
 pub use xattr::{MAX_XATTR_NAME, MAX_XATTR_VALUE, MAX_XATTRS, Xattr, XattrName, XattrReader};
 

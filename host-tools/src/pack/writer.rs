@@ -1,6 +1,7 @@
 //! Writes entries as a SquashFS 4.0.
 
 mod block;
+mod check;
 mod data;
 mod directory;
 mod ids;
@@ -88,7 +89,7 @@ impl Progress for () {
 }
 
 /// Where an image goes: a new file, or in tests one that fails. Nothing outside the image is ever written.
-pub trait Output {
+pub trait Output: Sync {
     /// Writes all of `bytes` at `offset`; calls come in order of offsets, but the superblock is last.
     ///
     /// # Errors
@@ -123,7 +124,7 @@ pub fn write(
     out: &mut impl Output,
     progress: &dyn Progress,
 ) -> Result<Summary> {
-    check(options)?;
+    check_options(options)?;
     let tree = Tree::new(entries)?;
     let ids = Ids::new(tree.entries())?;
     let xattrs = XattrLists::new(&tree)?;
@@ -138,8 +139,8 @@ pub fn write(
     let data = data::store(&tree, &order, options, &mut sink, progress)?;
 
     let mut encoder = BlockEncoder::new(&options.compression, METADATA_SIZE as u32, options.verify)?;
-    let tables =
-        inode_table::emit(&Sources { tree: &tree, data: &data, ids: &ids, xattrs: &xattrs, limit }, options)?;
+    let sources = Sources { tree: &tree, data: &data, ids: &ids, xattrs: &xattrs, limit };
+    let tables = inode_table::emit(&sources, options)?;
     let inode_table_start = sink.position();
     sink.push(&tables.inodes)?;
     let directory_table_start = sink.position();
@@ -178,6 +179,9 @@ pub fn write(
         lookup_table_start,
     };
     let image_bytes = sink.finish(&superblock.emit())?;
+    if options.verify {
+        check::run(&check::Wanted { sources: &sources, superblock: &superblock }, options, out)?;
+    }
     Ok(Summary {
         inodes: superblock.inodes,
         source_bytes: order.source_bytes,
@@ -190,7 +194,7 @@ pub fn write(
 /// `SQUASHFS_NO_XATTR`: there are no extended attributes.
 const NO_XATTRS: u16 = 1 << 9;
 
-fn check(options: &Options<'_>) -> Result<()> {
+fn check_options(options: &Options<'_>) -> Result<()> {
     let size = options.block_size;
     if !size.is_power_of_two() || !(MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(&size) {
         let what = format!("{size} bytes are no block of a SquashFS");

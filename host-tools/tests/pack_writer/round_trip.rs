@@ -1,0 +1,105 @@
+//! What goes in comes out.
+
+use std::path::Path;
+
+use genpack_host::io::interrupt::Interrupt;
+use genpack_host::pack::compress::Method;
+use genpack_host::pack::entry::{Entry, Kind};
+use genpack_host::pack::writer::Summary;
+
+use super::readers::{assert_same, can_unsquash, promised, read, unsquash};
+use super::trees::{Prng, directory, entry, everything, file, random, with_xattrs, xattr};
+use super::{options, pack};
+
+const GZIP: Method = Method::Gzip { level: 6 };
+
+/// Packs entries and asks both readers.
+#[track_caller]
+fn round_trip(entries: Vec<Entry>, method: Method, block_size: u32, image: &Path) -> Summary {
+    let wanted = promised(&entries);
+    let summary = pack(entries, image, &options(method, block_size, &Interrupt::default())).unwrap();
+    let what = format!("{method:?} {block_size}");
+    assert_same(&read(image), &wanted, &format!("our reader, {what}"));
+    if can_unsquash() {
+        assert_same(&unsquash(image), &wanted, &format!("unsquashfs, {what}"));
+    }
+    summary
+}
+
+#[test]
+fn everything_comes_back_with_every_compressor() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    let xz = Method::Xz { level: 1, dictionary: 8192, bcj: None };
+    for method in [GZIP, Method::Zstd { level: 3 }, Method::None, xz, Method::Lz4 { high: true }, Method::Lzo]
+    {
+        let summary = round_trip(everything(), method, 4096, &image);
+        assert_eq!(summary.duplicate_bytes, 8192 + 12_288 + 50_000 + 4, "{method:?}");
+    }
+    round_trip(everything(), GZIP, 1 << 20, &image);
+}
+
+#[test]
+fn extended_attributes_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    round_trip(with_xattrs(everything()), GZIP, 131_072, &dir.path().join("image"));
+    let mut entries = vec![directory(""), file("f", b"x".to_vec())];
+    entries[1].xattrs = vec![xattr("user.large", &[b'v'; 65_536])];
+    let image = dir.path().join("large");
+    let wanted = promised(&entries);
+    pack(entries, &image, &options(GZIP, 131_072, &Interrupt::default())).unwrap();
+    assert_same(&read(&image), &wanted, "a value of 64 KiB");
+}
+
+#[test]
+fn smallest_image_is_an_empty_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = round_trip(vec![directory("")], GZIP, 131_072, &dir.path().join("image"));
+    assert_eq!((summary.inodes, summary.image_bytes, summary.source_bytes), (1, 4096, 0));
+}
+
+#[test]
+fn random_trees_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let seeds = if std::env::var_os("GENPACK_TEST_FULL").is_some() { 1000 } else { 40 };
+    for seed in 0..seeds {
+        let method = if seed % 2 == 0 { GZIP } else { Method::Zstd { level: 1 } };
+        round_trip(random(seed), method, 4096, &dir.path().join(format!("image-{seed}")));
+        std::fs::remove_file(dir.path().join(format!("image-{seed}"))).unwrap();
+    }
+}
+
+#[test]
+fn directory_of_any_size_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = std::env::var_os("GENPACK_TEST_FULL").is_some();
+    let sizes = if full { &[0_u32, 1, 255, 256, 257, 5000, 100_000][..] } else { &[0, 1, 255, 256, 257, 5000] };
+    for &count in sizes {
+        let mut entries = vec![directory(""), directory("d")];
+        entries.extend((0..count).map(|i| entry(&format!("d/{i:0>200}"), Kind::Fifo)));
+        Prng(3).shuffle(&mut entries);
+        let image = dir.path().join("image");
+        round_trip(entries, GZIP, 131_072, &image);
+        let image = genpack_host::io::system_image::SystemImage::open(&image).unwrap();
+        for i in [0, count / 3, count / 2, count.saturating_sub(1)] {
+            let found = image.stat(&format!("d/{i:0>200}")).unwrap();
+            assert_eq!(found.is_some(), count > 0, "{i} of {count} through the index");
+        }
+    }
+}
+
+#[test]
+fn every_id_that_16_bits_count_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let owned = |count: u32| {
+        let mut entries = vec![directory("")];
+        entries.extend((0..count).map(|i| Entry { uid: i, ..entry(&format!("{i}"), Kind::Fifo) }));
+        entries
+    };
+    let image = dir.path().join("image");
+    let wanted = promised(&owned(65_535));
+    pack(owned(65_535), &image, &options(GZIP, 131_072, &Interrupt::default())).unwrap();
+    assert_same(&read(&image), &wanted, "65,535 ids");
+    let error = pack(owned(65_536), &image, &options(GZIP, 131_072, &Interrupt::default())).unwrap_err();
+    assert_eq!(error.to_string(), "the entries have 65536 owners and groups, an image holds 65535");
+}
