@@ -272,7 +272,7 @@ fn bytes_depend_on_nothing_but_folder_and_options() {
 }
 
 #[test]
-fn image_that_would_be_the_same_is_not_made_again() {
+fn image_is_made_again_when_the_folder_or_the_file_in_its_place_changed() {
     let case = Case::new();
     fill(&case.path("tree"), &[1, 2, 3]);
     for name in ["d0/text3", "d0/noise3", "d1/text1", "d1/noise1", "d2/text2", "d2/noise2", "d0", "d1", "d2"]

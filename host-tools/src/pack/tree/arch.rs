@@ -30,3 +30,50 @@ pub fn of_programs(tree: &Tree) -> Option<Arch> {
         elf::Header::parse(&head).ok()?.machine()?.arch()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::entry::{Content, Entry, FileEntry};
+
+    fn program(mode: u16, head: &[u8]) -> Entry {
+        let content = Content::Bytes(head.into());
+        Entry {
+            path: b"bin/x".to_vec(),
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            xattrs: Vec::new(),
+            identity: None,
+            kind: Kind::File(FileEntry { size: head.len() as u64, content, stored: false }),
+        }
+    }
+
+    /// Returns the header of a 64-bit little-endian program.
+    fn elf(machine: u16) -> Vec<u8> {
+        let mut head = vec![0; 64];
+        head[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        head[16] = 2;
+        head[18..20].copy_from_slice(&machine.to_le_bytes());
+        head[20] = 1;
+        head[52] = 64;
+        head
+    }
+
+    #[test]
+    fn first_program_of_a_known_machine_decides() {
+        let script = program(0o755, &[b'#'; 64]);
+        let cases = [
+            (vec![], None),
+            (vec![script.clone()], None),
+            (vec![program(0o644, &elf(62))], None),
+            (vec![program(0o755, &elf(62)[..63])], None),
+            (vec![script, program(0o755, &elf(183)), program(0o755, &elf(62))], Some(Arch::Aarch64)),
+            (vec![program(0o755, &elf(22)), program(0o755, &elf(62))], Some(Arch::X86_64)),
+        ];
+        for (entries, arch) in cases {
+            assert_eq!(of_programs(&Tree { entries }), arch);
+        }
+    }
+}
