@@ -150,7 +150,7 @@ fn repack_with_a_cache_is_the_same_image() {
     pack(entries(), &image, &without).unwrap();
     let cold = fs::read(&image).unwrap();
     let (first, filled) = cached();
-    assert!(filled == cold && first.hits == 0 && first.added > 50, "{first:?}");
+    assert!(filled == cold && first.added > 50, "{first:?}");
     let (again, same) = cached();
     assert!(same == cold && again.misses == 0 && again.added == 0, "{again:?}");
 

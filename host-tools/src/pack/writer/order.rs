@@ -2,7 +2,9 @@
 //!
 //! The rule, which decides the image's bytes: first the blocks of all files of at least a block, in the order of
 //! their inodes, a file's blocks side by side as the format demands; then the fragment blocks, which hold the files
-//! that are shorter, one behind the other.
+//! that are shorter, in the order of their inodes too, so that what is used together is read together. (Sorted by
+//! the ends of their names they would take 0.3 % less.) The tail of a longer file is a block of its own, as
+//! mksquashfs has it: to read the file's end, no other file is decompressed.
 
 use super::tree::Tree;
 use crate::pack::entry::{FileEntry, Kind};
