@@ -141,6 +141,7 @@ pub fn write(
     let mut encoder = BlockEncoder::new(&options.compression, METADATA_SIZE as u32, options.verify)?;
     let sources = Sources { tree: &tree, data: &data, ids: &ids, xattrs: &xattrs, limit };
     let tables = inode_table::emit(&sources, options)?;
+    sink.begin_tables();
     let inode_table_start = sink.position();
     sink.push(&tables.inodes)?;
     let directory_table_start = sink.position();
@@ -178,14 +179,14 @@ pub fn write(
         fragment_table_start,
         lookup_table_start,
     };
-    let image_bytes = sink.finish(&superblock.emit())?;
+    let finished = sink.finish(&superblock.emit())?;
     if options.verify {
-        check::run(&check::Wanted { sources: &sources, superblock: &superblock }, options, out)?;
+        check::run(&check::Wanted { sources: &sources, superblock: &superblock, finished }, options, out)?;
     }
     Ok(Summary {
         inodes: superblock.inodes,
         source_bytes: order.source_bytes,
-        image_bytes,
+        image_bytes: finished.image_bytes,
         duplicate_bytes: data.duplicate_bytes,
         sparse_bytes: data.sparse_bytes,
     })

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use genpack_core::fs::squashfs::MAGIC;
+use genpack_host::command_error::Kind;
 use genpack_host::io::interrupt::Interrupt;
 use genpack_host::pack::compress::Method;
-use genpack_host::pack::entry::{Content, Entry, FileEntry, Kind, ReadFile};
+use genpack_host::pack::entry::{Content, Entry, FileEntry, ReadFile};
 use genpack_host::pack::writer::{Output, write};
 
 use super::options;
@@ -32,13 +33,22 @@ impl ReadFile for Broken {
 }
 
 fn source(path: &str, size: u64, source: Broken) -> Entry {
-    entry(path, Kind::File(FileEntry { size, content: Content::Other(Arc::new(source)), stored: false }))
+    entry(
+        path,
+        genpack_host::pack::entry::Kind::File(FileEntry {
+            size,
+            content: Content::Other(Arc::new(source)),
+            stored: false,
+        }),
+    )
 }
 
 /// An image in memory that takes `room` bytes.
 struct Disk {
     bytes: Vec<u8>,
     room: usize,
+    /// The byte at this place is written wrongly.
+    flip: Option<usize>,
 }
 
 impl Output for Disk {
@@ -49,6 +59,9 @@ impl Output for Disk {
         }
         self.bytes.resize(self.bytes.len().max(end), 0);
         self.bytes[offset as usize..end].copy_from_slice(bytes);
+        if let Some(at) = self.flip.filter(|at| (offset as usize..end).contains(at)) {
+            self.bytes[at] ^= 1;
+        }
         Ok(())
     }
 
@@ -60,7 +73,7 @@ impl Output for Disk {
 }
 
 fn disk(room: usize) -> Disk {
-    Disk { bytes: Vec::new(), room }
+    Disk { bytes: Vec::new(), room, flip: None }
 }
 
 #[test]
@@ -133,5 +146,33 @@ fn block_size_that_is_none_is_refused() {
         let error =
             write(vec![directory("")], &options(GZIP, size, &Interrupt::default()), &mut disk(0), &());
         assert_eq!(error.unwrap_err().to_string(), format!("{size} bytes are no block of a SquashFS"));
+    }
+}
+
+#[test]
+fn byte_that_is_written_wrongly_is_noticed() {
+    let entries = || {
+        let mut random = Prng(6);
+        let mut all = vec![directory("")];
+        all.extend((0..30).map(|i| file(&format!("{i}"), random.content(i * 700))));
+        all
+    };
+    let interrupt = Interrupt::default();
+    for method in [GZIP, Method::Zstd { level: 3 }] {
+        let mut options = options(method, 4096, &interrupt);
+        let mut whole = disk(usize::MAX);
+        write(entries(), &options, &mut whole, &()).unwrap();
+        let image =
+            genpack_core::fs::squashfs::Superblock::parse(whole.bytes.first_chunk().unwrap()).unwrap();
+        let used = image.bytes_used as usize;
+        for at in (0..used).step_by(211).chain([used - 1]) {
+            options.verify = true;
+            let mut wrong = Disk { flip: Some(at), ..disk(usize::MAX) };
+            let error = write(entries(), &options, &mut wrong, &()).unwrap_err();
+            assert_eq!(error.kind, Kind::VerifyFailed, "byte {at} of {used}: {error}");
+            options.verify = false;
+            let mut wrong = Disk { flip: Some(at), ..disk(usize::MAX) };
+            write(entries(), &options, &mut wrong, &()).unwrap();
+        }
     }
 }

@@ -54,9 +54,6 @@ fn equal_content_is_stored_once() {
         file("g-small-twin", b"small".to_vec()),
     ];
     let summary = round_trip(entries, GZIP, 4096, &dir.path().join("image"));
-    let holes =
-        large.chunks(4096).filter(|block| block.iter().all(|b| *b == 0)).map(<[u8]>::len).sum::<usize>();
-    assert_eq!(holes, 0, "else the figure below is another");
     assert_eq!(summary.duplicate_bytes, 12_288 + 8192 + 50_000 + 5);
 }
 

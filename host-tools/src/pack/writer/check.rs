@@ -5,7 +5,8 @@
 //!    block each with its own file. Bytes that come out of the cache were compared so when they were put there, and
 //!    the cache proves by a keyed hash that they are the same still.
 //! 2. Every block is in the image as the worker made it: the hash that it took then is that of what is read here.
-//! 3. `core`'s reader, which shares no code with the writer, finds each path, and there the type, mode, owners,
+//! 3. Superblock, compressor options and tables are in the image as they were made, by the same means.
+//! 4. `core`'s reader, which shares no code with the writer, finds each path, and there the type, mode, owners,
 //!    time, link count, attributes, target and size of the entry; and exactly the blocks of 1 and 2, at their places.
 //!
 //! So a reader gets for every file the bytes that were read. Not proven: that the disk keeps what it was given (what
@@ -25,6 +26,7 @@ use genpack_core::source::{ReadAt, ReadError};
 use super::inode::NONE;
 use super::inode_table::Sources;
 use super::runs::{Block, STORED_BIT};
+use super::sink::Finished;
 use super::superblock::Superblock;
 use super::tree::{name, shown};
 use super::{Options, Output};
@@ -42,6 +44,7 @@ const METADATA_BLOCKS: usize = 64;
 pub(super) struct Wanted<'a> {
     pub(super) sources: &'a Sources<'a>,
     pub(super) superblock: &'a Superblock,
+    pub(super) finished: Finished,
 }
 
 type Fs<'o, O> = FileSystem<Image<'o, O>, Decompressors, Vec<MetadataBlock>>;
@@ -75,6 +78,7 @@ pub(super) fn run<O: Output>(wanted: &Wanted<'_>, options: &Options<'_>, out: &O
         stored_blocks(blocks, options.jobs, out)?;
     }
     options.interrupt.check()?;
+    stored_tables(wanted, options, out)?;
     let image = Image { out, len: wanted.superblock.bytes_used };
     let cache = vec![MetadataBlock::EMPTY; METADATA_BLOCKS];
     let fs = FileSystem::open(image, Decompressors::default(), cache)
@@ -108,6 +112,36 @@ fn stored_blocks<O: Output>(blocks: &[Block], jobs: NonZeroUsize, out: &O) -> Re
     failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
+/// Makes sure that all that is not content is stored as it was made.
+fn stored_tables<O: Output>(wanted: &Wanted<'_>, options: &Options<'_>, out: &O) -> Result<()> {
+    let mut begin = wanted.superblock.emit().to_vec();
+    begin.extend(options.compression.options_bytes().unwrap_or_default());
+    let Finished { tables_start, tables, .. } = wanted.finished;
+    let mut hasher = blake3::Hasher::new();
+    let mut bytes = vec![0; begin.len()];
+    read_back(0, &mut bytes, out)?;
+    if bytes != begin {
+        return Err(differs("byte 0", "the superblock is not as it was written"));
+    }
+    let mut at = tables_start;
+    while at < wanted.superblock.bytes_used {
+        bytes.resize((wanted.superblock.bytes_used - at).min(PIECE) as usize, 0);
+        read_back(at, &mut bytes, out)?;
+        hasher.update(&bytes);
+        at += bytes.len() as u64;
+    }
+    if Hash(*hasher.finalize().as_bytes()) != tables {
+        return Err(differs(&format!("byte {tables_start}"), "the tables are not as they were written"));
+    }
+    Ok(())
+}
+
+fn read_back<O: Output>(at: u64, bytes: &mut [u8], out: &O) -> Result<()> {
+    out.read_exact_at(bytes, at).map_err(|e| {
+        CommandError::failed(e.to_string()).context(format!("reading back byte {at} of the image"))
+    })
+}
+
 fn stored_piece<O: Output>(blocks: &[Block], bytes: &mut Vec<u8>, out: &O) -> Result<()> {
     let [first, .., last] = blocks else {
         return blocks.first().map_or(Ok(()), |block| stored_run(block.at, blocks, block.len(), bytes, out));
@@ -117,9 +151,7 @@ fn stored_piece<O: Output>(blocks: &[Block], bytes: &mut Vec<u8>, out: &O) -> Re
 
 fn stored_run<O: Output>(at: u64, blocks: &[Block], len: u64, bytes: &mut Vec<u8>, out: &O) -> Result<()> {
     bytes.resize(len as usize, 0);
-    out.read_exact_at(bytes, at).map_err(|e| {
-        CommandError::failed(e.to_string()).context(format!("reading back byte {at} of the image"))
-    })?;
+    read_back(at, bytes, out)?;
     for block in blocks {
         let own = &bytes[(block.at - at) as usize..][..block.len() as usize];
         if Hash::of(own) != block.hash {

@@ -3,6 +3,7 @@
 use super::Output;
 use super::superblock;
 use crate::command_error::{Context, Result};
+use crate::pack::cache::Hash;
 
 /// How much is written at a time, in bytes: at this size the system calls cost nothing that can be measured.
 const PIECE: usize = 1 << 20;
@@ -14,12 +15,25 @@ pub(super) struct Sink<'o, O> {
     piece: Vec<u8>,
     /// Where `piece` begins.
     at: u64,
+    /// Of everything since [`Sink::begin_tables`], and where that was.
+    tables: Option<(u64, blake3::Hasher)>,
+}
+
+/// What became of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Finished {
+    /// Its length with the padding.
+    pub(super) image_bytes: u64,
+    /// Where its tables begin; they end where the padding begins.
+    pub(super) tables_start: u64,
+    /// Hash of the tables.
+    pub(super) tables: Hash,
 }
 
 impl<'o, O: Output> Sink<'o, O> {
     /// Begins behind the superblock.
     pub(super) fn new(out: &'o mut O) -> Self {
-        Self { out, piece: Vec::with_capacity(PIECE), at: superblock::LEN as u64 }
+        Self { out, piece: Vec::with_capacity(PIECE), at: superblock::LEN as u64, tables: None }
     }
 
     /// Returns where the next byte will be.
@@ -27,8 +41,16 @@ impl<'o, O: Output> Sink<'o, O> {
         self.at + self.piece.len() as u64
     }
 
+    /// What follows is not content: it is hashed as a whole.
+    pub(super) fn begin_tables(&mut self) {
+        self.tables = Some((self.position(), blake3::Hasher::new()));
+    }
+
     /// Appends bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some((_, hasher)) = &mut self.tables {
+            hasher.update(bytes);
+        }
         if self.piece.len() + bytes.len() > PIECE {
             self.flush()?;
         }
@@ -48,16 +70,18 @@ impl<'o, O: Output> Sink<'o, O> {
     }
 
     /// Fills the last 4 KiB with zeros, so that the image can be used as a block device, and writes the superblock;
-    /// only now it is an image. Returns its length.
-    pub(super) fn finish(mut self, superblock: &[u8; superblock::LEN]) -> Result<u64> {
+    /// only now it is an image.
+    pub(super) fn finish(mut self, superblock: &[u8; superblock::LEN]) -> Result<Finished> {
         /// The largest sector of a disk or loop device.
         const SECTOR: u64 = 4096;
+        let (tables_start, hasher) = self.tables.take().unwrap_or((self.position(), blake3::Hasher::new()));
+        let tables = Hash(*hasher.finalize().as_bytes());
         let padded = self.position().next_multiple_of(SECTOR);
         let padding = vec![0; (padded - self.position()) as usize];
         self.push(&padding)?;
         self.flush()?;
         self.out.write_all_at(superblock, 0).context("writing the image's superblock")?;
-        Ok(padded)
+        Ok(Finished { image_bytes: padded, tables_start, tables })
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -119,8 +143,11 @@ mod tests {
         let mut out = memory();
         let mut sink = Sink::new(&mut out);
         assert_eq!(sink.position(), 96);
-        sink.push(&[1; 5000]).unwrap();
-        assert_eq!(sink.finish(&[7; 96]).unwrap(), 8192);
+        sink.push(&[1; 3000]).unwrap();
+        sink.begin_tables();
+        sink.push(&[1; 2000]).unwrap();
+        let finished = Finished { image_bytes: 8192, tables_start: 3096, tables: Hash::of(&[1; 2000]) };
+        assert_eq!(sink.finish(&[7; 96]).unwrap(), finished);
         assert_eq!(out.calls, [(96, 8096), (0, 96)]);
         assert_eq!(out.bytes, [&[7; 96][..], &[1; 5000], &[0; 3096]].concat());
     }

@@ -200,7 +200,8 @@ mod tests {
         let long = format!("user.{}", "n".repeat(251));
         let many: Vec<String> = (0..=MAX_XATTRS).map(|i| format!("user.{i}")).collect();
         let many: Vec<(&str, &[u8])> = many.iter().map(|n| (n.as_str(), &b""[..])).collect();
-        let cases: [(&[(&str, &[u8])], &str); 6] = [
+        type List<'a> = &'a [(&'a str, &'a [u8])];
+        let cases: [(List<'_>, &str); 6] = [
             (
                 &[("system.posix_acl_access", b"")],
                 "packing 0: extended attribute system.posix_acl_access: a SquashFS holds only user., trusted. and security.",
