@@ -3,7 +3,7 @@
 use genpack_core::fs::squashfs::Decompress;
 use genpack_core::kernel::arch::Arch;
 use genpack_host::io::decompress::Decompressors;
-use genpack_host::pack::compress::{Bcj, Decoder, Encoded, Encoder, Error, Method, Settings};
+use genpack_host::pack::compress::{Bcj, Encoded, Encoder, Error, Method, Settings};
 
 const BLOCK: u32 = 1 << 20;
 
@@ -68,7 +68,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn block_of_every_method_decodes_to_what_it_was() {
-    let (mut decompressors, mut decoder) = (Decompressors::default(), Decoder::default());
+    let mut decompressors = Decompressors::default();
     let (mut out, samples) = (Vec::new(), samples());
     for settings in all() {
         let mut encoder = Encoder::new(&settings, BLOCK).unwrap();
@@ -88,13 +88,9 @@ fn block_of_every_method_decodes_to_what_it_was() {
                     let len = decompressors.decompress(settings.compressor(), &out, &mut back);
                     assert_eq!(len, Ok(raw.len()), "{name} with {settings:?}");
                     assert!(&back == raw, "{name} with {settings:?}");
-                    back.fill(0xAA);
-                    let len = decoder.decompress(settings.compressor(), &out, &mut back);
-                    assert_eq!(len, Ok(raw.len()), "{name} with {settings:?}");
-                    assert!(&back == raw, "{name} with {settings:?}");
                     let last = out.len() - 1;
                     out[last / 2] ^= 4;
-                    let damaged = decoder.decompress(settings.compressor(), &out, &mut back);
+                    let damaged = decompressors.decompress(settings.compressor(), &out, &mut back);
                     assert!(damaged.is_err() || &back != raw, "{name} with {settings:?}");
                 }
             }

@@ -5,13 +5,11 @@
 //! Not handled: lzma (the kernel never read it), a zstd dictionary (the format has no place for one), and the BCJ
 //! filters for arm64 and riscv (Linux before 6.12 and GRUB cannot undo them).
 
-mod decoder;
 mod encoder;
 mod estimate;
 mod settings;
 mod xz;
 
-pub use decoder::Decoder;
 pub use encoder::{Encoded, Encoder, Error};
 pub use settings::{
     Bcj, CacheTag, DEFAULT_BLOCK_SIZE, DEFAULT_GZIP_LEVEL, DEFAULT_XZ_BLOCK_SIZE, DEFAULT_XZ_LEVEL,

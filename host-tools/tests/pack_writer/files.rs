@@ -47,7 +47,9 @@ fn file_of_4_gib_with_holes_comes_back() {
     let found = image.stat("sparse").unwrap().unwrap();
     let mut pieces = Vec::new();
     image
-        .read_pieces(&found, &mut |piece| {
+        .content()
+        .unwrap()
+        .pieces(found.inode, &mut |piece| {
             pieces.push(match piece {
                 Piece::Hole(len) => (len, None),
                 Piece::Bytes(bytes) => (bytes.len() as u64, Some(bytes[..1].to_vec())),
