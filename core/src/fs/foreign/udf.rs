@@ -46,7 +46,9 @@ pub(super) fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>
             let Some(d) = descriptor(source, block_size, first.saturating_add(index))? else { break };
             match d.tag {
                 TAG_PRIMARY => found.uuid = uuid(&text(&bytes::array::<72, DSTRING, LEN>(&d.bytes))),
-                TAG_LOGICAL => found.label = label(&bytes::array::<84, DSTRING, LEN>(&d.bytes)),
+                TAG_LOGICAL => {
+                    found = found.with_label(text(&bytes::array::<84, DSTRING, LEN>(&d.bytes)).as_bytes());
+                }
                 TAG_TERMINATING => break,
                 _ => {}
             }
@@ -108,13 +110,6 @@ fn text(dstring: &[u8; DSTRING]) -> Label {
         _ => true,
     };
     text.into_string().unwrap_or_default()
-}
-
-fn label(dstring: &[u8; DSTRING]) -> Option<Label> {
-    let mut text = text(dstring);
-    let end = bytes::until_nul(text.as_bytes()).trim_ascii_end().len();
-    text.truncate(end);
-    (!text.is_empty()).then_some(text)
 }
 
 /// Returns the first 16 characters of the volume set identifier when they are hexadecimal digits; where they are not,

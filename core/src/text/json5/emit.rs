@@ -9,10 +9,11 @@ use core::fmt;
 /// # Errors
 /// Those of `out`.
 pub fn write_string(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
-    let escaped = |b: u8| b < b' ' || matches!(b, b'"' | b'\\');
+    let escaped = |b: &u8| *b < b' ' || matches!(b, b'"' | b'\\');
     let mut rest = text;
     out.write_char('"')?;
-    while let Some(at) = rest.bytes().position(escaped) {
+    // Why bytes of a slice: `position` of `Bytes` counts with a check that leaves a panic in the program.
+    while let Some(at) = rest.as_bytes().iter().position(escaped) {
         // Why: what is escaped is one byte, so both halves are text.
         let (plain, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
         out.write_str(plain)?;
