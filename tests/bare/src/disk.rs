@@ -68,7 +68,7 @@ fn mbr_logical(input: &Input<'_>, _: &mut Work) {
 fn mbr_errors(input: &Input<'_>, _: &mut Work) {
     let Some(sector) = input.bytes.first_chunk() else { return };
     if let Err(error) = Mbr::parse(mbr::Raw::new(sector)) {
-        see(error.class());
+        see((error.class(), error.at()));
         show(error);
     }
 }
@@ -174,7 +174,7 @@ fn gpt_emit_backup(input: &Input<'_>, work: &mut Work) {
 
 fn gpt_errors(input: &Input<'_>, _: &mut Work) {
     if let Err(error) = Gpt::open(input.bytes) {
-        see(error.class());
+        see((error.class(), error.at()));
         show(error);
     }
     if let Some(name) = Name::new(input.text) {

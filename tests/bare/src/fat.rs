@@ -178,7 +178,7 @@ fn errors(input: &Input<'_>, _: &mut Work) {
     if let Some(sector) = input.bytes.first_chunk()
         && let Err(error) = Bpb::parse(bpb::Raw::new(sector))
     {
-        see(error.class());
+        see((error.class(), error.at()));
         show(error);
     }
     if let Err(error) = Geometry::plan(input.number(8), input.short(0), None) {

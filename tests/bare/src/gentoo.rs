@@ -1,9 +1,9 @@
 //! `core::gentoo`.
 
-use genpack_core::gentoo::atom::{self, Atom};
+use genpack_core::gentoo::atom::Atom;
 use genpack_core::gentoo::contents::{self, Entry};
 use genpack_core::gentoo::version::{self, Version};
-use genpack_core::gentoo::{depend, profile};
+use genpack_core::gentoo::{depend, names, profile};
 
 use crate::{Input, Work, drain, see, show};
 
@@ -13,7 +13,7 @@ pub(crate) const ENTRIES: &[crate::Entry] = &[
     version_of_name,
     atom_parse,
     atom_matches,
-    atom_parts,
+    names_of_parts,
     dependencies,
     vdb_contents,
     profile_lines,
@@ -52,9 +52,14 @@ fn atom_matches(input: &Input<'_>, _: &mut Work) {
     }
 }
 
-fn atom_parts(input: &Input<'_>, _: &mut Work) {
+fn names_of_parts(input: &Input<'_>, _: &mut Work) {
     let text = input.text;
-    see((atom::is_category(text), atom::is_slot(text), atom::is_use_flag(text), atom::is_repository(text)));
+    see((
+        names::is_category(text),
+        names::is_slot(text),
+        names::is_use_flag(text),
+        names::is_repository(text),
+    ));
 }
 
 fn dependencies(input: &Input<'_>, _: &mut Work) {
@@ -93,7 +98,7 @@ fn errors(input: &Input<'_>, _: &mut Work) {
     match Version::parse(input.text) {
         Ok(version) => show(version),
         Err(error) => {
-            see((error.class(), error.at()));
+            see((error.class(), error.at));
             show(error);
         }
     }

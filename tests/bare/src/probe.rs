@@ -2,7 +2,9 @@
 
 use genpack_core::fs::linux_raid::Metadata;
 use genpack_core::fs::probe::Kind;
-use genpack_core::fs::{btrfs, erofs, exfat, ext, iso9660, linux_raid, luks, lvm2, ntfs, probe, swap, xfs};
+use genpack_core::fs::{
+    btrfs, erofs, exfat, ext, foreign, iso9660, linux_raid, luks, lvm2, ntfs, probe, swap, xfs,
+};
 
 use crate::{Input, Work, see, show};
 
@@ -12,6 +14,7 @@ pub(crate) const ENTRIES: &[crate::Entry] = &[
     erofs,
     exfat,
     ext,
+    foreign,
     iso9660,
     linux_raid,
     luks,
@@ -22,6 +25,7 @@ pub(crate) const ENTRIES: &[crate::Entry] = &[
     swap,
     xfs,
     names,
+    foreign_names,
 ];
 
 macro_rules! probes {
@@ -38,6 +42,7 @@ probes! {
     erofs = erofs::probe;
     exfat = exfat::probe;
     ext = ext::probe;
+    foreign = foreign::probe;
     iso9660 = iso9660::probe;
     linux_raid = linux_raid::probe;
     luks = luks::probe;
@@ -59,5 +64,12 @@ fn names(input: &Input<'_>, _: &mut Work) {
         if let Kind::LinuxRaid(metadata) = found.kind {
             see(Metadata::name(metadata));
         }
+    }
+}
+
+fn foreign_names(input: &Input<'_>, _: &mut Work) {
+    if let Ok(Some(found)) = foreign::probe(input.bytes) {
+        see((found.kind.name(), found.kind.is_member()));
+        show(found.kind);
     }
 }

@@ -4,7 +4,7 @@ use core::hint::black_box;
 
 use genpack_core::fs::squashfs::{
     BlockBuffers, Compressor, Decompress, DecompressError, FileSystem, FileType, Flags, Inode, InodeRef,
-    MetadataBlock, Node, OpenFile, Superblock,
+    MetadataBlock, Name, Node, OpenFile, Superblock,
 };
 
 use crate::{Input, Work, see, show};
@@ -15,9 +15,11 @@ pub(crate) const ENTRIES: &[crate::Entry] = &[
     inode,
     owner,
     export,
+    stored,
     lookup,
     lookup_no_follow,
     directory,
+    directory_into,
     find,
     read_file,
     holes,
@@ -76,6 +78,14 @@ fn export(input: &Input<'_>, work: &mut Work) {
     see((fs.export(input.short(0)), fs.inode_by_number(input.short(0))));
 }
 
+fn stored(input: &Input<'_>, work: &mut Work) {
+    let Some(mut fs) = read(input, &mut work.blocks) else { return };
+    see(fs.stored_fragment(input.short(0)));
+    let Some(Node::RegularFile(file)) = any_inode(input, &mut fs).map(|inode| inode.node) else { return };
+    let mut words = file.length_words();
+    see((file.start_block(), words.next(&mut fs)));
+}
+
 fn lookup(input: &Input<'_>, work: &mut Work) {
     let Some(mut fs) = read(input, &mut work.blocks) else { return };
     see(fs.lookup(input.text.as_bytes()));
@@ -92,6 +102,15 @@ fn directory(input: &Input<'_>, work: &mut Work) {
     let mut entries = directory.entries();
     while let Ok(Some(entry)) = entries.next(&mut fs) {
         see((entry.inode, entry.name.as_slice()));
+    }
+}
+
+fn directory_into(input: &Input<'_>, work: &mut Work) {
+    let Some(mut fs) = read(input, &mut work.blocks) else { return };
+    let Some(Node::Directory(directory)) = any_inode(input, &mut fs).map(|inode| inode.node) else { return };
+    let (mut entries, mut name) = (directory.entries(), Name::new());
+    while let Ok(Some(entry)) = entries.next_into(&mut fs, &mut name) {
+        see((entry.inode, name.as_slice()));
     }
 }
 
