@@ -12,7 +12,7 @@ const SEED: &[u8] = include_bytes!("fixtures/squashfs-all-types.squashfs");
 
 #[test]
 fn image_of_every_inode_type_is_read_without_a_decompressor() {
-    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY; 2]).unwrap();
     let Node::Directory(root) = fs.root().unwrap().node else { panic!("the root is no directory") };
     let mut entries = root.entries();
     let mut found = Vec::new();
@@ -49,7 +49,7 @@ fn image_of_every_inode_type_is_read_without_a_decompressor() {
 
 #[test]
 fn xattrs_of_every_extended_type_are_read() {
-    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY; 2]).unwrap();
     let mut value = [0; 16];
     for path in ["x-dir", "x-file", "x-link", "x-block", "x-char", "x-fifo", "socket"] {
         let index = fs.lookup_no_follow(path.as_bytes()).unwrap().unwrap().xattr.unwrap();
@@ -66,7 +66,7 @@ fn xattrs_of_every_extended_type_are_read() {
 
 /// Returns the place of the byte at `at`, in the metadata block of the attributes.
 fn open_place(at: usize) -> Place {
-    let fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY; 2]).unwrap();
     let header = usize::try_from(fs.superblock().xattr_id_table_start.unwrap()).unwrap();
     let block = u64::from_le_bytes(SEED[header..header + 8].try_into().unwrap());
     Place { block, offset: at as u64 - block - 2 }
@@ -91,7 +91,7 @@ fn xattr_with_a_bad_field_is_rejected() {
     ] {
         let mut image = SEED.to_vec();
         image[at + offset..at + offset + bytes.len()].copy_from_slice(bytes);
-        let mut fs = FileSystem::open(&image[..], Stored, [MetadataBlock::EMPTY]).unwrap();
+        let mut fs = FileSystem::open(&image[..], Stored, [MetadataBlock::EMPTY; 2]).unwrap();
         let mut xattrs = fs.xattrs(0).unwrap();
         assert_eq!(xattrs.next(&mut fs, &mut [0]), Err(error), "{bytes:?} at {offset}");
     }
@@ -99,7 +99,7 @@ fn xattr_with_a_bad_field_is_rejected() {
 
 #[test]
 fn inode_is_found_by_its_number() {
-    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY; 2]).unwrap();
     for number in 1..=fs.superblock().inodes {
         assert_eq!(fs.inode_by_number(number).unwrap().unwrap().number, number);
     }
@@ -114,19 +114,19 @@ fn inode_is_found_by_its_number() {
     let at = fs.export(2).unwrap().unwrap();
     let mut image = SEED.to_vec();
     image.copy_within(first + 8..first + 16, first);
-    let mut fs = FileSystem::open(&image[..], Stored, [MetadataBlock::EMPTY]).unwrap();
+    let mut fs = FileSystem::open(&image[..], Stored, [MetadataBlock::EMPTY; 2]).unwrap();
     assert_eq!(fs.inode_by_number(1), Err(Error::InodeNumber { at, wanted: 1, found: 2 }));
 }
 
 #[test]
 fn compressor_options_are_absent_where_the_superblock_has_none() {
-    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY; 2]).unwrap();
     assert_eq!(fs.compressor_options(), Ok(None));
 }
 
 #[test]
 fn paths_of_the_image_lead_where_they_should() {
-    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY; 2]).unwrap();
     let a_file = fs.lookup(b"/a/file").unwrap().unwrap();
     for path in ["a/file", "link/file", "x-link", "../a/./file", "/link/../a//file"] {
         assert_eq!(fs.lookup(path.as_bytes()), Ok(Some(a_file)), "{path}");
@@ -144,16 +144,16 @@ fn path_through_more_directories_than_the_bound_is_rejected() {
     // The entry of the empty directory leads to the root: both inodes lie in one metadata block.
     let mut image = SEED.to_vec();
     let name = image.windows(5).position(|bytes| bytes == b"empty").unwrap();
-    let root = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap().superblock().root_inode.0;
+    let root = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY; 2]).unwrap().superblock().root_inode.0;
     image[name - 8..name - 6].copy_from_slice(&root.to_le_bytes()[..2]);
-    let mut fs = FileSystem::open(&image[..], Stored, [MetadataBlock::EMPTY]).unwrap();
+    let mut fs = FileSystem::open(&image[..], Stored, [MetadataBlock::EMPTY; 2]).unwrap();
     assert_eq!(fs.lookup(&b"empty/".repeat(256)), Ok(Some(fs.root().unwrap())));
     assert_eq!(fs.lookup(&b"empty/".repeat(257)), Err(Error::PathTooLong));
 }
 
 #[test]
 fn file_with_a_hole_and_file_in_a_fragment_are_read() {
-    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY]).unwrap();
+    let mut fs = FileSystem::open(SEED, Stored, [MetadataBlock::EMPTY; 2]).unwrap();
     let Some(Node::RegularFile(file)) = fs.lookup(b"hard").unwrap().map(|i| i.node) else { panic!() };
     assert_eq!((file.size, file.fragment), (4115, None));
     let mut buffers = BlockBuffers::new([0; 4096], [0; 4096]);
@@ -181,7 +181,7 @@ fn image_with_damage_neither_panics_nor_reads_without_end() {
 #[test]
 fn image_cut_anywhere_is_an_error() {
     for len in 0..SEED.len() {
-        assert!(FileSystem::open(&SEED[..len], Stored, [MetadataBlock::EMPTY]).is_err(), "{len}");
+        assert!(FileSystem::open(&SEED[..len], Stored, [MetadataBlock::EMPTY; 2]).is_err(), "{len}");
     }
 }
 

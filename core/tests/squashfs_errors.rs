@@ -210,21 +210,30 @@ impl ReadAt for Broken {
 fn source_that_cannot_be_read_is_no_damage() {
     let at = open(SEED).superblock().inode_table_start;
     for (sound, at) in [(at, at), (at + 2, at + 2)] {
-        let mut fs = FileSystem::open(Broken { sound }, Stored, [MetadataBlock::EMPTY]).unwrap();
+        let mut fs = FileSystem::open(Broken { sound }, Stored, [MetadataBlock::EMPTY; 2]).unwrap();
         let error = Error::Read { at, error: ReadError::Io(5) };
         assert_eq!((fs.root(), error.class()), (Err(error), Class::Io));
     }
-    let error = FileSystem::open(Broken { sound: 3 }, Stored, [MetadataBlock::EMPTY]).map(|_| ());
+    let error = FileSystem::open(Broken { sound: 3 }, Stored, [MetadataBlock::EMPTY; 2]).map(|_| ());
     assert_eq!(error, Err(Error::Read { at: 0, error: ReadError::Io(5) }));
+}
+
+#[test]
+fn memory_for_less_than_two_metadata_blocks_is_too_small() {
+    for len in 0..2 {
+        let mut blocks = vec![MetadataBlock::EMPTY; len];
+        let error = FileSystem::open(SEED, Stored, &mut blocks[..]).map(|_| ());
+        assert_eq!(error, Err(Error::Buffer { needs: 2 }), "{len}");
+    }
 }
 
 #[test]
 fn source_that_is_cut_is_truncated() {
     let cut = &SEED[..SEED.len() - 1];
-    let error = FileSystem::open(cut, Stored, [MetadataBlock::EMPTY]).map(|_| ());
+    let error = FileSystem::open(cut, Stored, [MetadataBlock::EMPTY; 2]).map(|_| ());
     let needs = SEED.len() as u64;
     assert_eq!(error, Err(Error::Truncated { needs, has: needs - 1 }));
-    let error = FileSystem::open(&SEED[..95], Stored, [MetadataBlock::EMPTY]).map(|_| ());
+    let error = FileSystem::open(&SEED[..95], Stored, [MetadataBlock::EMPTY; 2]).map(|_| ());
     assert_eq!(error, Err(Error::Truncated { needs: 96, has: 95 }));
 }
 
@@ -276,7 +285,7 @@ fn directory_of_a_small_image_with_too_many_entries_is_refused() {
     put(88, &u64::MAX.to_le_bytes());
     assert!(image.len() < 8192);
 
-    let mut fs = FileSystem::open(&image[..], Endless, [MetadataBlock::EMPTY]).unwrap();
+    let mut fs = FileSystem::open(&image[..], Endless, [MetadataBlock::EMPTY; 2]).unwrap();
     let Node::Directory(root) = fs.root().unwrap().node else { panic!("the root is no directory") };
     let (mut entries, mut n) = (root.entries(), 0);
     let error = loop {

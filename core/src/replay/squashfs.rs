@@ -63,7 +63,7 @@ pub fn read_everything(image: &[u8], decompress: impl Decompress) {
     // A metadata block has at least three bytes and is read in two steps; tables and data add a few.
     let per_pass = u64_from_usize(image.len()).saturating_add(32);
     let source = Budget { source: image, left: Cell::new(per_pass) };
-    let cache = [const { MetadataBlock::EMPTY }; 3];
+    let cache = [const { MetadataBlock::EMPTY }; 4];
     let mut fs = match FileSystem::open(source, decompress, cache) {
         Ok(fs) => fs,
         Err(e) => return answer(e),

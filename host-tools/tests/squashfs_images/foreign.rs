@@ -203,7 +203,7 @@ fn read_at_any_offset_is_the_slice_of_the_file() {
     {
         mksquashfs(&root, &image, options);
         let file = File::open(&image).unwrap();
-        let mut fs = FileSystem::open(file, Decompressors::default(), [MetadataBlock::EMPTY]).unwrap();
+        let mut fs = FileSystem::open(file, Decompressors::default(), [MetadataBlock::EMPTY; 2]).unwrap();
         let block = fs.superblock().block_size as usize;
         let mut buffers = BlockBuffers::new(vec![0; block], vec![0; block]);
         for name in ["mixed", "sparse", "sizes/noise-12289", "sizes/text-1048577", "sizes/text-0"] {

@@ -2,14 +2,15 @@
 
 use super::compressor::Decompress;
 use super::error::Error;
-use super::metadata::MetadataBlock;
+use super::metadata::{MIN_BLOCKS, MetadataBlock, NO_BLOCK};
 use super::superblock::{LEN, MAGIC, Superblock};
 use crate::source::{ReadAt, ReadError};
 
 /// An open SquashFS; having one proves that its superblock is sound and that the source is not truncated.
 ///
-/// `C` is the metadata cache: an array, a slice or a `Vec` of [`MetadataBlock`], at least one. Four serve a lookup
-/// without reading a block twice (inodes, directories, ids, one to spare); more help who walks the whole tree.
+/// `C` is memory for metadata: an array, a slice or a `Vec` of [`MetadataBlock`], at least two. Five serve a lookup
+/// without reading a block twice (what is stored; inodes, directories, ids, one to spare); more help who walks the
+/// whole tree.
 #[derive(Debug)]
 pub struct FileSystem<R, D, C> {
     pub(super) source: R,
@@ -27,11 +28,12 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
     /// Reads and checks the superblock.
     ///
     /// # Errors
-    /// When the source is no SquashFS 4.0, is shorter than the superblock says, or `cache` is empty.
+    /// When the source is no SquashFS 4.0, is shorter than the superblock says, or `cache` has less than two
+    /// blocks.
     pub fn open(source: R, decompress: D, mut cache: C) -> Result<Self, Error> {
         let superblock = read_superblock(&source)?;
-        if cache.as_mut().is_empty() {
-            return Err(Error::Buffer { needs: 1 });
+        if cache.as_mut().len() < MIN_BLOCKS {
+            return Err(NO_BLOCK);
         }
         cache.as_mut().fill(MetadataBlock::EMPTY);
         Ok(Self { source, decompress, cache, superblock, clock: 0, last_positions: Default::default() })

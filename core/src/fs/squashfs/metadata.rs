@@ -18,7 +18,11 @@ const UNCOMPRESSED_BIT: u16 = 1 << 15;
 /// spare) never push each other out of one.
 const WAYS: usize = 4;
 
-/// Memory for one decompressed metadata block; the caller brings a few of them as a cache.
+/// Least length of the caller's slice: one block as it is stored, and one decompressed.
+pub(super) const MIN_BLOCKS: usize = 2;
+
+/// Memory for one metadata block; the caller brings a few of them. The first takes what is stored and goes to the
+/// decompressor, the others are a cache.
 #[derive(Clone)]
 pub struct MetadataBlock {
     /// Start in the source; `None` when empty.
@@ -54,6 +58,9 @@ impl Default for MetadataBlock {
         Self::EMPTY
     }
 }
+
+/// What a cache without a slot is answered with.
+pub(super) const NO_BLOCK: Error = Error::Buffer { needs: MIN_BLOCKS };
 
 /// A place in the metadata stream of one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,8 +150,8 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
             }
             return Ok(first.saturating_add(way));
         }
-        let oldest = ways.iter().enumerate().min_by_key(|(_, s)| if s.start.is_some() { s.used } else { 0 });
-        let slot = oldest.map(|(way, _)| first.saturating_add(way)).ok_or(Error::Buffer { needs: 1 })?;
+        let oldest = numbers.zip(ways).min_by_key(|(_, s)| if s.start.is_some() { s.used } else { 0 });
+        let slot = oldest.map(|(way, _)| first.saturating_add(way)).ok_or(NO_BLOCK)?;
         self.fill(slot, cursor)?;
         Ok(slot)
     }
@@ -180,20 +187,19 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         let next = next.ok_or(Error::MetadataRange { at })?;
 
         let clock = self.clock;
-        let block = self.cache.as_mut().get_mut(slot).ok_or(Error::Buffer { needs: 1 })?;
+        let Some((first, slots)) = self.cache.as_mut().split_first_mut() else { return Err(NO_BLOCK) };
+        let block = slots.get_mut(slot).ok_or(NO_BLOCK)?;
         block.start = None;
-        let mut stored = [0; METADATA_SIZE];
-        let stored = stored.get_mut(..length).ok_or_else(|| bad_length(length))?;
-        self.source.read_exact_at(body, stored).map_err(read(body))?;
         block.len = if word & UNCOMPRESSED_BIT == 0 {
+            let stored = first.bytes.get_mut(..length).ok_or_else(|| bad_length(length))?;
+            self.source.read_exact_at(body, stored).map_err(read(body))?;
             let compressor = self.superblock.compressor;
             self.decompress
                 .decompress(compressor, stored, &mut block.bytes)
                 .map_err(|error| Error::Decompress { at, compressor, error })?
         } else {
-            if let Some(to) = block.bytes.get_mut(..length) {
-                to.copy_from_slice(stored);
-            }
+            let content = block.bytes.get_mut(..length).ok_or_else(|| bad_length(length))?;
+            self.source.read_exact_at(body, content).map_err(read(body))?;
             length
         };
         if block.len == 0 || block.len > METADATA_SIZE {
@@ -203,7 +209,8 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         Ok(())
     }
 
+    /// Returns the slots of the cache.
     fn slots(&mut self) -> &mut [MetadataBlock] {
-        self.cache.as_mut()
+        self.cache.as_mut().get_mut(1..).unwrap_or(&mut [])
     }
 }

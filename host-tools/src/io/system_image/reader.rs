@@ -12,8 +12,9 @@ use genpack_core::source::{ReadAt, ReadError};
 use super::super::decompress::Decompressors;
 use super::{Fs, NamedXattr, Piece};
 
-/// Metadata blocks that are kept decompressed: 512 KiB, enough that a walk in order reads each block about once.
-const METADATA_BLOCKS: usize = 64;
+/// Metadata blocks: one as it is stored, and 512 KiB of them decompressed, enough that a walk in order reads each block
+/// about once.
+const METADATA_BLOCKS: usize = 65;
 /// Blocks of fragments that are kept decompressed. Why more than one: a file that was stored once for two names has
 /// its tail in another block than its neighbours.
 const FRAGMENT_BUFFERS: usize = 4;
