@@ -103,9 +103,8 @@ pub(super) fn store<O: Output>(
             submitted: 0,
             seen: HashMap::new(),
         };
-        let stored = store.run();
-        pool.end();
-        stored.map(|()| store.data)
+        let _end = pool.end_on_drop();
+        store.run().map(|()| store.data)
     })
 }
 

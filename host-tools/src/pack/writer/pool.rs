@@ -173,10 +173,19 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Lets the workers end.
-    pub(super) fn end(&self) {
-        self.lock().ended = true;
-        self.work.notify_all();
+    /// Lets the workers end when the value is dropped, also by a panic: who waits for them would wait for ever.
+    pub(super) const fn end_on_drop(&self) -> End<'_, 'a> {
+        End(self)
+    }
+}
+
+/// See [`Pool::end_on_drop`].
+pub(super) struct End<'p, 'a>(&'p Pool<'a>);
+
+impl Drop for End<'_, '_> {
+    fn drop(&mut self) {
+        self.0.lock().ended = true;
+        self.0.work.notify_all();
     }
 }
 
