@@ -94,7 +94,7 @@ enum Verb {
         subcommand_help_heading = "Verbs",
         after_help = "Examples:\n  \
             genpack-host vm run hello-x86_64.squashfs\n  \
-            genpack-host vm run --help"
+            genpack-host vm run --dry-run disk.img"
     )]
     Vm {
         #[command(subcommand)]
