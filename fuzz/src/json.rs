@@ -65,7 +65,8 @@ fn bridge(text: &str, mode: Mode) {
     assert_eq!(ignored.is_ok(), node.is_ok(), "{text:?}: what is ignored is read all the same");
 }
 
-fn ours(text: &str, mode: Mode) -> (Result<Node, Diagnostic>, Vec<Diagnostic>) {
+/// Reads a text as a tree, with its warnings.
+pub fn ours(text: &str, mode: Mode) -> (Result<Node<'_>, Diagnostic>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let node = value::parse(text, mode, &mut diagnostics);
     (node, diagnostics)
