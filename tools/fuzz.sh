@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 seconds=${FUZZ_SECONDS:-60} jobs=${FUZZ_JOBS:-$(nproc)}
 # What a corpus may hold of inputs that only repeat known code another number of times, bytes.
-max_corpus=$((256 * 1024))
+max_corpus=$((96 * 1024))
 
 verb=run
 case "${1:-}" in run | pack) verb=$1; shift ;; esac

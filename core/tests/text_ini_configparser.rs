@@ -213,3 +213,20 @@ fn mutated_files_are_read_as_configparser_reads_them() {
     }
     compare(&files.into_inner());
 }
+
+#[cfg(feature = "_fuzz")]
+#[test]
+fn corpora_of_the_fuzzers_are_read_as_configparser_reads_them() {
+    use genpack_core::archive::cpio_newc::entries;
+    for target in ["ini", "system_ini"] {
+        let path = format!("{}/../fuzz/corpus/{target}.cpio", env!("CARGO_MANIFEST_DIR"));
+        let archive = std::fs::read(path).unwrap();
+        let files = entries(&archive).map(|entry| entry.unwrap().content);
+        // Why: what looks like UTF-16 without a byte order mark is UTF-16 to us, and UTF-8 with many NULs to the peer.
+        let is_utf8 = |bytes: &[u8]| {
+            std::str::from_utf8(bytes).is_ok_and(|text| text.ends_with(&*decode(bytes, &mut Vec::new())))
+        };
+        let files = files.filter(|bytes| is_utf8(bytes) && !differs_on_purpose(bytes));
+        compare(&files.map(<[u8]>::to_vec).collect::<Vec<_>>());
+    }
+}
