@@ -50,7 +50,7 @@ run() { # TARGET
   else
     grep -E 'panicked|ERROR|SUMMARY|Test unit written' -A1 "$log" | sed "s/^/$1: /" >&2
     echo "error: $1 crashed; once more: $bin/$1 fuzz/artifacts/$1/crash-..." >&2
-    return 255
+    return 1
   fi
 }
 
