@@ -107,4 +107,5 @@ P
 versus "flash | sfdisk+mkfs.vfat+mcopy" "'$host' flash --yes --no-data --verify off '$image' '$scratch/ours.img'" "bash '$scratch/peer.sh'"
 
 echo
+cargo run -q --release --locked -p genpack-core --features std --example fat_speed
 cargo run -q --release --locked -p genpack-core --features serde --example json5_speed
