@@ -37,7 +37,8 @@ use crate::pack::entry::{Device, Entry, Kind};
 
 /// How much is read at a time, in bytes, unless a block is longer.
 const PIECE: u64 = 1 << 20;
-/// Metadata blocks: one as it is stored, and 512 KiB of them decompressed, so that a walk in order reads each about once.
+/// Metadata blocks: one as it is stored, and 512 KiB of them decompressed, so that a walk in order reads each about
+/// once.
 const METADATA_BLOCKS: usize = 65;
 
 /// What the image should be.
