@@ -4,7 +4,7 @@
 //! is bounded by what is under way: pieces that are read but not yet taken, and fragment blocks.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::worker::{Done, FragmentBlock, Job, Member, Worker};
 use crate::command_error::{CommandError, Result};
@@ -41,6 +41,10 @@ struct State {
     fragments: VecDeque<Option<Result<FragmentBlock>>>,
     /// Memory to use again.
     buffers: Vec<Vec<u8>>,
+    /// Workers that wait for [`Pool::work`].
+    idle: usize,
+    /// The one that writes waits for [`Pool::done`].
+    is_awaited: bool,
     ended: bool,
     worker_died: bool,
 }
@@ -78,16 +82,40 @@ impl<'a> Pool<'a> {
                     let mut state = self.lock();
                     let slot = index - state.taken;
                     state.reads[slot] = Some(done);
+                    self.tell_writer(state, slot);
                 }
                 Work::Fragment(index, members) => {
                     let done = worker.and_then(|worker| worker.fragment(&members, buffer));
-                    drop(members);
+                    for member in members {
+                        if let Some(bytes) = Arc::into_inner(member.bytes) {
+                            self.recycle(bytes);
+                        }
+                    }
                     let mut state = self.lock();
                     let slot = index - state.fragments_taken;
                     state.fragments[slot] = Some(done);
+                    self.tell_writer(state, slot);
                 }
             }
+        }
+    }
+
+    // Why the two below ask whether anybody waits: a condition variable of the standard library calls the kernel for
+    // each signal, heard or not.
+
+    /// Tells that there is a result; the writer can use the first only.
+    fn tell_writer(&self, mut state: MutexGuard<'_, State>, slot: usize) {
+        if slot == 0 && std::mem::take(&mut state.is_awaited) {
+            drop(state);
             self.done.notify_one();
+        }
+    }
+
+    /// Tells that there is work for one more.
+    fn tell_workers(&self, state: MutexGuard<'_, State>) {
+        if state.idle > 0 {
+            drop(state);
+            self.work.notify_one();
         }
     }
 
@@ -107,7 +135,9 @@ impl<'a> Pool<'a> {
                 state.reads.push_back(None);
                 return Some((Work::Read(index), buffer(&mut state)));
             }
+            state.idle += 1;
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
     }
 
@@ -116,13 +146,13 @@ impl<'a> Pool<'a> {
         let mut state = self.lock();
         loop {
             if let Some(found) = ready(&mut state) {
-                drop(state);
-                self.work.notify_one();
+                self.tell_workers(state);
                 return Ok(found);
             }
             if state.worker_died {
                 return Err(CommandError::failed("a worker ended unexpectedly"));
             }
+            state.is_awaited = true;
             state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -143,8 +173,7 @@ impl<'a> Pool<'a> {
         let index = state.fragments_taken + state.fragments.len();
         state.fragments.push_back(None);
         state.waiting.push_back((index, members));
-        drop(state);
-        self.work.notify_one();
+        self.tell_workers(state);
     }
 
     /// Returns the next fragment block if it is ready, or, when more than `most` are under way, once it is.
