@@ -20,7 +20,7 @@ use crate::pack::writer::{self, Progress, Summary};
 use crate::ui;
 
 /// Raised whenever the writer makes other bytes of the same entries and options.
-pub const WRITER_VERSION: &str = "1";
+pub const WRITER_VERSION: &str = "2";
 
 /// Time between two progress events of `--json`.
 const EVENT_PERIOD: Duration = Duration::from_secs(1);

@@ -4,13 +4,13 @@ use std::fmt;
 
 use lz4::block::{CompressionMode, compress_bound, compress_to_buffer};
 
-use super::estimate::Estimator;
+use super::estimate::{Asks, Estimator};
 use super::settings::{Method, Settings};
 use super::xz::Xz;
 
 /// The highest level of LZ4 HC: what `mksquashfs -Xhc` uses.
 const LZ4_HC_LEVEL: i32 = 12;
-/// From this level on libdeflate takes much longer for noise than the estimator does.
+/// From this level on libdeflate takes so much longer for noise that it is worth asking for the last percent.
 const ESTIMATED_GZIP_LEVEL: u8 = 8;
 /// From this level on zstd does (binary trees); below, it hurries over what it cannot compress by itself.
 const ESTIMATED_ZSTD_LEVEL: u8 = 13;
@@ -94,7 +94,7 @@ impl Encoder {
                 Codec::Zstd(new.map_err(|_| Error::Memory(name))?)
             }
         };
-        let estimator = estimates(settings.method()).then(Estimator::new).transpose()?;
+        let estimator = estimates(settings.method()).map(Estimator::new).transpose()?;
         Ok(Self { codec, estimator, block_size: usize::try_from(block_size).unwrap_or(usize::MAX) })
     }
 
@@ -148,12 +148,13 @@ impl Codec {
     }
 }
 
-/// Tells whether the estimator takes less time than it saves, on a tree with a tenth of compressed files.
-const fn estimates(method: Method) -> bool {
+/// Tells which estimator takes less time than it saves, on a tree with a tenth of compressed files.
+const fn estimates(method: Method) -> Option<Asks> {
     match method {
-        Method::None | Method::Lz4 { high: false } => false,
-        Method::Gzip { level } => level >= ESTIMATED_GZIP_LEVEL,
-        Method::Zstd { level } => level >= ESTIMATED_ZSTD_LEVEL,
-        Method::Lzo | Method::Lz4 { high: true } | Method::Xz { .. } => true,
+        Method::None | Method::Lz4 { high: false } => None,
+        Method::Gzip { level } if level < ESTIMATED_GZIP_LEVEL => Some(Asks::Zstd),
+        Method::Zstd { level } if level < ESTIMATED_ZSTD_LEVEL => None,
+        Method::Gzip { .. } | Method::Zstd { .. } => Some(Asks::Both),
+        Method::Lzo | Method::Lz4 { high: true } | Method::Xz { .. } => Some(Asks::Both),
     }
 }
