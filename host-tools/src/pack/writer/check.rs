@@ -4,8 +4,8 @@
 //! 1. Every block decodes to the bytes that were read: the worker decoded it and compared, the members of a fragment
 //!    block each with its own file. Bytes that come out of the cache were compared so when they were put there, and
 //!    the cache proves by a keyed hash that they are the same still.
-//! 2. Every block is in the image as the worker made it: the hash that it took then is that of what is read here.
-//! 3. Superblock, compressor options and tables are in the image as they were made, by the same means.
+//! 2. Every block is in the image as the worker made it: the checksum that it took then is that of what is read here.
+//! 3. Superblock, compressor options and tables are in the image as they were made, by a hash.
 //! 4. `core`'s reader, which shares no code with the writer, finds each path, and there the type, mode, owners,
 //!    time, link count, attributes, target and size of the entry; and exactly the blocks of 1 and 2, at their places.
 //!
@@ -25,7 +25,7 @@ use genpack_core::source::{ReadAt, ReadError};
 
 use super::inode::NONE;
 use super::inode_table::Sources;
-use super::runs::{Block, STORED_BIT};
+use super::runs::{Block, STORED_BIT, checksum};
 use super::sink::Finished;
 use super::superblock::Superblock;
 use super::tree::{name, shown};
@@ -155,7 +155,7 @@ fn stored_run<O: Output>(at: u64, blocks: &[Block], len: u64, bytes: &mut Vec<u8
     read_back(at, bytes, out)?;
     for block in blocks {
         let own = &bytes[(block.at - at) as usize..][..block.len() as usize];
-        if Hash::of(own) != block.hash {
+        if checksum(own) != block.sum {
             return Err(differs(&format!("byte {}", block.at), "a block is not as it was written"));
         }
     }

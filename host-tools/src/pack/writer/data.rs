@@ -196,7 +196,7 @@ impl<O: Output> Store<'_, '_, O> {
                     self.copy(copy)?;
                     let at = self.sink.position();
                     self.sink.push(own)?;
-                    self.data.runs.push(Block { at, word: block.word, hash: block.hash });
+                    self.data.runs.push(Block { at, word: block.word, sum: block.sum }, block.hash);
                 }
             }
         }
@@ -219,7 +219,7 @@ impl<O: Output> Store<'_, '_, O> {
             self.sink.read(&mut bytes, block.at)?;
             let at = self.sink.position();
             self.sink.push(&bytes)?;
-            self.data.runs.push(Block { at, ..block });
+            self.data.runs.push(Block { at, ..block }, self.data.runs.hash(index));
             self.file.shared_bytes = 0;
         }
         Ok(())
@@ -306,7 +306,7 @@ impl<O: Output> Store<'_, '_, O> {
     fn fragment(&mut self, block: FragmentBlock) -> Result<()> {
         let at = self.sink.position();
         self.sink.push(&block.bytes)?;
-        self.data.fragments.push(Block { at, word: block.word, hash: block.hash });
+        self.data.fragments.push(Block { at, word: block.word, sum: block.sum });
         self.pool.recycle(block.bytes);
         Ok(())
     }

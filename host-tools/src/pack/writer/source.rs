@@ -24,6 +24,17 @@ impl<'a> OpenFile<'a> {
     /// # Errors
     /// When it is not there, is no file, or is not the one that the entry is about.
     pub(super) fn open(entry: &'a Entry) -> Result<Self> {
+        let mut open = Self::open_unchecked(entry)?;
+        let blocks = open.check()?;
+        open.has_holes = blocks.is_some_and(|bytes| bytes < open.file.size);
+        Ok(open)
+    }
+
+    /// As [`OpenFile::open`], but leaves it to the caller to [`OpenFile::check`] before it believes what it read.
+    ///
+    /// # Errors
+    /// When it is not there or is no file.
+    pub(super) fn open_unchecked(entry: &'a Entry) -> Result<Self> {
         let Kind::File(file) = &entry.kind else {
             return Err(CommandError::failed("it has no content").context(reading(entry)));
         };
@@ -35,8 +46,6 @@ impl<'a> OpenFile<'a> {
             let fd = fs::openat2(root, &**path, flags, Mode::empty(), beneath);
             open.fd = Some(fd.map_err(|e| failed(e.into()).context(reading(entry)))?);
         }
-        let blocks = open.check()?;
-        open.has_holes = blocks.is_some_and(|bytes| bytes < file.size);
         Ok(open)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::block::BlockEncoder;
 use super::order::{Order, Read, size};
-use super::runs::STORED_BIT;
+use super::runs::{STORED_BIT, checksum};
 use super::source::{OpenFile, reading};
 use super::tree::Tree;
 use super::{Cache, Options};
@@ -44,6 +44,8 @@ pub(super) struct SpanBlock {
     pub(super) word: u32,
     /// Hash of the stored bytes.
     pub(super) hash: Hash,
+    /// Checksum of the stored bytes.
+    pub(super) sum: u32,
     /// Raw bytes.
     pub(super) raw_len: u32,
 }
@@ -80,7 +82,8 @@ pub(super) struct Member {
 pub(super) struct FragmentBlock {
     pub(super) bytes: Vec<u8>,
     pub(super) word: u32,
-    pub(super) hash: Hash,
+    /// Checksum of the bytes.
+    pub(super) sum: u32,
 }
 
 /// What came of a [`Read`].
@@ -125,6 +128,7 @@ impl<'a> Worker<'a> {
         let mut span = Span { inode, bytes: out, blocks: Vec::new(), chunks: Vec::new() };
         let mut was_read = false;
         for index in first..first + u64::from(blocks) {
+            let start = span.bytes.len();
             let block_size = u64::from(self.job.options.block_size);
             let offset = index * block_size;
             let len = block_size.min(file.size - offset) as u32;
@@ -143,7 +147,9 @@ impl<'a> Worker<'a> {
                     self.read_block(inode, entry, offset, len, chunk, &mut span)?
                 }
             };
-            span.blocks.push(SpanBlock { word, hash, raw_len: len });
+            // Why here: bytes that are copied from now on are compared with it in the end.
+            let sum = checksum(&span.bytes[start..]);
+            span.blocks.push(SpanBlock { word, hash, sum, raw_len: len });
         }
         if was_read && let Some((_, open)) = &self.open {
             open.check()?;
@@ -247,9 +253,9 @@ impl<'a> Worker<'a> {
             (cache, Key::of_fragment(&self.job.tag, members))
         });
         if let Some((cache, key)) = &key
-            && let Some((encoded, hash)) = cache.blocks.get_with_hash(key, &mut out)
+            && let Some(encoded) = cache.blocks.get(key, &mut out)
         {
-            return Ok(FragmentBlock { word: word(encoded, out.len()), bytes: out, hash });
+            return Ok(FragmentBlock { word: word(encoded, out.len()), sum: checksum(&out), bytes: out });
         }
         let mut filled = 0;
         for Member { file, bytes } in members {
@@ -280,18 +286,18 @@ impl<'a> Worker<'a> {
             }) && rest.is_empty()
         };
         let (encoded, bytes) = self.encoder.encode_checked(raw, is_right)?;
-        let hash = Hash::of(bytes);
         if let Some((cache, key)) = &key {
-            cache.blocks.put_with_hash(key, encoded, bytes, hash);
+            cache.blocks.put(key, encoded, bytes);
         }
         out.clear();
         out.extend_from_slice(bytes);
-        Ok(FragmentBlock { word: word(encoded, out.len()), hash, bytes: out })
+        Ok(FragmentBlock { word: word(encoded, out.len()), sum: checksum(&out), bytes: out })
     }
 }
 
 fn read_whole(entry: &Entry, out: &mut [u8]) -> Result<()> {
-    let open = OpenFile::open(entry)?;
+    // Why one look at the file, behind the reading: it tells as well what the file was before.
+    let open = OpenFile::open_unchecked(entry)?;
     open.read(0, out)?;
     open.check().map(drop)
 }
