@@ -62,6 +62,8 @@ struct Queue {
     waiting: Vec<(usize, Vec<u8>)>,
     /// Threads that list one and may find more.
     busy: usize,
+    /// Threads that wait for one.
+    idle: usize,
     /// By number; each is filled in when its directory was listed.
     listings: Vec<Listing>,
     failed: Option<CommandError>,
@@ -135,10 +137,11 @@ fn list_directories(folder: &Folder<'_>, queue: &Mutex<Queue>, more: &Condvar) {
     loop {
         let Some((number, path)) = state.waiting.pop() else {
             if state.busy == 0 {
-                more.notify_all();
                 return;
             }
+            state.idle += 1;
             state = more.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
             continue;
         };
         state.busy += 1;
@@ -166,8 +169,11 @@ fn list_directories(folder: &Folder<'_>, queue: &Mutex<Queue>, more: &Condvar) {
                 state.waiting.clear();
             }
         }
-        // Why not after a failure only: another thread may have nothing to do, or wait for the end.
-        more.notify_all();
+        // Why: each signal is a call to the kernel, and this thread takes one of the directories itself.
+        let is_end = state.waiting.is_empty() && state.busy == 0;
+        if state.idle > 0 && (is_end || state.waiting.len() > 1) {
+            more.notify_all();
+        }
     }
 }
 
