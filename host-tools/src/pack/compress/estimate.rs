@@ -5,7 +5,8 @@
 //! finds repetitions over the whole block, libdeflate short ones and skewed literals. Both steps look at the block's
 //! bytes only, so the verdict is the same on every machine.
 //!
-//! For compressors that are not much slower than libdeflate's fast encoder, zstd decides alone. Why not always: on 677 MB of /usr it found nothing in 287 blocks, mostly manual pages that gzip had compressed,
+//! For compressors that are not much slower than libdeflate's fast encoder, zstd decides alone: in noise it overlooks
+//! a single repetition of some KiB too, all of which is 0.03 % of an image. Why not always: on 677 MB of /usr it found nothing in 287 blocks, mostly manual pages that gzip had compressed,
 //! of which libdeflate then saved 1 %: 0.15 % of the image.
 
 use super::encoder::Error;
