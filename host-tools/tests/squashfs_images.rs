@@ -16,6 +16,8 @@ mod hostile;
 mod kernel;
 #[path = "squashfs_images/lookup.rs"]
 mod lookup;
+#[path = "squashfs_images/mounted.rs"]
+mod mounted;
 #[path = "squashfs_images/sparse.rs"]
 mod sparse;
 #[path = "squashfs_images/tree.rs"]

@@ -158,8 +158,13 @@ pub(super) fn unsquash(image: &Path) -> Rows {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    below(&root)
+}
+
+/// Returns what is below a directory.
+pub(super) fn below(root: &Path) -> Rows {
     let mut rows = Rows::new();
-    look(&root, &root, &mut rows);
+    look(root, root, &mut rows);
     rows
 }
 
@@ -186,7 +191,8 @@ fn look(root: &Path, directory: &Path, rows: &mut Rows) {
         let device = (rustix::fs::major(stat.rdev()), rustix::fs::minor(stat.rdev()));
         let row = Row {
             kind,
-            mode: (stat.mode() & 0o7777) as u16,
+            // The kernel shows what a link's inode says, and a file system to which it is unpacked has no such thing.
+            mode: if kind == 'l' { 0o777 } else { (stat.mode() & 0o7777) as u16 },
             owner: (stat.uid(), stat.gid()),
             mtime: stat.mtime() as u32,
             nlink: stat.nlink() as u32,
@@ -205,7 +211,11 @@ fn look(root: &Path, directory: &Path, rows: &mut Rows) {
 
 fn xattrs(path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut buffer = vec![0; 1 << 16];
-    let len = rustix::fs::llistxattr(path, &mut buffer[..]).unwrap();
+    let len = match rustix::fs::llistxattr(path, &mut buffer[..]) {
+        // Why: an image without the table has a kernel say that it knows no attributes.
+        Err(rustix::io::Errno::NOTSUP) => 0,
+        len => len.unwrap(),
+    };
     let names: Vec<Vec<u8>> =
         buffer[..len].split(|b| *b == 0).filter(|n| !n.is_empty()).map(<[u8]>::to_vec).collect();
     let mut all: Vec<_> = names

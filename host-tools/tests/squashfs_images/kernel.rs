@@ -1,9 +1,10 @@
 //! The same image through our `unpack` and through the kernel's own mount.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use super::mounted::Mounted;
 use super::unpack::manifest;
 use super::{has_mksquashfs, mksquashfs, tree};
 
@@ -37,50 +38,15 @@ const OPTIONS: &[&[&str]] = &[
     &["-all-root", "-no-xattrs"],
 ];
 
-/// An image that the kernel has mounted; dropped, it no longer is.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    /// Mounts it; `None` where that cannot be, except where nothing may be missing.
-    fn new(image: &Path, at: PathBuf, options: &[&str]) -> Option<Self> {
-        let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
-        let can = tree::is_root() && known.lines().any(|line| line.ends_with("\tsquashfs"));
-        let is_ci = std::env::var_os("CI").is_some_and(|v| v == "true");
-        assert!(can || !is_ci, "the kernel's mount of a SquashFS needs root and a kernel that has it");
-        if !can {
-            eprintln!("skipped: not root, or the kernel has no SquashFS");
-            return None;
-        }
-        fs::create_dir_all(&at).unwrap();
-        // Why: a loop device has whole sectors, and would cut off the end of an image that is not padded.
-        let file = fs::OpenOptions::new().write(true).open(image).unwrap();
-        file.set_len(file.metadata().unwrap().len().next_multiple_of(4096)).unwrap();
-        let output = Command::new("mount")
-            .args(["-t", "squashfs", "-o", "ro,loop"])
-            .args([image, &at])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
-        Some(Self(at))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(&self.0).status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
-    }
-}
-
 /// Compares type, mode, owner, time, links, size, device, target, attributes and content, path by path.
 #[track_caller]
 fn compare(image: &Path, dir: &Path, options: &[&str]) -> Option<usize> {
-    let mounted = Mounted::new(image, dir.join("mounted"), options)?;
+    let mounted = Mounted::new(image, &dir.join("mounted"))?;
     let ours = dir.join("ours");
     let mut unpack = Command::new(env!("CARGO_BIN_EXE_genpack-host"));
     let output = unpack.args(["unpack", "--no-sync"]).args([image, &ours]).output().unwrap();
     assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let (our, kernels) = (manifest(&ours), manifest(&mounted.0));
+    let (our, kernels) = (manifest(&ours), manifest(mounted.path()));
     assert!(our.keys().eq(kernels.keys()), "{options:?}");
     for (path, (text, content, _)) in &kernels {
         let path_text = String::from_utf8_lossy(path);
