@@ -3,6 +3,8 @@
 
 #[path = "pack_proof/grown.rs"]
 mod grown;
+#[path = "pack_proof/grub.rs"]
+mod grub;
 #[path = "pack_proof/kinds.rs"]
 mod kinds;
 #[path = "pack_proof/trees.rs"]
