@@ -14,9 +14,18 @@ use genpack_host::io::hash::hex;
 
 use mounted::Mounted;
 
-/// Describes everything below a directory: type, mode, owner, time, links, size, target, attributes, content.
-fn describe(root: &Path) -> BTreeMap<PathBuf, String> {
+struct Described {
+    paths: BTreeMap<PathBuf, String>,
+    /// How many paths share their inode with others.
+    links: u64,
+    /// Every inode has as many names as it says.
+    is_right: bool,
+}
+
+/// Describes everything below a directory: type, mode, owner, time, size, target, attributes, content.
+fn describe(root: &Path) -> Described {
     let mut found = BTreeMap::new();
+    let mut names: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     let mut left = vec![root.to_owned()];
     while let Some(path) = left.pop() {
         let stat = fs::symlink_metadata(&path).unwrap();
@@ -36,13 +45,19 @@ fn describe(root: &Path) -> BTreeMap<PathBuf, String> {
             stat.uid(),
             stat.gid(),
             stat.mtime(),
-            stat.nlink(),
+            if stat.is_dir() { stat.nlink() } else { 0 },
             if stat.is_dir() || stat.is_file() { 0 } else { stat.rdev() },
             xattrs(&path)
         );
+        if !stat.is_dir() {
+            names.entry(stat.ino()).or_insert((0, stat.nlink())).0 += 1;
+        }
         found.insert(path.strip_prefix(root).unwrap().to_owned(), row);
     }
-    found
+    // A file may have names outside the tree, which nobody packs: only the image must say what it has.
+    let links = names.values().filter(|(here, _)| *here > 1).map(|(here, _)| here).sum();
+    let is_right = names.values().all(|(here, says)| here == says);
+    Described { paths: found, links, is_right }
 }
 
 fn xattrs(path: &Path) -> BTreeMap<String, String> {
@@ -68,14 +83,15 @@ fn usr_of_this_machine_comes_back() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let [image, unpacked] = ["image", "unpacked"].map(|name| dir.path().join(name));
     let wanted = describe(root);
-    assert!(wanted.len() > 5000, "{} paths", wanted.len());
+    assert!(wanted.paths.len() > 5000, "{} paths", wanted.paths.len());
     let mut squash = Command::new(env!("CARGO_BIN_EXE_genpack-host"));
     let output = squash.arg("squash").args([root, &image]).args(["--level", "1"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    eprintln!("{} paths: {}", wanted.len(), String::from_utf8_lossy(&output.stderr));
-    let same = |found: BTreeMap<PathBuf, String>, who: &str| {
-        for path in wanted.keys().chain(found.keys()) {
-            assert_eq!(found.get(path), wanted.get(path), "{who}: {}", path.display());
+    eprintln!("{} paths: {}", wanted.paths.len(), String::from_utf8_lossy(&output.stderr));
+    let same = |found: Described, who: &str| {
+        assert_eq!((found.links, found.is_right), (wanted.links, true), "{who}");
+        for path in wanted.paths.keys().chain(found.paths.keys()) {
+            assert_eq!(found.paths.get(path), wanted.paths.get(path), "{who}: {}", path.display());
         }
     };
     if let Some(mounted) = Mounted::new(&image, &dir.path().join("mounted")) {
