@@ -58,6 +58,27 @@ pub struct Options<'a> {
     pub interrupt: &'a Interrupt,
 }
 
+/// Most workers: 24 MiB for each with blocks of 1 MiB (see `pool`) are 768 MiB in all, whatever the machine has.
+const MAX_WORKERS: usize = 32;
+
+impl Options<'_> {
+    /// Returns how many threads work.
+    fn workers(&self) -> usize {
+        self.jobs.get().min(MAX_WORKERS)
+    }
+}
+
+/// Blocks and files of earlier runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Cache<'a> {
+    /// Compressed blocks.
+    pub blocks: &'a BlockCache,
+    /// What files hold.
+    pub files: &'a FileIndex,
+    /// A time before the first entry was looked at.
+    pub looked_at: std::time::SystemTime,
+}
+
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {

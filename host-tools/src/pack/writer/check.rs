@@ -12,14 +12,14 @@
 //! So a reader gets for every file the bytes that were read. Not proven: that the disk keeps what it was given (what
 //! was just written is read out of memory), nor that the decoder used here is right, which foreign readers judge.
 
-use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use genpack_core::error::Class;
 use genpack_core::fs::squashfs::{
-    DirEntry, Directory, FileSystem, FileType, Inode, InodeRef, MAX_SYMLINK, MAX_XATTR_VALUE, MetadataBlock,
-    Node, RegularFile,
+    DirEntry, Directory, Error, FileSystem, FileType, Inode, InodeRef, MAX_SYMLINK, MAX_XATTR_VALUE,
+    MetadataBlock, Node, RegularFile,
 };
 use genpack_core::source::{ReadAt, ReadError};
 
@@ -76,14 +76,14 @@ impl<O: Output> ReadAt for Image<'_, O> {
 pub(super) fn run<O: Output>(wanted: &Wanted<'_>, options: &Options<'_>, out: &O) -> Result<()> {
     let data = wanted.sources.data;
     for blocks in [data.runs.blocks(), data.fragments.as_slice()] {
-        stored_blocks(blocks, options.jobs, out)?;
+        stored_blocks(blocks, options, out)?;
     }
     options.interrupt.check()?;
     stored_tables(wanted, options, out)?;
     let image = Image { out, len: wanted.superblock.bytes_used };
     let cache = vec![MetadataBlock::EMPTY; METADATA_BLOCKS];
     let fs = FileSystem::open(image, Decompressors::default(), cache)
-        .map_err(|e| differs("it", &e.to_string()))?;
+        .map_err(|e| unreadable("its superblock", e))?;
     Walk { wanted, fs }.run()
 }
 
@@ -92,21 +92,29 @@ fn differs(path: &str, what: &str) -> CommandError {
         .hint("the disk or the memory of this machine may be faulty; please report it")
 }
 
+/// What core's reader says of the image: a disk that fails is no wrong image.
+fn unreadable(what: &str, e: Error) -> CommandError {
+    match e.class() {
+        Class::Io => CommandError::failed(e.to_string()).context(format!("reading back {what}")),
+        _ => differs(what, &e.to_string()),
+    }
+}
+
 /// Makes sure that all blocks, which lie behind each other, are stored as they were made.
-fn stored_blocks<O: Output>(blocks: &[Block], jobs: NonZeroUsize, out: &O) -> Result<()> {
+fn stored_blocks<O: Output>(blocks: &[Block], options: &Options<'_>, out: &O) -> Result<()> {
     let pieces: Vec<&[Block]> = blocks.chunk_by(|a, b| a.at / PIECE == b.at / PIECE).collect();
     let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
     let work = || {
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(e) = stored_piece(piece, &mut bytes, out) {
+            if let Err(e) = options.interrupt.check().and_then(|()| stored_piece(piece, &mut bytes, out)) {
                 next.store(pieces.len(), Ordering::Relaxed);
                 failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
             }
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..jobs.get().min(pieces.len()) {
+        for _ in 0..options.workers().min(pieces.len()) {
             scope.spawn(work);
         }
     });
@@ -171,8 +179,7 @@ impl<O: Output> Walk<'_, '_, O> {
     fn run(mut self) -> Result<()> {
         let fragments = &self.wanted.sources.data.fragments;
         for (index, block) in (0..).zip(fragments) {
-            let found =
-                self.fs.stored_fragment(index).map_err(|e| differs("a fragment block", &e.to_string()))?;
+            let found = self.fs.stored_fragment(index).map_err(|e| unreadable("a fragment block", e))?;
             if found != (block.at, block.word) {
                 return Err(differs("a fragment block", &format!("number {index} is at {found:?}")));
             }

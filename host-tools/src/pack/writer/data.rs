@@ -87,7 +87,7 @@ pub(super) fn store<O: Output>(
     };
     let pool = Pool::new(&job);
     std::thread::scope(|scope| {
-        for _ in 0..options.jobs.get() {
+        for _ in 0..options.workers() {
             scope.spawn(|| pool.work());
         }
         let mut store = Store {

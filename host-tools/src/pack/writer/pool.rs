@@ -64,7 +64,7 @@ impl<'a> Pool<'a> {
     }
 
     fn ahead(&self) -> usize {
-        self.job.options.jobs.get() * AHEAD
+        self.job.options.workers() * AHEAD
     }
 
     /// Works until the end.
