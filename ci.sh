@@ -83,6 +83,6 @@ case "${1:-quick}" in
   fmt | lint | deps | matrix | init | bare | vm | fuzz) "$1" ;;
   test) tests ;;
   all) fmt; lint; deps; init; tests; fuzz 5; vm ;;
-  full) fmt; lint; deps; init; tests; vm full; fuzz ;;
+  full) fmt; lint; deps; init; bare; tests; matrix; vm full; fuzz ;;
   *) sed -n '2,3p' "$0" >&2; exit 2 ;;
 esac

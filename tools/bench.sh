@@ -32,8 +32,8 @@ versus() { # NAME OURS PEER
 # for the disk.
 squashfs_rows() {
   local small=$scratch/small.squashfs real=$scratch/real.squashfs out=$scratch/out name from
-  local peer=tools/peers/target/release/backhand
-  cargo build -q --release --locked --manifest-path tools/peers/Cargo.toml
+  local peer=target/peers/release/backhand
+  CARGO_TARGET_DIR=target/peers cargo build -q --release --locked --manifest-path tools/peers/Cargo.toml
   python3 - "$scratch/small" <<'P'
 import os, sys
 root = sys.argv[1]

@@ -10,6 +10,8 @@
 //!
 //! Nothing is mounted and nothing is copied: content is read where it lies, once.
 
+pub mod cache;
+pub mod compress;
 pub mod entry;
 pub mod image;
 pub mod out_file;

@@ -7,6 +7,7 @@
 use core::fmt;
 
 use super::version::{self, Version};
+use crate::bytes;
 use crate::error::{self, Class, TextError};
 
 /// What is wrong with a relation.

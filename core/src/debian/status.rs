@@ -6,6 +6,7 @@
 
 use core::fmt;
 
+use crate::bytes;
 use crate::error::{self, TextError};
 
 /// What is wrong with a line that is no part of a paragraph.

@@ -6,6 +6,7 @@
 use core::cmp::Ordering;
 use core::fmt;
 
+use crate::bytes;
 use crate::error::{self, TextError};
 
 /// What is wrong with a text that should be a version.
@@ -56,7 +57,7 @@ impl<'a> Version<'a> {
             Some((epoch, rest)) => (epoch_number(epoch).ok_or(Error { cause: Cause::Epoch, at: 0 })?, rest),
             None => (0, text),
         };
-        let (upstream, revision) = match rest.rsplit_once('-') {
+        let (upstream, revision) = match bytes::rsplit_once(rest, b'-') {
             Some((_, "")) => return Err(Error { cause: Cause::EmptyRevision, at: text.len() }),
             Some((upstream, revision)) => (upstream, revision),
             None => (rest, ""),

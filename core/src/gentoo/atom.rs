@@ -7,6 +7,7 @@ use core::fmt;
 
 use super::names::{is_category, is_package_name, is_repository};
 use super::version::{self, Version, ends_in_version};
+use crate::bytes;
 use crate::error::{self, Class, TextError};
 
 mod slot;
@@ -195,7 +196,7 @@ impl<'a> Atom<'a> {
         if let Some(after) = rest.strip_prefix('[') {
             let (written, after_uses) = after.split_once(']').ok_or_else(|| fail(Cause::Use, after))?;
             let mut place = after;
-            for word in written.split(',') {
+            for word in bytes::split(written, ',') {
                 UseDependency::parse(word).ok_or_else(|| fail(Cause::Use, place))?;
                 place = place.get(word.len().saturating_add(1)..).unwrap_or("");
             }
@@ -210,7 +211,7 @@ impl<'a> Atom<'a> {
 
     /// Returns what is asked of USE flags.
     pub fn use_dependencies(&self) -> impl Iterator<Item = UseDependency<'a>> + use<'a> {
-        self.uses.into_iter().flat_map(|uses| uses.split(',')).filter_map(UseDependency::parse)
+        self.uses.into_iter().flat_map(|uses| bytes::split(uses, ',')).filter_map(UseDependency::parse)
     }
 
     /// Tells whether this is the package and a version that the atom means; slot, repository and USE flags are the

@@ -6,6 +6,7 @@
 
 use core::fmt;
 
+use crate::bytes;
 use crate::error::{self, Class, TextError};
 
 /// Why a line is none of CONTENTS.
@@ -142,7 +143,7 @@ impl fmt::Display for Entry<'_> {
 /// Returns the entries of a file; empty lines are left out, and a bad line does not end the list.
 pub fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, Error>> {
     let mut next = 0_usize;
-    text.split('\n')
+    bytes::split(text, '\n')
         .map(move |line| {
             let at = next;
             next = at.saturating_add(line.len()).saturating_add("\n".len());

@@ -8,6 +8,7 @@ use core::fmt;
 
 use super::atom::{self, Atom};
 use super::names::{is_repository, is_use_flag};
+use crate::bytes;
 use crate::error::{self, Class, TextError};
 
 /// What is wrong with a line of a profile.
@@ -64,7 +65,7 @@ pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
         let blanks = line.len().saturating_sub(line.trim_ascii_start().len());
         Line { text: without_comment(line), at: start.saturating_add(blanks) }
     };
-    text.split_inclusive('\n').map(line).filter(|line| !line.text.is_empty())
+    bytes::lines_inclusive(text).map(line).filter(|line| !line.text.is_empty())
 }
 
 fn without_comment(line: &str) -> &str {

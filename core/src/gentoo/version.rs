@@ -7,6 +7,7 @@
 use core::cmp::Ordering;
 use core::fmt;
 
+use crate::bytes;
 use crate::error::{self, TextError};
 
 /// What is wrong with a text that should be a version.

@@ -10,7 +10,7 @@ use crate::disk::mbr::{self, Mbr, logical::Logical};
 use crate::fs::fat::bpb::{self, Bpb};
 use crate::fs::foreign;
 use crate::fs::lvm2;
-use crate::fs::probe::{Kind, probe};
+use crate::fs::probe::{Filesystem, Kind, probe};
 use crate::guid::Guid;
 use crate::replay::sparse::Sparse;
 use crate::replay::{Dying, told};
@@ -260,13 +260,22 @@ pub fn fs_probe(input: &[u8]) {
 }
 
 fn fs_probe_laws(device: &Sparse<'_>) {
-    let Ok(found) = probe(device) else { panic!("there are no read errors") };
+    let (Ok(found), Ok(foreign)) = (probe(device), foreign::probe(device)) else {
+        panic!("there are no read errors")
+    };
     // A file system is found in no source that is shorter than its superblock.
-    assert!(found.is_none() || device.size().is_ok_and(|n| n >= 96));
+    let size = device.size().unwrap_or(0);
+    assert!(found.is_none() && foreign.is_none() || size >= 88);
     for reads in [0, 1, 2, 3, 5, 8, 13, 21] {
         let dying = Dying::new(device, reads);
         let outcome = probe(&dying);
         assert_eq!(outcome.err(), dying.died.get().then_some(ReadError::Io(5)), "after {reads} reads");
+        let dying = Dying::new(device, reads);
+        let outcome = foreign::probe(&dying);
+        assert_eq!(outcome.err(), dying.died.get().then_some(ReadError::Io(5)), "after {reads} reads");
+    }
+    if let Some(foreign) = foreign {
+        words_laws(&foreign);
     }
     let Some(found) = found else { return };
     assert_eq!(found.kind.to_string(), found.kind.name());
@@ -276,6 +285,10 @@ fn fs_probe_laws(device: &Sparse<'_>) {
     if let Ok(len) = device.size() {
         assert_eq!(probe(&Window::new(device, 0, len)), Ok(Some(found.clone())));
     }
+    words_laws(&found);
+}
+
+fn words_laws<K>(found: &Filesystem<K>) {
     for text in [found.uuid.as_deref(), found.label.as_deref()].into_iter().flatten() {
         assert!(!text.is_empty() && !text.contains('\0') && text.trim_ascii_end() == text);
     }

@@ -96,6 +96,8 @@ pub(super) enum Verb {
     /// warning. Nothing is ever written outside DIR, whatever the image says. DIR appears when all is unpacked;
     /// before, everything lies in a hidden directory beside it, which vanishes when something fails. It is on the disk
     /// when the command ends.
+    #[command(after_help = "Examples:\n  \
+        genpack-host unpack hello-x86_64.squashfs root")]
     Unpack {
         /// The image
         image: PathBuf,

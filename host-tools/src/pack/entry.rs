@@ -8,6 +8,8 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+pub use crate::pack::cache::Identity;
+
 /// One path of the image and what is there.
 #[derive(Clone, Debug)]
 pub struct Entry {

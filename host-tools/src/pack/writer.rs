@@ -27,6 +27,8 @@ use genpack_core::fs::squashfs::{Flags, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE};
 
 use crate::command_error::{CommandError, Result};
 use crate::io::interrupt::Interrupt;
+use crate::pack::cache::{BlockCache, FileIndex};
+use crate::pack::compress::Settings;
 use crate::pack::entry::Entry;
 
 use block::BlockEncoder;
@@ -43,6 +45,8 @@ use xattr::XattrLists;
 /// `interrupt` never change any.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
+    /// How blocks are compressed.
+    pub compression: Settings,
     /// Bytes of a data block: a power of two, 4 KiB to 1 MiB.
     pub block_size: u32,
     /// Threads that read and compress.
@@ -54,6 +58,8 @@ pub struct Options<'a> {
     pub verify: bool,
     /// Write the export table, which only NFS needs.
     pub exports: bool,
+    /// What makes a repack cheap.
+    pub cache: Option<Cache<'a>>,
     /// Asked between blocks whether to stop.
     pub interrupt: &'a Interrupt,
 }

@@ -142,7 +142,9 @@ impl<R: ReadAt, D: Decompress, C: AsMut<[MetadataBlock]>> FileSystem<R, D, C> {
         let ways = self.ways(at);
         let first = ways.start;
         let ways = self.slots().get_mut(ways).unwrap_or(&mut []);
-        if let Some((way, slot)) = ways.iter_mut().enumerate().find(|(_, s)| s.start == Some(at)) {
+        // Why: `enumerate` would count with a check that leaves a panic in the program.
+        let numbers = 0..ways.len();
+        if let Some((way, slot)) = numbers.clone().zip(ways.iter_mut()).find(|(_, s)| s.start == Some(at)) {
             slot.used = clock;
             // Why: a block may be reached through two tables; the nearer end counts.
             if at >= cursor.limit || slot.next > cursor.limit {
