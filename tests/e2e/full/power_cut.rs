@@ -64,7 +64,10 @@ fn machine_boots_after_every_power_cut() {
             ("scene-cut", "yes"),
             "{moment}"
         );
-        assert_eq!(verdict.status("last_shutdown"), "unclean", "{moment}");
+        // The first cut may come before the marker of a running system is written.
+        if moment != MOMENTS[0] {
+            assert_eq!(verdict.status("last_shutdown"), "unclean", "{moment}");
+        }
         assert!(verdict.timezone.ends_with("Asia/Tokyo"), "{moment}: {}", verdict.timezone);
         assert_eq!((verdict.status("degraded"), verdict.status("config_errors")), ("", "0"), "{moment}");
     }
