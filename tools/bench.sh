@@ -54,7 +54,6 @@ P
   both "list 100k | backhand" "'$host' ls -lR '$small'" "'$peer' ls '$small'"
   for name in small real; do
     from=${!name}
-    both "read $name | unsquashfs" "'$host' inspect --verify '$from'" "unsquashfs -d '$out' '$from'"
     both "read $name | backhand" "'$host' inspect --verify '$from'" "'$peer' read '$from'"
     both "unpack -j1 $name | unsquashfs -p1" "'$host' unpack --no-sync -j 1 '$from' '$out'" \
       "unsquashfs -p 1 -d '$out' '$from'"
