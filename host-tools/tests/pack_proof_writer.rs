@@ -13,36 +13,18 @@ mod matrix;
 mod mounted;
 #[path = "pack_writer/readers.rs"]
 mod readers;
+#[path = "pack_writer/setup.rs"]
+mod setup;
 #[path = "pack_writer/trees.rs"]
 mod trees;
 #[path = "pack_proof/writes.rs"]
 mod writes;
 
-use std::fs::File;
 use std::num::NonZeroUsize;
-use std::path::Path;
 
-use genpack_host::io::interrupt::Interrupt;
-use genpack_host::pack::compress::{Method, Settings};
 use genpack_host::pack::entry::Entry;
 use genpack_host::pack::writer::{Options, write};
-
-fn options(method: Method, block_size: u32, interrupt: &Interrupt) -> Options<'_> {
-    Options {
-        compression: Settings::new(method).unwrap(),
-        block_size,
-        jobs: NonZeroUsize::new(2).unwrap(),
-        mtime_limit: None,
-        verify: true,
-        exports: true,
-        cache: None,
-        interrupt,
-    }
-}
-
-fn create(image: &Path) -> File {
-    File::options().read(true).write(true).create(true).truncate(true).open(image).unwrap()
-}
+use setup::{create, options};
 
 /// Packs with 1, 2 and 8 threads, wants the same bytes, and asks our reader, unsquashfs and the kernel.
 #[track_caller]

@@ -32,6 +32,14 @@ fn is_root() -> bool {
     skip_unless(rustix::process::geteuid().is_root(), "it needs root")
 }
 
+fn can_mount() -> bool {
+    is_root()
+        && match namespaces::enter_private() {
+            Ok(()) => true,
+            Err(e) => skip_unless(false, &e.to_string()),
+        }
+}
+
 /// A folder `tree` and a place for `image`.
 struct Case {
     dir: TempDir,
@@ -386,11 +394,7 @@ fn what_is_no_file_is_not_replaced() {
 
 #[test]
 fn file_that_is_shorter_than_it_says_leaves_the_old_image() {
-    if !is_root() {
-        return;
-    }
-    if let Err(e) = namespaces::enter_private() {
-        skip_unless(false, &e.to_string());
+    if !can_mount() {
         return;
     }
     let case = Case::new();
@@ -409,11 +413,7 @@ fn file_that_is_shorter_than_it_says_leaves_the_old_image() {
 
 #[test]
 fn full_disk_leaves_the_old_image_and_nothing_else() {
-    if !is_root() {
-        return;
-    }
-    if let Err(e) = namespaces::enter_private() {
-        skip_unless(false, &e.to_string());
+    if !can_mount() {
         return;
     }
     let case = Case::new();

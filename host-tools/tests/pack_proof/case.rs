@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use genpack_host::container::namespaces;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use tempfile::TempDir;
 
@@ -19,6 +20,15 @@ pub(super) fn skip_unless(condition: bool, reason: &str) -> bool {
 
 pub(super) fn is_root() -> bool {
     skip_unless(rustix::process::geteuid().is_root(), "it needs root")
+}
+
+/// Tells whether mounts can be made that nobody else sees.
+pub(super) fn can_mount() -> bool {
+    is_root()
+        && match namespaces::enter_private() {
+            Ok(()) => true,
+            Err(e) => skip_unless(false, &e.to_string()),
+        }
 }
 
 /// Tells whether system calls can be made to fail.

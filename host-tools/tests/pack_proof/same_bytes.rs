@@ -5,11 +5,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use genpack_host::container::namespaces;
 use genpack_host::container::overlayfs::Mount;
 
 use super::BINARY;
-use super::case::{Case, fill, is_root, set_time, skip_unless, succeeds, text};
+use super::case::{Case, can_mount, fill, set_time, succeeds, text};
 
 /// Makes the folder, in this order.
 fn check_out(dir: &Path, order: &[u64], link_first: bool) {
@@ -32,11 +31,7 @@ fn check_out(dir: &Path, order: &[u64], link_first: bool) {
 
 #[test]
 fn checkouts_on_other_file_systems_in_other_orders_give_the_same_bytes() {
-    if !is_root() {
-        return;
-    }
-    if let Err(e) = namespaces::enter_private() {
-        skip_unless(false, &e.to_string());
+    if !can_mount() {
         return;
     }
     let case = Case::new();

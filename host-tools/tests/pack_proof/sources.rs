@@ -4,11 +4,10 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 
-use genpack_host::container::namespaces;
 use genpack_host::container::overlayfs::Mount;
 
 use super::BINARY;
-use super::case::{Case, fill, is_root, names, noise, skip_unless, stderr, succeeds, text};
+use super::case::{Case, can_mount, fill, names, noise, stderr, succeeds, text};
 use super::mounted::Mounted;
 
 #[test]
@@ -42,11 +41,7 @@ fn damaged_disk_under_a_file_leaves_the_old_image() {
 
 #[test]
 fn disk_of_any_size_that_is_too_small_keeps_the_old_image() {
-    if !is_root() {
-        return;
-    }
-    if let Err(e) = namespaces::enter_private() {
-        skip_unless(false, &e.to_string());
+    if !can_mount() {
         return;
     }
     let case = Case::new();
