@@ -6,10 +6,10 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::report;
+use crate::sys::clock::pause;
 use crate::sys::exec::exec;
 use genpack_core::contract::paths;
 use rustix::system::RebootCommand;
-use rustix::thread::Timespec;
 
 /// Seconds a person has to read the screen before the machine reboots.
 pub const REBOOT_DELAY_S: u32 = 10;
@@ -101,9 +101,4 @@ pub fn reboot_after_delay() -> ! {
         }
         pause(REBOOT_DELAY_S);
     }
-}
-
-fn pause(seconds: u32) {
-    // Why: an early return (a signal) only shortens the delay, PID 1 has no handlers.
-    let _ = rustix::thread::nanosleep(&Timespec { tv_sec: i64::from(seconds), tv_nsec: 0 });
 }

@@ -32,3 +32,9 @@ pub fn boot_ms() -> u64 {
 pub fn unix_seconds() -> u64 {
     gettime(CLOCK_REALTIME).seconds.unsigned_abs()
 }
+
+/// Waits so many seconds.
+pub fn pause(seconds: u32) {
+    // Why: an early return (a signal) only shortens the wait, and PID 1 has no handlers.
+    let _ = rustix::thread::nanosleep(&rustix::thread::Timespec { tv_sec: i64::from(seconds), tv_nsec: 0 });
+}

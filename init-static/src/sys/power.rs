@@ -4,11 +4,11 @@
 
 use alloc::ffi::CString;
 
+use super::clock::pause;
 use super::syscall::{check, number, syscall};
 use crate::exitrd::plan::Verb;
 use crate::report;
 use rustix::io::Errno;
-use rustix::thread::Timespec;
 
 const LINUX_REBOOT_MAGIC1: usize = 0xFEE1_DEAD;
 const LINUX_REBOOT_MAGIC2: usize = 0x2812_1969;
@@ -41,13 +41,8 @@ pub fn end(verb: Verb, argument: &str) -> ! {
     report::last_words(format_args!("{verb} failed: errno {}, restarting", errno.raw_os_error()));
     loop {
         reboot(LINUX_REBOOT_CMD_RESTART, 0);
-        sleep(1);
+        pause(1);
     }
-}
-
-fn sleep(seconds: u32) {
-    // Why: an early return only shortens the wait, and nobody sends us signals.
-    let _ = rustix::thread::nanosleep(&Timespec { tv_sec: i64::from(seconds), tv_nsec: 0 });
 }
 
 /// Starts a process that ends the machine after so many seconds, if we have not done it by then.
@@ -60,7 +55,7 @@ pub fn end_after(seconds: u32, verb: Verb) -> Result<(), Errno> {
     if child != 0 {
         return Ok(());
     }
-    sleep(seconds);
+    pause(seconds);
     report::last_words(format_args!("not unmounted after {seconds} seconds, {verb} anyway"));
     end(verb, "")
 }
