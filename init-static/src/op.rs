@@ -153,6 +153,15 @@ pub enum Op {
         /// The copy; one that exists is replaced.
         to: String,
     },
+    /// Runs an outside program, whose output goes to the log, and kills it with its process group when it is late.
+    Run {
+        /// Its command line; the first word is its path.
+        argv: Vec<String>,
+        /// Its environment, `NAME=VALUE` each.
+        environment: Vec<String>,
+        /// Seconds that it may take.
+        deadline_s: u32,
+    },
     /// Empties the initramfs and makes this directory the root.
     SwitchRoot {
         /// The new root.
@@ -201,6 +210,10 @@ impl fmt::Display for Op {
                 write!(f, "remount {target} {}", if *writable { "writable" } else { "read-only" })
             }
             Self::CopyProgram { from, to } => write!(f, "copy program {from} to {to}"),
+            Self::Run { argv, .. } => {
+                f.write_str("run")?;
+                argv.iter().try_for_each(|word| write!(f, " {word}"))
+            }
             Self::SwitchRoot { root } => write!(f, "switch root to {root}"),
         }
     }

@@ -1,7 +1,8 @@
 //! The dumb loop that turns a plan into system calls.
 //!
 //! It decides nothing: what a failure means stands in `fault`. Every operation is logged at debug level, every failure
-//! with its errno. Not handled: concurrency and timeouts; no operation waits for anything but the disk.
+//! with its errno. Nothing waits without an end but for the disk: outside programs have deadlines. Not handled:
+//! concurrency.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -13,6 +14,7 @@ use crate::op::{Flag, Op, Step};
 use crate::report::Log;
 use crate::stage1::modules::Modules;
 use crate::sys::loop_device::LoopDevice;
+use crate::sys::process::{self, Outcome};
 use crate::tree::{self, Tree};
 use genpack_core::bytes;
 use rustix::fd::{AsFd, OwnedFd};
@@ -29,6 +31,8 @@ pub enum OpError {
     NotSquashfs,
     /// The image is shorter than its superblock says: both sizes in bytes.
     Truncated(u64, u64),
+    /// An outside program did not end well.
+    Program(Outcome),
 }
 
 impl From<Errno> for OpError {
@@ -42,6 +46,9 @@ impl fmt::Display for OpError {
         match self {
             Self::Errno(errno) => write!(f, "errno {errno} ({})", errno_words(*errno)),
             Self::NotSquashfs => f.write_str("not a SquashFS version 4"),
+            Self::Program(Outcome::Exited(status)) => write!(f, "exit status {status}"),
+            Self::Program(Outcome::Signaled(signal)) => write!(f, "signal {signal}"),
+            Self::Program(Outcome::Late) => f.write_str("took too long and was killed"),
             Self::Truncated(is, wanted) => write!(f, "truncated: {is} of {wanted} bytes"),
         }
     }
@@ -94,6 +101,9 @@ impl Failure {
 
 /// Largest program that is copied, bytes: this one, with room to grow.
 const MAX_PROGRAM: usize = 1 << 20;
+
+/// Output of an outside program that is kept, bytes; the rest is read and dropped.
+const MAX_SAID: usize = 16 * 1024;
 
 /// Runs plans on a tree.
 #[derive(Debug)]
@@ -207,11 +217,40 @@ impl Executor {
                 let program = tree.read(from, MAX_PROGRAM)?;
                 tree.write(to, 0o755, None, &program)?
             }
+            Op::Run { argv, environment, deadline_s } => {
+                self.run_program(argv, environment, *deadline_s)?;
+                true
+            }
             Op::SwitchRoot { root } => {
                 switch_root(root)?;
                 true
             }
         })
+    }
+
+    /// Runs an outside program; its output becomes lines of the log.
+    fn run_program(
+        &mut self,
+        argv: &[String],
+        environment: &[String],
+        deadline_s: u32,
+    ) -> Result<(), OpError> {
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let environment: Vec<&str> = environment.iter().map(String::as_str).collect();
+        let name = argv.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        let mut said = Vec::new();
+        let keep = |piece: &[u8]| {
+            let room = MAX_SAID.saturating_sub(said.len()).min(piece.len());
+            said.extend_from_slice(piece.get(..room).unwrap_or(&[]));
+        };
+        let outcome = process::run(&argv, &environment, u64::from(deadline_s) * 1000, &mut { keep });
+        for line in String::from_utf8_lossy(&said).lines() {
+            self.log.info(format_args!("{name}: {line}"));
+        }
+        match outcome? {
+            Outcome::Exited(0) => Ok(()),
+            other => Err(OpError::Program(other)),
+        }
     }
 }
 

@@ -14,7 +14,6 @@ pub(super) mod number {
     pub(in crate::sys) const MMAP: usize = 9;
     #[cfg(freestanding)]
     pub(in crate::sys) const MUNMAP: usize = 11;
-    #[cfg(freestanding)]
     pub(in crate::sys) const EXIT_GROUP: usize = 231;
 }
 
@@ -30,7 +29,6 @@ pub(super) mod number {
     pub(in crate::sys) const MMAP: usize = 222;
     #[cfg(freestanding)]
     pub(in crate::sys) const MUNMAP: usize = 215;
-    #[cfg(freestanding)]
     pub(in crate::sys) const EXIT_GROUP: usize = 94;
 }
 
