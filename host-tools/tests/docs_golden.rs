@@ -3,24 +3,14 @@
 
 use std::path::Path;
 
-use genpack_core::contract::system_ini::{KEYS, Key, Kind};
+use genpack_core::contract::system_ini::{KEYS, Key};
 
-fn kind(kind: Kind) -> String {
-    match kind {
-        Kind::Bool => "yes or no".into(),
-        Kind::Integer => "number".into(),
-        Kind::Text => "text".into(),
-        Kind::Lines => "lines".into(),
-        Kind::Choice(words) => words.join(", "),
-    }
-}
-
-fn rows(applied: bool) -> String {
+fn rows() -> String {
     let row = |key: &Key| {
         let default = if key.default.is_empty() { "–" } else { key.default };
-        format!("| `{}` | {} | {default} | {} |\n", key.name, kind(key.kind), key.help)
+        format!("| `{}` | {} | {default} | {} |\n", key.name, key.rule.word, key.help)
     };
-    KEYS.iter().filter(|key| key.applied == applied).map(row).collect()
+    KEYS.iter().map(row).collect()
 }
 
 #[test]
@@ -34,12 +24,8 @@ fn system_ini_reference_is_what_the_table_says() {
          `system.ini.report.txt` beside the file names the line. `genpack-init check FILE` says the same on any\n\
          Linux machine. A key that is taken out leaves the last value as it is, but for `ssh_pubkey`: a key that\n\
          is no longer in the file can no longer log in.\n\n\
-         | key | value | default | meaning |\n|---|---|---|---|\n{}\n\
-         ## Known, not applied by this version\n\n\
-         These are accepted and noted, so that files of existing machines stay as they are.\n\n\
          | key | value | default | meaning |\n|---|---|---|---|\n{}",
-        rows(true),
-        rows(false)
+        rows()
     );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/system-ini.md");
     if std::env::var_os("GENPACK_BLESS").is_some() {

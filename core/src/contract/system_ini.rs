@@ -1,37 +1,35 @@
-//! Keys of `system.ini`: one table, from which settings, findings and the key reference come.
+//! Keys of `system.ini`: one table, from which settings, findings, the key reference and the default file come.
 //!
 //! [`parse`] never fails: a value that cannot be used is reported and left unset, so that one mistake never costs the
-//! key by which its author could log in and repair it. Keys in sections other than `_default` belong to add-ons of
-//! an image and are left alone. Syntax: [`crate::text::ini`]. Not handled: reading the file, applying the settings.
+//! key by which its author could log in and repair it. Sections that are not in [`GROUPS`] belong to add-ons of an
+//! image and are left alone. Syntax: [`crate::text::ini`]. Not handled: reading the file, applying the settings.
 
 mod keys;
+mod nearest;
 mod report;
-mod values;
+mod rule;
+mod settings;
+mod ssh_key;
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub use keys::{KEYS, Key, Kind, find};
+pub use keys::{GROUPS, Group, KEYS, Key, Plurality, find};
 pub use report::report;
+pub use rule::Rule;
+pub use settings::{Hooks, SakuraVps, Settings, User, WgWalbrix};
 
 use crate::text::diagnostic::{Collector, Diagnostic, Severity, Span, excerpt};
-use crate::text::ini::{DEFAULT_SECTION, Document, Property};
+use crate::text::ini::{DEFAULT_SECTION, Document, Property, Section, parse_bool};
+use crate::units::usize_from_u32;
+use keys::{Draft, HOOKS, Slot, USER};
+use rule::Why;
 
-/// Settings that this version applies; `None` is a key that is absent, empty or unusable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// Host name, valid by RFC 1123 and at most 64 bytes.
-    pub hostname: Option<String>,
-    /// Zone name: a relative path without `.` and `..`, not proven to exist.
-    pub timezone: Option<String>,
-    /// Value of `LANG`: letters, digits and `_.@-` only.
-    pub locale: Option<String>,
-    /// Lines for `authorized_keys`, at least one.
-    pub ssh_pubkey: Option<Vec<String>>,
-    /// Log every step of the init.
-    pub debug: Option<bool>,
-}
+/// Most values of one key, far above what any machine needs.
+const MAX_VALUES: usize = 256;
+/// Most users, and most hooks that are switched.
+const MAX_ENTRIES: usize = 64;
 
 /// Reads the settings out of the text of a `system.ini`, with everything there is to say about it, in the order of
 /// the lines.
@@ -39,72 +37,177 @@ pub struct Settings {
 pub fn parse(text: &str) -> (Settings, Vec<Diagnostic>) {
     let mut diagnostics = Collector::new();
     let document = Document::parse(text, &mut diagnostics);
-    let mut settings = Settings::default();
-    for key in KEYS {
-        if let Some(property) = document.get(DEFAULT_SECTION, key.name) {
-            read_key(key, property, text, &mut settings, &mut diagnostics);
-        }
+    let mut reader = Reader { text, diagnostics, draft: Draft::default() };
+    for section in document.sections() {
+        reader.section(&document, section);
     }
-    let own = document.sections().iter().filter(|s| s.name() == DEFAULT_SECTION);
-    for property in own.flat_map(|s| s.properties()).filter(|p| find(&p.key).is_none()) {
-        let near = if diagnostics.is_full() { None } else { keys::nearest(&property.key) };
-        let hint = near.map(|key| format!("did you mean '{}'?", key.name));
-        let message = format!("the key '{}' is not known, so it is ignored", excerpt(&property.key));
-        let (span, severity) = (property.key_span, Severity::Warning);
-        diagnostics.push(Diagnostic { span, severity, message, hint });
-    }
-    (settings, diagnostics.into_vec())
+    (reader.draft.settings, reader.diagnostics.into_vec())
 }
 
-fn read_key(
-    key: &Key,
-    property: &Property,
-    text: &str,
-    settings: &mut Settings,
-    diagnostics: &mut Collector,
-) {
-    let mut say = |span, severity, message, hint| {
-        diagnostics.push(Diagnostic { span, severity, message, hint });
-    };
-    let value = property.value.trim();
-    if value.is_empty() {
-        let message = format!("'{}' has no value, so it is not set", key.name);
-        return say(property.key_span, Severity::Note, message, None);
+/// What is read so far.
+struct Reader<'a> {
+    text: &'a str,
+    diagnostics: Collector,
+    draft: Draft,
+}
+
+impl Reader<'_> {
+    fn say(&mut self, span: Span, severity: Severity, message: String, hint: Option<String>) {
+        self.diagnostics.push(Diagnostic { span, severity, message, hint });
     }
-    if !key.applied {
-        let (severity, message) = match values::check_kind(key.kind, value) {
-            Ok(()) => {
-                (Severity::Note, format!("'{}' is known, but this version does not apply it", key.name))
+
+    fn section(&mut self, document: &Document, section: &Section) {
+        let name = if section.name() == DEFAULT_SECTION { "" } else { section.name() };
+        let Some(group) = keys::group(name) else { return };
+        let user = name.strip_prefix(USER);
+        if let Some(user) = user
+            && let Err(why) = self.user(user)
+        {
+            let span = section.properties().first().map(|p| p.key_span).unwrap_or_default();
+            let message = format!("the section [{}] is left out: {why}", excerpt(name));
+            return self.say(span, Severity::Warning, message, None);
+        }
+        for key in group.keys {
+            // Why: `[DEFAULT]` stands in for missing keys, but a user who is not named has none.
+            let property =
+                if user.is_some() { section.get(key.name) } else { document.get(section.name(), key.name) };
+            if let Some(property) = property {
+                self.key(key, property);
             }
-            Err(why) => (Severity::Warning, format!("'{}' is not set: {why}", key.name)),
-        };
-        return say(property.key_span, severity, message, None);
-    }
-    if key.kind == Kind::Lines {
-        let lines = values::ssh_key_lines(text, property.value_span, |span, why| {
-            say(span, Severity::Warning, format!("this line of '{}' is left out: {why}", key.name), None);
-        });
-        if !lines.is_empty() {
-            settings.ssh_pubkey = Some(lines);
         }
-        return;
+        for property in section.properties() {
+            match keys::find_in(group.keys, &property.key) {
+                Some(_) => {}
+                None if name == HOOKS => self.hook(property),
+                None => self.unknown(group, property),
+            }
+        }
+        if user.is_some() {
+            let user = core::mem::take(&mut self.draft.user);
+            self.draft.settings.users.push(user);
+        }
     }
-    if let Err(why) = assign(settings, key.name, value) {
-        let message = format!("'{}' is not set: {why}", key.name);
-        say(value_place(property), Severity::Warning, message, values::hint(value));
+
+    /// Begins a user.
+    fn user(&mut self, name: &str) -> Result<(), String> {
+        let name = rule::ACCOUNT.legal(name).map_err(|why| rule::ACCOUNT.clause(name, why))?;
+        if name == "root" {
+            return Err("root is there already; its keys are ssh_pubkey and root_password at the top".into());
+        }
+        if self.draft.settings.users.len() >= MAX_ENTRIES {
+            return Err(format!("only the first {MAX_ENTRIES} users are taken"));
+        }
+        self.draft.user = User { name, ..User::default() };
+        Ok(())
+    }
+
+    fn hook(&mut self, property: &Property) {
+        let name = property.key.as_str();
+        let value = property.value.trim();
+        let is_full = self.draft.settings.hooks.switches.len() >= MAX_ENTRIES;
+        let why = match (rule::HOOK.legal(name), parse_bool(value)) {
+            (Ok(name), Some(on)) if !is_full => return self.draft.settings.hooks.switches.push((name, on)),
+            (Ok(_), Some(_)) => format!("only the first {MAX_ENTRIES} hooks are taken"),
+            (Ok(_), None) => rule::BOOL.clause(value, Why::NotOne),
+            (Err(why), _) => rule::HOOK.clause(name, why),
+        };
+        let message = format!("'{}' is not set: {why}", excerpt(name));
+        self.say(property.key_span, Severity::Warning, message, None);
+    }
+
+    fn unknown(&mut self, group: &'static Group, property: &Property) {
+        let key = &property.key;
+        let mut hint = None;
+        // Why: a text of garbage has thousands of these, and only the first are kept.
+        if !self.diagnostics.is_full() {
+            if !group.section.is_empty() && find(key).is_some() {
+                hint = Some("it works only above the first line with [ ]; move it there".into());
+            } else {
+                let near = nearest::nearest(group.keys, key);
+                hint = near.map(|key| format!("did you mean '{}'?", key.name));
+            }
+        }
+        let message = format!("the key '{}' is not known, so it is ignored", excerpt(key));
+        self.say(property.key_span, Severity::Warning, message, hint);
+    }
+
+    fn key(&mut self, key: &'static Key, property: &Property) {
+        let value = property.value.trim();
+        if value.is_empty() {
+            let message = format!("'{}' has no value, so it is not set", key.name);
+            return self.say(property.key_span, Severity::Note, message, None);
+        }
+        let draft = &mut self.draft;
+        let wrong = match (key.slot, key.rule.legal(value)) {
+            (Slot::List(field), _) => return self.values(key, property, field, false),
+            (Slot::Lines(field), _) => return self.values(key, property, field, true),
+            (Slot::Flag(field), Ok(value)) => return *field(draft) = parse_bool(&value),
+            (Slot::Number(field), Ok(value)) => return *field(draft) = value.parse().ok(),
+            (Slot::Text(field), Ok(value)) => return *field(draft) = Some(value),
+            (_, Err(why)) => key.rule.clause(value, why),
+        };
+        let instead = if key.default.is_empty() { "" } else { ", so its default counts: " };
+        let message = format!("'{}' is not set: {wrong}{instead}{}", key.name, key.default);
+        self.say(value_place(property), Severity::Warning, message, Some(hint(key, value)));
+    }
+
+    /// Takes the values that can be used; every other one is reported.
+    fn values(
+        &mut self,
+        key: &'static Key,
+        property: &Property,
+        field: fn(&mut Draft) -> &mut Vec<String>,
+        by_line: bool,
+    ) {
+        let mut start = usize_from_u32(property.value_span.start);
+        let text = self.text;
+        let value = text.get(start..usize_from_u32(property.value_span.end)).unwrap_or("");
+        let is_end = |c: char| c == '\n' || (!by_line && (c == ',' || c.is_whitespace()));
+        let mut is_comment = false;
+        for whole in value.split_inclusive(is_end) {
+            let item = whole.trim_end_matches(is_end).trim();
+            let blanks = whole.len().saturating_sub(whole.trim_start().len());
+            let at = start.saturating_add(blanks);
+            let span = Span::new(offset(at), offset(at.saturating_add(item.len())));
+            start = start.saturating_add(whole.len());
+            is_comment |= item.starts_with(['#', ';']);
+            let ignored = is_comment || item.is_empty();
+            if whole.ends_with('\n') {
+                is_comment = false;
+            }
+            if ignored {
+                continue;
+            }
+            if field(&mut self.draft).len() >= MAX_VALUES {
+                let message = format!("only the first {MAX_VALUES} values of '{}' are taken", key.name);
+                return self.say(span, Severity::Warning, message, None);
+            }
+            // Why: a blank is a blank, and files that the value goes to have no room for tabs.
+            let item = item.replace('\t', " ");
+            match key.rule.legal(&item) {
+                Ok(value) => field(&mut self.draft).push(value),
+                Err(why) => {
+                    let what = if by_line { "this line" } else { "one value" };
+                    let message =
+                        format!("{what} of '{}' is left out: {}", key.name, key.rule.clause(&item, why));
+                    self.say(span, Severity::Warning, message, (!by_line).then(|| hint(key, &item)));
+                }
+            }
+        }
     }
 }
 
-/// Puts a value into the settings, or tells what is wrong with it.
-fn assign(settings: &mut Settings, name: &str, value: &str) -> Result<(), String> {
-    match name {
-        "hostname" => settings.hostname = Some(values::hostname(value)?),
-        "timezone" => settings.timezone = Some(values::timezone(value)?),
-        "locale" => settings.locale = Some(values::locale(value)?),
-        "debug" => settings.debug = Some(values::boolean(value)?),
-        _ => {}
+/// Says what usually lies behind a value that is wrong, or what a right one looks like.
+fn hint(key: &Key, value: &str) -> String {
+    if value.contains('\n') {
+        "lines below that begin with blanks go on with the value; begin them at the left edge".into()
+    } else if value.contains(['#', ';']) {
+        "a comment needs a line of its own".into()
+    } else if value.starts_with(['"', '\'']) {
+        "quotes are part of the value; leave them out".into()
+    } else {
+        format!("write it like this: {} = {}", key.name, key.rule.example)
     }
-    Ok(())
 }
 
 /// A caret under the value, or under the key when the value stands on other lines.
@@ -116,109 +219,9 @@ fn value_place(property: &Property) -> Span {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn messages(text: &str) -> Vec<String> {
-        let (_, diagnostics) = parse(text);
-        diagnostics
-            .iter()
-            .map(|d| {
-                let hint = d.hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
-                format!("{} {}: {}{hint}", d.span.start, d.severity.word(), d.message)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn good_file_gives_settings_and_no_finding() {
-        let (settings, diagnostics) = parse(
-            "hostname = web-1.example\r\ntimezone: Asia/Tokyo\r\nLOCALE=ja_JP.UTF-8\r\ndebug=Yes\r\nssh_pubkey =\r\n  \
-             # laptop\r\n  ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB me@laptop\r\n  from=\"10.0.0.1, *.x\" ssh-rsa \
-             AAAAB3Nz==\r\n[walbrix]\r\nhostnam = left alone\r\n",
-        );
-        assert_eq!(diagnostics, []);
-        assert_eq!(
-            settings,
-            Settings {
-                hostname: Some("web-1.example".into()),
-                timezone: Some("Asia/Tokyo".into()),
-                locale: Some("ja_JP.UTF-8".into()),
-                ssh_pubkey: Some(
-                    [
-                        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB me@laptop",
-                        "from=\"10.0.0.1, *.x\" ssh-rsa AAAAB3Nz=="
-                    ]
-                    .map(String::from)
-                    .into()
-                ),
-                debug: Some(true),
-            }
-        );
-    }
-
-    #[test]
-    fn bad_values_are_reported_and_unset() {
-        let text = "hostname = a b # x\ntimezone = ../etc\ndebug = maybe\nautologin = 7\nlocale =\n";
-        assert_eq!(parse(text).0, Settings::default());
-        assert_eq!(
-            messages(text),
-            [
-                "11 warning: 'hostname' is not set: a host name has no ' ' (a comment needs a line of its own)",
-                "30 warning: 'timezone' is not set: a zone name has no '.'",
-                "45 warning: 'debug' is not set: 'maybe' is neither yes nor no",
-                "51 warning: 'autologin' is not set: '7' is neither yes nor no",
-                "65 note: 'locale' has no value, so it is not set",
-            ]
-        );
-    }
-
-    #[test]
-    fn unknown_key_gets_the_nearest_known_one() {
-        assert_eq!(
-            messages("hostnmae = x\nssh-pubkey = x\nzzzzzzzz = 1\nswapfile = no\n"),
-            [
-                "0 warning: the key 'hostnmae' is not known, so it is ignored (did you mean 'hostname'?)",
-                "13 warning: the key 'ssh-pubkey' is not known, so it is ignored (did you mean 'ssh_pubkey'?)",
-                "28 warning: the key 'zzzzzzzz' is not known, so it is ignored",
-                "41 note: 'swapfile' is known, but this version does not apply it",
-            ]
-        );
-    }
-
-    #[test]
-    fn one_bad_ssh_key_leaves_the_others() {
-        let text = "ssh_pubkey = ssh-rsa AAAA one\n  garbage\n  ssh-ed25519 BBBB\n  ssh-rsa !!\n";
-        let (settings, _) = parse(text);
-        assert_eq!(
-            settings.ssh_pubkey,
-            Some(["ssh-rsa AAAA one", "ssh-ed25519 BBBB"].map(String::from).into())
-        );
-        assert_eq!(
-            messages(text),
-            [
-                "32 warning: this line of 'ssh_pubkey' is left out: it is not 'type base64 comment'",
-                "61 warning: this line of 'ssh_pubkey' is left out: the second word is not base64",
-            ]
-        );
-    }
-
-    #[test]
-    fn fallback_section_serves_the_default_section() {
-        assert_eq!(parse("[DEFAULT]\nhostname = h\nother = 1\n").0.hostname.as_deref(), Some("h"));
-    }
-
-    #[test]
-    fn every_applied_key_changes_the_settings() {
-        for key in KEYS {
-            let value = match key.name {
-                "ssh_pubkey" => "ssh-rsa AAAA",
-                "debug" => "on",
-                _ => "Abc",
-            };
-            let (settings, _) = parse(&format!("{} = {value}\n", key.name));
-            assert_eq!(settings != Settings::default(), key.applied, "{}", key.name);
-        }
-    }
+fn offset(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,7 +179,7 @@ pub fn system_ini(bytes: &[u8]) {
     if let Some(locale) = settings.locale {
         assert!(!locale.contains(['\n', '/', '"', '\'', '$', ' ']));
     }
-    for key in settings.ssh_pubkey.unwrap_or_default() {
+    for key in settings.ssh_pubkey {
         assert!(!key.contains('\n') && key.split_whitespace().count() >= 2);
     }
     if let Some(report) = system_ini::report(&text, &diagnostics) {

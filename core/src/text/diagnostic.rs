@@ -143,14 +143,16 @@ impl Collector {
             self.left_out = self.left_out.saturating_add(1);
             self.left_out_severity = self.left_out_severity.max(Some(diagnostic.severity));
         } else {
-            self.kept.push(diagnostic);
+            // Why: the place is near the end, and code that sorts is large.
+            let start = diagnostic.span.start;
+            let behind = self.kept.iter().rev().take_while(|d| d.span.start > start).count();
+            self.kept.insert(self.kept.len().saturating_sub(behind), diagnostic);
         }
     }
 
     /// Returns the findings in the order of their places, and last how many were left out.
     #[must_use]
     pub fn into_vec(mut self) -> alloc::vec::Vec<Diagnostic> {
-        self.kept.sort_by_key(|d| d.span.start);
         if let (Some(severity), Some(last)) = (self.left_out_severity, self.kept.last()) {
             let message = alloc::format!("and {} more findings", self.left_out);
             self.kept.push(Diagnostic { span: last.span, severity, message, hint: None });

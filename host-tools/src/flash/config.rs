@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use genpack_core::contract::system_ini::{self, KEYS, Kind};
+use genpack_core::contract::system_ini::{self, KEYS};
 use genpack_core::text::diagnostic::{Collector, Severity};
 use genpack_core::text::ini::{DEFAULT_SECTION, Document, Property};
 
@@ -61,9 +61,9 @@ pub fn public_keys(text: &str) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     for line in lines {
         let (settings, findings) = system_ini::parse(&format!("{SSH_PUBKEY} = {line}\n"));
-        match (settings.ssh_pubkey, findings.first()) {
-            (Some(_), _) => keys.push(line.to_owned()),
-            (None, finding) => {
+        match (settings.ssh_pubkey.is_empty(), findings.first()) {
+            (false, _) => keys.push(line.to_owned()),
+            (true, finding) => {
                 let why = finding.map_or("it is no public key", |finding| finding.message.as_str());
                 return Err(CommandError::failed(format!("a line cannot be used: {why}")));
             }
@@ -82,16 +82,9 @@ pub fn template() -> String {
         "# Settings of this machine; they take effect at the next start.\n\
          # Take the # away before a line and change what stands behind the =.\n",
     );
-    for key in KEYS.iter().filter(|key| key.applied) {
-        let example = match (key.name, key.kind) {
-            ("hostname", _) => "appliance",
-            ("timezone", _) => "Asia/Tokyo",
-            ("locale", _) => "en_US.UTF-8",
-            (_, Kind::Lines) => "ssh-ed25519 AAAA... you@example",
-            _ => key.default,
-        };
+    for key in KEYS {
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n# {}\n#{} = {example}\n", key.help, key.name);
+        let _ = write!(text, "\n# {}\n#{} = {}\n", key.help, key.name, key.example());
     }
     text
 }
@@ -229,7 +222,7 @@ mod tests {
         assert_eq!(findings, []);
         assert_eq!(settings.hostname.as_deref(), Some("web-1"));
         assert_eq!(settings.timezone.as_deref(), Some("Asia/Tokyo"));
-        assert_eq!(settings.ssh_pubkey, Some(vec![KEY.to_owned()]));
+        assert_eq!(settings.ssh_pubkey, [KEY]);
     }
 
     #[test]

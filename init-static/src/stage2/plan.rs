@@ -16,7 +16,7 @@ pub fn provision(settings: &Settings, now: &Snapshot, random: [u8; 16]) -> Vec<S
     plan.extend(hostname::plan(settings.hostname.as_deref()));
     plan.extend(timezone::plan(settings.timezone.as_deref(), now.zone_exists));
     plan.extend(locale::plan(settings.locale.as_deref(), now));
-    plan.extend(ssh_key::plan(settings.ssh_pubkey.as_deref().unwrap_or(&[]), &now.users, &now.key_manifest));
+    plan.extend(ssh_key::plan(&settings.ssh_pubkey, &now.users, &now.key_manifest));
     plan
 }
 
