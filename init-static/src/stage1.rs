@@ -362,7 +362,11 @@ impl Boot {
         self.exec.run(&plan::switch(&self.modprobe))?;
         for program in &programs {
             let errno = exec::exec(program, &[program]);
-            self.exec.log.error(format_args!("cannot execute {program:?}: errno {}", errno.raw_os_error()));
+            self.exec.log.error(format_args!(
+                "cannot execute {}: errno {}",
+                program.to_str().unwrap_or_default(),
+                errno.raw_os_error()
+            ));
         }
         Err(Failure::new(Fault::Switch, "no program in the new root can be executed"))
     }

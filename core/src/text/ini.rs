@@ -65,6 +65,18 @@ pub fn parse_bool(value: &str) -> Option<bool> {
     WORDS.iter().find(|(word, _)| value.eq_ignore_ascii_case(word)).map(|(_, meaning)| *meaning)
 }
 
+/// Returns a key in lower case, as `configparser` has it.
+///
+/// Without `std`, that is in the init, letters beyond ASCII stay as they are: no key has one, and the tables of
+/// Unicode take 26 KiB.
+#[cfg(feature = "alloc")]
+fn lower(key: &str) -> alloc::string::String {
+    #[cfg(feature = "std")]
+    return key.to_lowercase();
+    #[cfg(not(feature = "std"))]
+    return key.to_ascii_lowercase();
+}
+
 /// Tells whether `configparser` strips the character from the ends of lines, keys and values.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || ('\u{1C}'..='\u{1F}').contains(&c)

@@ -22,9 +22,10 @@ pub fn parse(text: &str) -> Vec<Mount> {
 
 fn line(line: &str) -> Option<Mount> {
     // 36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw
-    let (front, back) = line.split_once(" - ")?;
-    let target = unescape(front.split(' ').nth(4)?);
-    let fstype = back.split(' ').next()?.into();
+    let mut words = line.split(' ');
+    let target = unescape(words.nth(4)?);
+    words.by_ref().find(|word| *word == "-")?;
+    let fstype = words.next()?.into();
     Some(Mount { target, fstype })
 }
 

@@ -183,23 +183,24 @@ impl Devices {
 
     /// Looks at every block device that is new.
     fn scan(&mut self, tree: &Tree, log: &mut Log) {
-        let Ok(mut entries) = tree.list("/sys/class/block") else { return };
-        entries.sort_unstable_by(|a, b| (a.name.len(), &a.name).cmp(&(b.name.len(), &b.name)));
+        let Ok(entries) = tree.list("/sys/class/block") else { return };
         self.seen.retain(|d| entries.iter().any(|e| e.name == d.name));
-        for entry in entries.iter().take(MAX_DEVICES) {
+        for entry in entries {
             let ignored = IGNORED.iter().any(|prefix| entry.name.starts_with(prefix));
-            if ignored || self.seen.iter().any(|d| d.name == entry.name) {
+            if ignored || self.seen.len() >= MAX_DEVICES || self.seen.iter().any(|d| d.name == entry.name) {
                 continue;
             }
             if let Some(device) = look_at(&entry.name, tree) {
                 log.debug(format_args!(
-                    "device {}: {:?} uuid {} label {}",
+                    "device {}: {} uuid {} label {}",
                     device.name,
-                    device.kind,
+                    device.kind.map_or("-", |kind| kind.mount_type().0),
                     device.uuid.as_deref().unwrap_or("-"),
                     device.label.as_deref().unwrap_or("-")
                 ));
-                self.seen.push(device);
+                let order = |d: &Device| (d.name.len(), d.name.clone());
+                let place = self.seen.partition_point(|d| order(d) < order(&device));
+                self.seen.insert(place, device);
             }
         }
     }

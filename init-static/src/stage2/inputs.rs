@@ -52,8 +52,9 @@ impl Configuration {
         let mut ignored = genpack_core::text::diagnostic::Collector::new();
         let document = ini::Document::parse(&self.text, &mut ignored);
         let span = document.get(ini::DEFAULT_SECTION, key).map_or(Span::default(), |p| p.value_span);
-        self.findings.push(Diagnostic { span, severity: Severity::Warning, message, hint: None });
-        self.findings.sort_by_key(|f| f.span.start);
+        let behind = self.findings.iter().rev().take_while(|f| f.span.start > span.start).count();
+        let finding = Diagnostic { span, severity: Severity::Warning, message, hint: None };
+        self.findings.insert(self.findings.len() - behind, finding);
     }
 }
 

@@ -1,7 +1,10 @@
 //! Where the kernel enters, and where a bug ends up.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::fmt::Write as _;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::syscall::{number, syscall};
 
@@ -49,7 +52,11 @@ core::arch::global_asm!(
 /// Arguments beyond this are not looked at.
 const MAX_ARGS: usize = 64;
 
+/// Where the stack began.
+static STACK: AtomicPtr<usize> = AtomicPtr::new(core::ptr::null_mut());
+
 unsafe extern "C" fn enter(stack: *const usize) -> ! {
+    STACK.store(stack.cast_mut(), Ordering::Relaxed);
     // SAFETY: `stack` is the initial stack: argc, then argc pointers, then NULL, then the environment.
     let (argc, argv, envp) = unsafe {
         let argc = stack.read();
@@ -73,11 +80,40 @@ fn exit(code: i32) -> ! {
     }
 }
 
+/// Words of the stack that are looked through for code addresses after a bug.
+const MAX_STACK_WORDS: usize = 512;
+/// Code addresses that are said after a bug.
+const MAX_PLACES: usize = 12;
+
+// Why: whoever reads what the panic says needs its message and place, 10 KiB of them, linked into the program. Code
+// addresses tell as much: `addr2line -fie PROGRAM ADDRESS…` on a build with CARGO_PROFILE_INIT_STRIP=none.
 #[panic_handler]
-fn panic(panic: &core::panic::PanicInfo<'_>) -> ! {
-    crate::report::last_words(format_args!("internal error: {panic}"));
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    let mut text = String::new();
+    for place in code_on_stack().take(MAX_PLACES) {
+        // Why: writing into a String cannot fail.
+        let _ = write!(text, " {place:x}");
+    }
+    crate::report::last_words(format_args!("internal error at{text}"));
     if rustix::process::getpid().is_init() {
         crate::fault::panicked()
     }
     exit(101)
+}
+
+/// Returns the words on the stack that lie in the program's code, the last call first.
+fn code_on_stack() -> impl Iterator<Item = usize> {
+    unsafe extern "C" {
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    let code = (&raw const __executable_start).addr()..(&raw const etext).addr();
+    let here = 0_usize;
+    let (from, end) = ((&raw const here), STACK.load(Ordering::Relaxed).addr());
+    (0..MAX_STACK_WORDS)
+        .map(move |i| from.wrapping_add(i))
+        .take_while(move |word| word.addr() < end)
+        // SAFETY: aligned, and between a local variable and the beginning of the stack.
+        .map(|word| unsafe { core::ptr::read_volatile(word) })
+        .filter(move |word| code.contains(word))
 }

@@ -48,7 +48,10 @@ impl<'a> Entry<'a> {
     /// Tells whether the key is `name`, which must be in lower case.
     #[must_use]
     pub fn key_is(&self, name: &str) -> bool {
-        self.key.chars().flat_map(char::to_lowercase).eq(name.chars())
+        #[cfg(feature = "std")]
+        return self.key.chars().flat_map(char::to_lowercase).eq(name.chars());
+        #[cfg(not(feature = "std"))]
+        return self.key.eq_ignore_ascii_case(name);
     }
 
     /// Returns the lines of the value; the value itself is these lines, joined by [`Entry::joint`].
