@@ -10,6 +10,7 @@ use std::vec::Vec;
 use crate::source::{ReadAt, ReadError};
 
 pub mod archive;
+pub mod boot_state;
 pub mod debian;
 pub mod disk;
 pub mod fat;

@@ -66,6 +66,7 @@ macro_rules! targets {
 }
 
 targets! {
+    boot_state_power_cut: genpack_core::replay::boot_state::boot_state_power_cut,
     bpb_parse: genpack_core::replay::disk::bpb_parse,
     cmdline: genpack_core::replay::text::cmdline,
     cpio_entries: genpack_core::replay::archive::cpio_entries,

@@ -1,5 +1,6 @@
-//! `core::loader`.
+//! `core::loader`, and the boot state that is kept in an environment block.
 
+use genpack_core::contract::boot_state::{BootState, Image, Reason};
 use genpack_core::loader::grubenv::{self, Block};
 use genpack_core::loader::{cmdline_txt, config_txt, extlinux};
 
@@ -11,6 +12,10 @@ pub(crate) const ENTRIES: &[crate::Entry] = &[
     grubenv_get,
     grubenv_set,
     grubenv_unset,
+    boot_state_parse,
+    boot_state_emit,
+    boot_state_transitions,
+    boot_state_order,
     extlinux_lines,
     extlinux_labels,
     extlinux_paths,
@@ -59,6 +64,33 @@ fn grubenv_unset(input: &Input<'_>, _: &mut Work) {
         see(block.unset(input.text));
         see(block.emit());
     }
+}
+
+fn boot_state_parse(input: &Input<'_>, _: &mut Work) {
+    if let Some(block) = read_block(input) {
+        see(BootState::parse(&block));
+    }
+}
+
+fn boot_state_emit(input: &Input<'_>, _: &mut Work) {
+    if let Some(block) = read_block(input) {
+        see(BootState::default().emit(&block));
+    }
+}
+
+fn boot_state_transitions(input: &Input<'_>, _: &mut Work) {
+    let Some(image) = Image::of_file(input.text) else { return };
+    let Some(state) = BootState::default().try_new(image, 3) else { return };
+    see((state.boot_attempt(), state.entered(image), state.handed_over(image), state.mark_good(image)));
+    see((state.rolled_back(Reason::Mount), state.rollback(|i| i == image), state.without(image)));
+    see((state.good(), state.prev(), state.trial(), state.reached(), state.given_up(), state.why()));
+}
+
+fn boot_state_order(input: &Input<'_>, _: &mut Work) {
+    let Some(image) = Image::of_file(input.text) else { return };
+    let state = BootState::default().mark_good(image);
+    see((state.choose(), state.staging(Some(image)), state.variables()));
+    see((image.word(), image.on_boot(), image.on_data()));
 }
 
 fn extlinux_lines(input: &Input<'_>, _: &mut Work) {
