@@ -13,7 +13,7 @@ packages=(gcc libc6-dev make ca-certificates
   qemu-system-x86 ovmf openssh-client curl)
 # Peers that judge us in the tests.
 peers=(attr bcache-tools cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils exfatprogs f2fs-tools fdisk g++
-  gdisk genisoimage gfs2-utils hfsutils jfsutils kmod nilfs-tools node-json5 nodejs ntfs-3g ocfs2-tools python3
+  gdisk genisoimage gfs2-utils grub-emu hfsutils jfsutils kmod nilfs-tools node-json5 nodejs ntfs-3g ocfs2-tools python3
   reiserfsprogs squashfs-tools strace udftools util-linux util-linux-extra xfsprogs xorriso xz-utils zstd)
 
 case "${1:-demo}" in

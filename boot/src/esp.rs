@@ -18,7 +18,7 @@ pub const GRUB_CFG: &str = "grub.cfg";
 /// Path of the script on the boot partition.
 pub const GRUB_CFG_PATH: &str = "boot/grub/grub.cfg";
 /// Path of the environment block on the boot partition.
-pub const GRUBENV_PATH: &str = "boot/grub/grubenv";
+pub const GRUBENV_PATH: &str = genpack_core::contract::boot_state::GRUBENV;
 /// Directory of the EFI programs on the boot partition.
 const EFI_DIRECTORY: &str = "efi/boot/";
 

@@ -2,8 +2,9 @@
 //!
 //! The script is a decision procedure: which partition was booted, which image lies there, which entries it gets. The
 //! contract with images and owners (`system.cfg`, an image's own `grub.cfg`, the kernel's words) stands in
-//! `docs/contract.md`. Not handled yet: counting the attempts of a new image.
+//! `docs/contract.md`; which image is started when is [`crate::menu_policy`]. Not handled: Secure Boot.
 
+use genpack_core::contract::boot_state::BootState;
 use genpack_core::loader::grubenv::Block;
 
 /// The script; the same text for EFI (inside the standalone program) and BIOS (on the boot partition).
@@ -76,10 +77,12 @@ pub const CORE_MODULES: [&str; 42] = [
 /// Bytes of GRUB's environment block; GRUB can rewrite it only in place.
 pub const ENVIRONMENT_SIZE: usize = genpack_core::loader::grubenv::SIZE;
 
-/// Returns an environment block without variables (`boot/grub/grubenv`).
+/// Returns the environment block of a new disk (`boot/grub/grubenv`): the record of the boot state and nothing else.
 #[must_use]
 pub fn environment_block() -> [u8; ENVIRONMENT_SIZE] {
-    *Block::new().emit()
+    let empty = Block::new();
+    // The record fits into an empty block; a disk without it would boot all the same.
+    *BootState::default().emit(&empty).unwrap_or(empty).emit()
 }
 
 #[cfg(test)]
@@ -87,10 +90,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn environment_block_is_signature_and_filling() {
+    fn environment_block_is_the_first_record() {
         let block = environment_block();
-        assert!(block.starts_with(b"# GRUB Environment Block\n###"));
-        assert!(block.ends_with(b"#"));
+        assert!(block.starts_with(b"# GRUB Environment Block\ngenpack_good=img\n"));
+        assert!(block[512..].iter().all(|b| *b == b'#'));
         assert_eq!(block.len(), 1024);
     }
 

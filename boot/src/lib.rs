@@ -5,10 +5,11 @@
 //! | room | holds |
 //! |---|---|
 //! | [`bios_embed`] | LBA 0 and the gap behind it, from GRUB's `boot.img` and `core.img` |
-//! | [`grub_cfg`] | our GRUB script, the modules that it needs, the empty environment block |
+//! | [`grub_cfg`] | our GRUB script, the modules that it needs, the first environment block |
+//! | [`menu_policy`] | which image the script starts, as a function |
 //! | [`esp`] | which loader file goes to which path of the boot partition |
 //!
-//! Not handled yet: El Torito, boards without GRUB, the counting of boot attempts.
+//! Not handled yet: El Torito, boards without GRUB.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -39,3 +40,4 @@ extern crate std;
 pub mod bios_embed;
 pub mod esp;
 pub mod grub_cfg;
+pub mod menu_policy;
