@@ -31,7 +31,7 @@ fn build(directory: &Path) -> Vec<loaders::Loader> {
         variant: None,
         dry_run: false,
     };
-    loaders::build(&ctx, Arch::X86_64, directory).unwrap()
+    loaders::build(&ctx, Arch::X86_64, Path::new(loaders::GRUB_DIRECTORY), directory).unwrap()
 }
 
 #[test]

@@ -31,7 +31,9 @@ pub(super) fn check(session: &Session, goal: Goal, init: Option<&InitBinary>) ->
             Err(CommandError::failed(format!("the program {program} is not installed"))
                 .hint(format!("apt-get install {package}")))
         }
-        None if phases.upper && loaders => loaders::check_modules(Path::new(loaders::GRUB_DIRECTORY)),
+        None if phases.upper && loaders => {
+            loaders::check_modules(session.model.effective.arch, Path::new(loaders::GRUB_DIRECTORY))
+        }
         None => Ok(()),
     }
 }

@@ -13,12 +13,15 @@ use crate::initramfs;
 pub(super) enum Verb {
     /// Makes the boot loader files that go into an image
     ///
-    /// For x86_64: GRUB as an EFI program (bootx64.efi) and as boot.img and core.img for a BIOS, with the script that
-    /// finds and starts a system image.
+    /// GRUB as an EFI program (bootx64.efi, bootaa64.efi or bootriscv64.efi) and, for x86_64, as boot.img and core.img
+    /// for a BIOS, with the script that finds and starts a system image.
     Loaders {
         /// Directory for the files; created when it does not exist
         #[arg(value_name = "DIR")]
         directory: PathBuf,
+        /// Where GRUB's modules are, one directory per platform
+        #[arg(long, value_name = "DIR", default_value = loaders::GRUB_DIRECTORY)]
+        grub: PathBuf,
     },
     /// Makes the initramfs of a kernel in a tree, as a build does
     Initramfs {
@@ -41,7 +44,7 @@ impl Verb {
     /// Does what the verb says.
     pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
         match self {
-            Self::Loaders { directory } => make_loaders(ctx, &ctx.path(&directory)),
+            Self::Loaders { directory, grub } => make_loaders(ctx, &ctx.path(&grub), &ctx.path(&directory)),
             Self::Initramfs { root, kernel_version, out, init } => {
                 let (root, out, init) = (ctx.path(&root), ctx.path(&out), ctx.path(&init));
                 let inputs = initramfs::Inputs {
@@ -56,12 +59,12 @@ impl Verb {
     }
 }
 
-fn make_loaders(ctx: &Ctx, directory: &Path) -> Result<ExitCode> {
+fn make_loaders(ctx: &Ctx, grub: &Path, directory: &Path) -> Result<ExitCode> {
     if ctx.dry_run {
         ctx.ui.answer(format!("would make the loaders for {} in {}", ctx.arch, directory.display()));
         return Ok(ExitCode::SUCCESS);
     }
-    let made = loaders::build(ctx, ctx.arch, directory)?;
+    let made = loaders::build(ctx, ctx.arch, grub, directory)?;
     if ctx.ui.is_json() {
         let files = made.iter().map(|l| serde_json::json!({"name": l.name, "bytes": l.bytes}));
         ctx.ui.document(&serde_json::json!({"loaders": files.collect::<Vec<_>>()}));

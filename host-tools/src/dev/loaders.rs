@@ -2,7 +2,8 @@
 //!
 //! Made with `grub-mkimage` from the modules that the host's GRUB packages bring. The EFI program carries all modules
 //! of its platform in a memory disk, a newc archive: unlike the tar file of `grub-mkstandalone` it holds no times, so
-//! the same GRUB gives the same bytes. Not handled: other architectures than `x86_64`, Secure Boot (shim, SBAT).
+//! the same GRUB gives the same bytes. Modules for a foreign architecture are data: they need only be there, and a
+//! `grub-mkimage` that knows it (2.12 for riscv64). Not handled: i686, Secure Boot (shim, SBAT).
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -38,40 +39,51 @@ struct Platform {
     package: &'static str,
 }
 
-const EFI: Platform = Platform { firmware: "EFI", directory: "x86_64-efi", package: "grub-efi-amd64-bin" };
 const BIOS: Platform = Platform { firmware: "BIOS", directory: "i386-pc", package: "grub-pc-bin" };
 
-/// Makes the loader files for an architecture in `directory`, which is created.
+/// Returns the platform of EFI machines, `None` when no loader is made for the architecture.
+const fn efi_of(arch: Arch) -> Option<Platform> {
+    let (directory, package) = match arch {
+        Arch::X86_64 => ("x86_64-efi", "grub-efi-amd64-bin"),
+        Arch::Aarch64 => ("arm64-efi", "grub-efi-arm64-bin"),
+        Arch::Riscv64 => ("riscv64-efi", "grub-efi-riscv64-bin"),
+        Arch::I686 => return None,
+    };
+    Some(Platform { firmware: "EFI", directory, package })
+}
+
+/// Returns every platform of an architecture's machines.
+fn platforms(arch: Arch) -> Result<Vec<Platform>> {
+    let Some(efi) = efi_of(arch) else {
+        return Err(CommandError::failed(format!("no loaders can be made for {arch} yet"))
+            .hint("`dev loaders` knows x86_64, aarch64 and riscv64"));
+    };
+    let bios = matches!(arch, Arch::X86_64).then_some(BIOS);
+    Ok(std::iter::once(efi).chain(bios).collect())
+}
+
+/// Makes the loader files for an architecture in `directory`, which is created, from GRUB's modules below `grub`.
 ///
 /// A firmware whose GRUB package is missing is left out with a warning, as long as another one is there.
 ///
 /// # Errors
 /// When nothing can be made for this architecture, a tool is missing or fails, or a file cannot be written.
-pub fn build(ctx: &Ctx, arch: Arch, directory: &Path) -> Result<Vec<Loader>> {
-    build_from(ctx, arch, Path::new(GRUB_DIRECTORY), directory)
-}
-
-fn build_from(ctx: &Ctx, arch: Arch, grub: &Path, directory: &Path) -> Result<Vec<Loader>> {
-    if arch != Arch::X86_64 {
-        return Err(CommandError::failed(format!("no loaders can be made for {arch} yet"))
-            .hint("machines of x86_64 are what `dev loaders` knows"));
-    }
-    check_modules(grub)?;
-    let [efi, bios] = [EFI, BIOS].map(|p| has_modules(grub, p));
-    for platform in [(EFI, efi), (BIOS, bios)].into_iter().filter(|(_, there)| !there).map(|(p, _)| p) {
-        let hint = format!("apt-get install {}", platform.package);
-        ctx.ui.warning(
-            format!("{} machines will not boot: GRUB's modules for them are missing", platform.firmware),
-            Some(&hint),
-        );
-    }
+pub fn build(ctx: &Ctx, arch: Arch, grub: &Path, directory: &Path) -> Result<Vec<Loader>> {
+    check_modules(arch, grub)?;
     std::fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
     let mut loaders = Vec::new();
-    if efi {
-        loaders.push(build_efi(ctx, &grub.join(EFI.directory), directory)?);
-    }
-    if bios {
-        loaders.extend(build_bios(ctx, &grub.join(BIOS.directory), directory)?);
+    for platform in platforms(arch)? {
+        if !has_modules(grub, platform) {
+            let firmware = platform.firmware;
+            ctx.ui.warning(
+                format!("{firmware} machines will not boot: GRUB's modules for them are missing"),
+                Some(&format!("apt-get install {}", platform.package)),
+            );
+        } else if platform == BIOS {
+            loaders.extend(build_bios(ctx, &grub.join(BIOS.directory), directory)?);
+        } else {
+            loaders.push(build_efi(ctx, arch, platform, grub, directory)?);
+        }
     }
     loaders.push(write(directory, esp::GRUB_CFG, grub_cfg::SCRIPT.as_bytes())?);
     Ok(loaders)
@@ -81,25 +93,27 @@ fn has_modules(grub: &Path, platform: Platform) -> bool {
     grub.join(platform.directory).join("kernel.img").is_file()
 }
 
-/// Checks that GRUB's modules for at least one firmware are in a directory.
+/// Checks that GRUB's modules for at least one firmware of an architecture's machines are in a directory.
 ///
 /// # Errors
 /// When there are none.
-pub fn check_modules(grub: &Path) -> Result<()> {
-    if [EFI, BIOS].into_iter().any(|p| has_modules(grub, p)) {
+pub fn check_modules(arch: Arch, grub: &Path) -> Result<()> {
+    let platforms = platforms(arch)?;
+    if platforms.iter().any(|p| has_modules(grub, *p)) {
         return Ok(());
     }
+    let packages: Vec<_> = platforms.iter().map(|p| p.package).collect();
     Err(CommandError::failed(format!("GRUB's modules are not in {}", grub.display()))
-        .hint(format!("apt-get install grub-common {} {}", EFI.package, BIOS.package)))
+        .hint(format!("apt-get install grub-common {}", packages.join(" "))))
 }
 
-fn build_efi(ctx: &Ctx, platform: &Path, directory: &Path) -> Result<Loader> {
-    let memory_disk = memory_disk(platform)?;
+fn build_efi(ctx: &Ctx, arch: Arch, platform: Platform, grub: &Path, directory: &Path) -> Result<Loader> {
     let archive = tempfile::NamedTempFile::new().context("creating a temporary file")?;
-    std::fs::write(archive.path(), memory_disk).context("writing GRUB's memory disk")?;
-    let name = esp::efi_name(Arch::X86_64);
+    std::fs::write(archive.path(), memory_disk(platform, grub)?).context("writing GRUB's memory disk")?;
+    let name = esp::efi_name(arch);
     let target = AtomicFile::create(&directory.join(name))?;
-    ctx.runner.run(&efi_image(platform, archive.path(), target.path())).context(format!("making {name}"))?;
+    let command = efi_image(platform, &grub.join(platform.directory), archive.path(), target.path());
+    ctx.runner.run(&command).context(format!("making {name}"))?;
     commit(target, directory, name)
 }
 
@@ -116,14 +130,14 @@ fn build_bios(ctx: &Ctx, platform: &Path, directory: &Path) -> Result<[Loader; 2
 }
 
 /// Returns the command that makes the EFI program.
-fn efi_image(platform: &Path, memory_disk: &Path, output: &Path) -> Run {
+fn efi_image(platform: Platform, modules: &Path, memory_disk: &Path, output: &Path) -> Run {
     // The memory disk's file system comes last: nothing else needs it.
-    let modules = grub_cfg::STANDALONE_MODULES.into_iter().chain(["memdisk", "newc"]);
-    mkimage(EFI, platform, output)
+    let linked = grub_cfg::STANDALONE_MODULES.into_iter().chain(["memdisk", "newc"]);
+    mkimage(platform, modules, output)
         .arg("-m")
         .arg(memory_disk)
         .args(["-p", grub_cfg::STANDALONE_PREFIX])
-        .args(modules)
+        .args(linked)
 }
 
 /// Returns the command that makes the core for a BIOS.
@@ -137,7 +151,7 @@ fn mkimage(platform: Platform, directory: &Path, output: &Path) -> Run {
 }
 
 /// Returns the memory disk: the script, and every module and list of the platform, in order of their names.
-fn memory_disk(platform: &Path) -> Result<Vec<u8>> {
+fn memory_disk(platform: Platform, grub: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut writer = cpio_newc::Writer::new(|b: &[u8]| {
         bytes.extend_from_slice(b);
@@ -146,7 +160,7 @@ fn memory_disk(platform: &Path) -> Result<Vec<u8>> {
     let emit_error = |e: cpio_newc::EmitError<Infallible>| {
         CommandError::failed(e.to_string()).context("making GRUB's memory disk")
     };
-    let prefix = Path::new("boot/grub").join(EFI.directory);
+    let prefix = Path::new("boot/grub").join(platform.directory);
     for directory in ["boot", "boot/grub"].map(Path::new).into_iter().chain([prefix.as_path()]) {
         let name = directory.as_os_str().as_encoded_bytes();
         writer.entry(&cpio_newc::Entry::directory(name)).map_err(emit_error)?;
@@ -154,7 +168,7 @@ fn memory_disk(platform: &Path) -> Result<Vec<u8>> {
     let script =
         cpio_newc::Entry::file(grub_cfg::STANDALONE_SCRIPT.as_bytes(), 0o644, grub_cfg::SCRIPT.as_bytes());
     writer.entry(&script).map_err(emit_error)?;
-    for path in module_files(platform)? {
+    for path in module_files(&grub.join(platform.directory))? {
         let content = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let name = prefix.join(path.file_name().unwrap_or_default());
         let entry = cpio_newc::Entry::file(name.as_os_str().as_encoded_bytes(), 0o644, &content);
@@ -209,12 +223,19 @@ mod tests {
 
     #[test]
     fn commands_are_what_grub_takes() {
-        let efi = efi_image(Path::new("/g/x86_64-efi"), Path::new("/t/m"), Path::new("/o/bootx64.efi"));
-        assert_eq!(
-            efi.shell(),
-            "grub-mkimage -O x86_64-efi -d /g/x86_64-efi -o /o/bootx64.efi -m /t/m -p '(memdisk)/boot/grub' \
-             part_msdos part_gpt fat memdisk newc"
-        );
+        for (arch, directory) in
+            [(Arch::X86_64, "x86_64-efi"), (Arch::Aarch64, "arm64-efi"), (Arch::Riscv64, "riscv64-efi")]
+        {
+            let modules = Path::new("/g").join(directory);
+            let efi = efi_image(efi_of(arch).unwrap(), &modules, Path::new("/t/m"), Path::new("/o/boot.efi"));
+            assert_eq!(
+                efi.shell(),
+                format!(
+                    "grub-mkimage -O {directory} -d /g/{directory} -o /o/boot.efi -m /t/m \
+                     -p '(memdisk)/boot/grub' part_msdos part_gpt fat memdisk newc"
+                )
+            );
+        }
         let bios = bios_core(Path::new("/g/i386-pc"), Path::new("/o/core.img")).shell();
         assert!(bios.starts_with(
             "grub-mkimage -O i386-pc -d /g/i386-pc -o /o/core.img -p '(,msdos1)/boot/grub' biosdisk part_msdos "
@@ -223,11 +244,14 @@ mod tests {
 
     #[test]
     fn memory_disk_is_sorted_and_complete() {
-        let platform = tempfile::tempdir().unwrap();
+        let grub = tempfile::tempdir().unwrap();
+        let platform = efi_of(Arch::X86_64).unwrap();
+        let modules = grub.path().join(platform.directory);
+        std::fs::create_dir(&modules).unwrap();
         for name in ["b.mod", "a.mod", "command.lst", "kernel.img"] {
-            std::fs::write(platform.path().join(name), name).unwrap();
+            std::fs::write(modules.join(name), name).unwrap();
         }
-        let bytes = memory_disk(platform.path()).unwrap();
+        let bytes = memory_disk(platform, grub.path()).unwrap();
         let names: Vec<_> = cpio_newc::entries(&bytes)
             .map(|e| String::from_utf8(e.unwrap().name.to_vec()).unwrap())
             .collect();
@@ -249,10 +273,14 @@ mod tests {
     fn missing_grub_is_one_clear_error() {
         let empty = tempfile::tempdir().unwrap();
         let out = empty.path().join("out");
-        let error = build_from(&ctx(), Arch::X86_64, empty.path(), &out).unwrap_err();
-        assert_eq!(error.hint.as_deref(), Some("apt-get install grub-common grub-efi-amd64-bin grub-pc-bin"));
-        assert!(!out.exists());
-        let error = build_from(&ctx(), Arch::Riscv64, empty.path(), &out).unwrap_err();
-        assert_eq!(error.to_string(), "no loaders can be made for riscv64 yet");
+        for (arch, packages) in
+            [(Arch::X86_64, "grub-efi-amd64-bin grub-pc-bin"), (Arch::Riscv64, "grub-efi-riscv64-bin")]
+        {
+            let error = build(&ctx(), arch, empty.path(), &out).unwrap_err();
+            assert_eq!(error.hint, Some(format!("apt-get install grub-common {packages}")));
+            assert!(!out.exists());
+        }
+        let error = build(&ctx(), Arch::I686, empty.path(), &out).unwrap_err();
+        assert_eq!(error.to_string(), "no loaders can be made for i686 yet");
     }
 }

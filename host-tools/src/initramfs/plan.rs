@@ -13,7 +13,7 @@ use super::modules::{Presence, Tables};
 const REQUIRED: [&str; 4] = ["loop", "squashfs", "overlay", "vfat"];
 
 /// Modules by name.
-const MODULES: [&str; 45] = [
+const MODULES: [&str; 46] = [
     // The boot partition's names: FAT asks for a code page and a character set by name.
     "nls_cp437",
     "nls_ascii",
@@ -64,6 +64,8 @@ const MODULES: [&str; 45] = [
     "i6300esb",
     "iTCO_wdt",
     "sp5100_tco",
+    // Switches a Raspberry Pi off, too.
+    "bcm2835_wdt",
 ];
 
 /// Directories whose modules are all taken: drivers of disk controllers, many and small.

@@ -210,7 +210,8 @@ impl Executor<'_> {
             }
             Action::Loaders => {
                 let out = self.container.path().join(paths::IMAGE_LOADERS.trim_start_matches('/'));
-                loaders::build(self.ctx, self.inputs.model.effective.arch, &out).map(drop)
+                let grub = Path::new(loaders::GRUB_DIRECTORY);
+                loaders::build(self.ctx, self.inputs.model.effective.arch, grub, &out).map(drop)
             }
             Action::Packages => self.write_packages(),
             Action::Tidy => {
