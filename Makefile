@@ -9,7 +9,7 @@ help:
 	@echo "make bench      figures against peers of the same run"
 	@echo "make fuzz       fuzzes every format (FUZZ_SECONDS=60 each)"
 	@echo "make coverage   lines of core that the kept inputs of the fuzzers reach"
-	@echo 'make init       target/init/<arch>/genpack-init (INIT_ARCHES="x86_64 aarch64 riscv64")'
+	@echo "make init       target/init/<arch>/genpack-init (INIT_ARCHES, default: x86_64 aarch64 riscv64)"
 	@echo "make build      target/release/genpack-host and the init"
 
 setup:
@@ -18,13 +18,14 @@ setup:
 setup-test:
 	@tools/setup.sh test
 
-# INIT_ARCHES="x86_64 aarch64 riscv64" builds the foreign ones too.
-INIT_ARCHES ?= x86_64
+INIT_ARCHES ?= x86_64 aarch64 riscv64
 
 init:
 	@tools/build-init.sh $(INIT_ARCHES)
 
-build: init
+# Only this machine's init: those of other machines take compilers that are fetched first.
+build:
+	@tools/build-init.sh x86_64
 	cargo build --release --locked -p genpack-host
 
 demo: setup build

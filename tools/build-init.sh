@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds genpack-init: tools/build-init.sh [x86_64|aarch64|riscv64]...     (default: x86_64)
-# Result: target/init/<arch>/genpack-init. Where rustup lacks a foreign target, tools/cross-toolchain.sh brings it.
+# Result: target/init/<arch>/genpack-init. Where rustup lacks a foreign target, tools/cross-toolchain.sh brings it; when
+# that fails too the exit status is 3.
 set -eu
 cd "$(dirname "$0")/.."
 dir=${CARGO_TARGET_DIR:-target}
@@ -14,7 +15,7 @@ build() {
         *) echo "error: no genpack-init for '$arch'" >&2; exit 2 ;;
     esac
     if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$triple" ]; then
-        tools/cross-toolchain.sh "$dir/cross"
+        tools/cross-toolchain.sh "$dir/cross" || exit 3
         # shellcheck source=/dev/null
         . "$dir/cross/env"
     fi

@@ -11,31 +11,14 @@ command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null \
 host_lib=$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu
 [ -x "$host_lib/bin/rust-lld" ] || { echo "error: no rust-lld in $host_lib/bin; it comes with rustup's toolchains" >&2; exit 1; }
 
-# An apt of our own: its lists and its state are under DIR, its mirrors are those of the machine's apt.
-apt=$dir/apt prefix=$dir/prefix
-mkdir -p "$apt"/etc/{apt.conf.d,preferences.d,trusted.gpg.d} "$apt"/state/lists/partial "$apt"/cache/archives/partial "$dir/debs" "$dir/bin"
-: > "$apt/state/status"
-mirror() { # SUITE
-  apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' \
-    | awk -v suite="$1" '$2 == suite { print $1; exit }'
-}
-main=$(mirror bookworm) security=$(mirror bookworm-security)
-[ -n "$main" ] && [ -n "$security" ] || { echo "error: the apt sources name no bookworm and bookworm-security" >&2; exit 1; }
-key=/usr/share/keyrings/debian-archive-keyring.gpg
+prefix=$dir/prefix
+mkdir -p "$dir/debs" "$dir/bin"
+# shellcheck source=tools/apt-root.sh
+. "$(dirname "$0")/apt-root.sh"
+main=$(mirror "$suite") security=$(mirror "$suite-security")
+[ -n "$main" ] && [ -n "$security" ] || { echo "error: the apt sources name no $suite and $suite-security" >&2; exit 1; }
 # Why trixie: bookworm has no riscv64. The library must match the compiler, which is checked below.
-cat > "$apt/etc/sources.list" <<SOURCES
-deb [arch=amd64,arm64 signed-by=$key] $main bookworm main
-deb [arch=amd64,arm64 signed-by=$key] $security bookworm-security main
-deb [arch=riscv64 signed-by=$key] $main trixie main
-SOURCES
-cat > "$apt/apt.conf" <<CONF
-Dir "$apt"; Dir::Etc "$apt/etc"; Dir::Etc::sourcelist "$apt/etc/sources.list"; Dir::Etc::sourceparts "-";
-Dir::State "$apt/state"; Dir::State::status "$apt/state/status"; Dir::Cache "$apt/cache";
-Dir::Bin::Methods "/usr/lib/apt/methods"; Acquire::Languages "none"; Acquire::Retries "3";
-APT::Sandbox::User "root"; APT::Architecture "amd64"; APT::Architectures { "amd64"; "arm64"; "riscv64"; };
-CONF
-export APT_CONFIG=$apt/apt.conf
-apt-get update -qq
+apt_root "$dir/apt" "amd64,arm64 $main bookworm" "amd64,arm64 $security bookworm-security" "riscv64 $main trixie"
 
 version() { # PACKAGE UPSTREAM: newest version, of that upstream version when it is given
   apt-cache madison "$1" | awk -F' *\\| *' -v up="$2" 'up == "" || index($2, up "-") == 1 { print $2; exit }'

@@ -14,7 +14,10 @@ packages=(gcc libc6-dev make ca-certificates
 # Peers that judge us in the tests.
 peers=(attr bcache-tools cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils exfatprogs f2fs-tools fdisk g++
   gdisk genisoimage gfs2-utils grub-emu hfsutils jfsutils kmod nilfs-tools node-json5 nodejs ntfs-3g ocfs2-tools python3
-  reiserfsprogs squashfs-tools strace udftools util-linux util-linux-extra xfsprogs xorriso xz-utils zstd)
+  qemu-system-arm reiserfsprogs squashfs-tools strace udftools util-linux util-linux-extra xfsprogs xorriso xz-utils
+  zstd)
+# Debian 12 has RISC-V among the miscellaneous machines.
+peers+=("$(. /etc/os-release; [ "${VERSION_ID:-}" = 12 ] && echo qemu-system-misc || echo qemu-system-riscv)")
 
 case "${1:-demo}" in
   demo) ;;
