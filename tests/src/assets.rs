@@ -27,6 +27,15 @@ pub fn are_here(more_programs: &[&str]) -> bool {
     missing(more_programs).is_none_or(|missing| skip(&missing))
 }
 
+/// Tells whether these programs are installed; says which is not.
+///
+/// # Panics
+/// As [`are_here`].
+#[must_use]
+pub fn are_installed(programs: &[&str]) -> bool {
+    absent(programs).is_none_or(|name| skip(&format!("{name} is not installed")))
+}
+
 /// Tells whether a program was built; says how when it was not.
 ///
 /// # Panics
@@ -54,11 +63,16 @@ fn missing(more_programs: &[&str]) -> Option<String> {
     if !host.is_file() {
         return Some(format!("{} is not built (cargo build --release)", host.display()));
     }
+    let name = absent(&PROGRAMS).or_else(|| absent(more_programs))?;
+    Some(format!("{name} is not installed"))
+}
+
+/// Returns the first of these programs that is not installed.
+fn absent<'a>(programs: &[&'a str]) -> Option<&'a str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed =
         |name: &&&str| std::env::split_paths(&path).any(|directory| directory.join(name).is_file());
-    let name = PROGRAMS.iter().chain(more_programs).find(|name| !installed(name))?;
-    Some(format!("{name} is not installed"))
+    programs.iter().find(|name| !installed(name)).copied()
 }
 
 fn is_root() -> bool {

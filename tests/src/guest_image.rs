@@ -83,7 +83,8 @@ pub fn small(guest: &Path, compression: &str, usr_time: u32) -> PathBuf {
     image
 }
 
-fn is_newer(one: &Path, other: &Path) -> bool {
+/// Tells whether a file was modified after another one; false when one is not there.
+pub(crate) fn is_newer(one: &Path, other: &Path) -> bool {
     let time = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
     matches!((time(one), time(other)), (Some(one), Some(other)) if one > other)
 }

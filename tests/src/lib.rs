@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`assets`] | where the binaries and sources are, and what a scene needs of this machine |
+//! | [`foreign`] | guests and machines of other architectures |
 //! | [`guest_image`] | `artifacts/hello` with a unit that reports and powers off |
 //! | [`machine`] | machines with other buses and command lines than `vm run` gives them |
 //! | [`scene`] | one machine's life: flash, boot, look at the disk afterwards |
@@ -12,6 +13,7 @@
 //! leaves in `target/e2e/<scene>/`: the command lines, the serial logs, the disk.
 
 pub mod assets;
+pub mod foreign;
 pub mod guest_image;
 pub mod machine;
 pub mod scene;

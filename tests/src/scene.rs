@@ -5,11 +5,13 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
+use genpack_core::kernel::arch::Arch;
 use genpack_qemu::console::{Console, LOST_GUEST_MARKERS};
 use genpack_qemu::deadline::Deadline;
 use genpack_qemu::error::Error;
 
 use crate::assets::{are_here, genpack_host, root};
+use crate::foreign;
 use crate::guest_image;
 use crate::machine::{Bus, Kernel};
 use crate::verdict::{MARKER, Verdict};
@@ -32,6 +34,7 @@ const SMALL: (&str, u32) = ("gzip", 1_700_000_000);
 pub struct Scene {
     dir: PathBuf,
     image: PathBuf,
+    arch: Arch,
     kernel: Option<Kernel>,
     boots: u32,
 }
@@ -54,15 +57,25 @@ impl Scene {
     /// When the guest image cannot be built, or on a machine with `CI=true` that lacks something.
     #[must_use]
     pub fn open(name: &str, programs: &[&str]) -> Option<Self> {
-        if !are_here(programs) {
-            return None;
-        }
+        are_here(programs).then(|| Self::of_image(name, Arch::X86_64, guest_image::build()))
+    }
+
+    /// Returns a scene whose machines are of another architecture, or `None` when this machine cannot run it.
+    ///
+    /// # Panics
+    /// As [`Scene::open`].
+    #[must_use]
+    pub fn open_foreign(name: &str, arch: Arch) -> Option<Self> {
+        Some(Self::of_image(name, arch, foreign::image(arch)?))
+    }
+
+    fn of_image(name: &str, arch: Arch, image: PathBuf) -> Self {
         let dir = root().join("target/e2e").join(name);
         if dir.exists() {
             fs::remove_dir_all(&dir).unwrap();
         }
         fs::create_dir_all(&dir).unwrap();
-        Some(Self { image: guest_image::build(), dir, kernel: None, boots: 0 })
+        Self { dir, image, arch, kernel: None, boots: 0 }
     }
 
     /// Returns a scene of short boots: a small image, whose kernel [`Scene::boot_kernel`] starts directly.
@@ -118,7 +131,12 @@ impl Scene {
     pub fn flash_image(&self, image: &Path, name: &str, arguments: &[&str]) -> PathBuf {
         let disk = self.path(name);
         let mut command = Command::new(genpack_host());
-        command.args(["--arch", "x86_64", "flash"]).arg(image).arg(&disk).arg("--yes").args(arguments);
+        command
+            .args(["--arch", self.arch.name(), "flash"])
+            .arg(image)
+            .arg(&disk)
+            .arg("--yes")
+            .args(arguments);
         output(&mut command);
         disk
     }
@@ -131,7 +149,7 @@ impl Scene {
     pub fn boot(&mut self, image: &Path, arguments: &[&str]) -> Verdict {
         let mut command = Command::new(genpack_host());
         command
-            .args(["--arch", "x86_64", "vm", "run"])
+            .args(["--arch", self.arch.name(), "vm", "run"])
             .arg(image)
             .args(["-c", "2", "-m", "1G"])
             .args(arguments);
@@ -162,6 +180,17 @@ impl Scene {
             .unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
         running.0.kill().unwrap();
         running.0.wait().unwrap();
+    }
+
+    /// Boots a machine by its emulator's command line, waits for the guest's end, and returns its verdict.
+    ///
+    /// # Panics
+    /// As [`Scene::boot`].
+    #[must_use]
+    pub fn boot_argv(&mut self, argv: &[String]) -> Verdict {
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]);
+        self.verdict_of(command, argv.join(" ").as_bytes())
     }
 
     fn kernel_command(&self, root: &str, disks: &[(Bus, &Path)]) -> (Command, String) {

@@ -41,6 +41,8 @@ pub struct Verdict {
     pub page: String,
     /// The greeting of the ssh server.
     pub ssh: String,
+    /// The machine's architecture, as the kernel names it.
+    pub arch: String,
     /// Modification time of `/usr`, seconds since 1970.
     pub usr_time: u64,
     /// Modification time of `/usr` in the system image.
@@ -106,7 +108,7 @@ mod tests {
         r#""root":{"fstype":"overlay","source":"o"},"lowerdir":"","upperdir":"","#,
         r#""image":{"fstype":"","source":""},"writable":{"fstype":"","source":""},"#,
         r#""boot_status":{"persistent":"no"},"boots":1,"failed_units":[],"page":"","ssh":"","#,
-        r#""usr_time":1,"image_usr_time":1}"#
+        r#""arch":"x86_64","usr_time":1,"image_usr_time":1}"#
     );
 
     #[test]
