@@ -20,6 +20,17 @@ const INI: &[&str] = &[
     "ssh_pubkey =\n  command=\"a \\\" b\",no-pty ssh-rsa AAAA c\n  from=\"x ssh-rsa AAAA\n  ecdsa-sha2-nistp256 A==\n",
 ];
 
+const SYSTEM_INI: &[&str] = &[
+    "ip_address = 192.168.1.2/255.255.255.0, fd00::2/64 dhcp\nip_gateway=fe80::1\ndns: 1.1.1.1\nntp = a.b ::1\n  \
+     proxy = http://u:p@[::1]:3128\nno_proxy = .a, 10.0.0.0/8\nfirewall_allow = 80 443/tcp 5-6/udp\nfirewall\u{FF1D}on",
+    "root_password = $6$1EA9BEtFmMxsCdlb$mIBmC4bFLhLyR\nenable = sshd, a@b.timer\nmask=x\\x2d.mount\n[user.bob]\n\
+     groups = a b\nshell=/bin/sh\nsudo: on\npassword = x\n[user.bob]\n[user.Eve]\n[hooks]\n50-x = no\ntimeout = 9\n",
+    "[wg-walbrix]\nprivkey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\nendpoint = [::1]:1\nallowed_ips = ::/0, 1.2.3.4\n\
+     [walbrix]\ninstaller = 1\n[sakuravps]\nsshd_addressfamily = INET\n[DEFAULT]\nip_address = 1.1.1.1/33\n",
+    "wifi_ssid = \"my net\" # x\nwifi_key = 12345678\nwifi_country = jp\nwifi_sae_pwe = 3\n  wifi_mdns = no\n  \
+     wifi_systemd_config_file = a.network\nwifi_required_for_online = carrier:routable\n",
+];
+
 const CMDLINE: &[&str] = &[
     "BOOT_IMAGE=/boot/kernel root=systemimg:AB-CD rd.timeout=9 genpack.transient quiet -- x=1\n",
     "a=\"x y\" \"b=c d\" e-f=1 e_f=2 g=\"h",
@@ -41,6 +52,13 @@ fn ini_laws_hold_for_seeds_and_mutations() {
         let utf16: Vec<u8> =
             [0xFEFF].into_iter().chain(seed.encode_utf16()).flat_map(u16::to_le_bytes).collect();
         mutate(&utf16, ROUNDS / 4, text::system_ini);
+    }
+}
+
+#[test]
+fn settings_laws_hold_for_seeds_and_mutations() {
+    for seed in SYSTEM_INI {
+        mutate(seed.as_bytes(), ROUNDS, text::system_ini);
     }
 }
 

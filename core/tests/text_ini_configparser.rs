@@ -47,7 +47,7 @@ const FILES: &[&str] = &[
     "x=0\n[DEFAULT]\nx=1\ny=2\n",
     "[a]b]\nk=1\n[ spaced ]\nk=2\n[x] junk ; more\nk=3\n",
     "p = 100%\nq = %(x)s %%\n",
-    "\u{e9}\u{c9} = \u{3b1}\u{a0}\n\u{a0}\u{3000}k\u{2003}=\u{2003}v\u{a0}\n",
+    "\u{e9}\u{df} = \u{3b1}\u{a0}\n\u{a0}\u{3000}k\u{2003}=\u{2003}v\u{a0}\n",
     "a = 1\u{B}\u{C}\nb\u{1C} = \u{1F}2\n",
     "[]=x\n[=y\n]=z\n",
     "[s]\nbare\n  a=1\nb=2\n",
@@ -130,10 +130,17 @@ fn files_are_read_as_configparser_reads_them() {
     compare(&FILES.iter().map(|file| file.as_bytes().to_vec()).collect::<Vec<_>>());
 }
 
-/// Tells whether the file has what we read otherwise on purpose: a line under an ignored one, a key that is empty.
+/// Tells whether the file has what we read otherwise on purpose: a line under an ignored one, a key that is empty,
+/// letters beyond ASCII in upper case, wide delimiters and blanks without a width.
 fn differs_on_purpose(bytes: &[u8]) -> bool {
     use genpack_core::text::ini::{FindingKind, Item, Reader};
     let text = decode(bytes, &mut Vec::new());
+    let is_ours = |c: char| {
+        "\u{FF1D}\u{FF1A}\u{200B}\u{2060}\u{FEFF}".contains(c) || (!c.is_ascii() && !c.to_lowercase().eq([c]))
+    };
+    if text.trim_start_matches('\u{FEFF}').contains(is_ours) {
+        return true;
+    }
     Reader::new(&text).any(|item| match item {
         Item::Finding(f) => {
             f.kind == FindingKind::NoKey || text[f.span.start as usize..f.span.end as usize].contains('\n')
@@ -149,6 +156,12 @@ fn files_that_are_read_otherwise_on_purpose_have_our_meaning() {
         ("a=1\n= x\n  b = 2\n:\n", &[("a", "1"), ("b", "2")][..]),
         // configparser gives the deeper line to `a`.
         ("a = 1\nautologin\n  more\nb = 2\n", &[("a", "1"), ("b", "2")]),
+        // configparser finds no delimiter in these.
+        ("a\u{FF1D}1\nb\u{3000}\u{FF1A}\u{A0}2\n", &[("a", "1"), ("b", "2")]),
+        // configparser has them in keys and values.
+        ("\u{200B}a = 1\u{FEFF}\n\u{FEFF}b=\u{2060}2", &[("a", "1"), ("b", "2")]),
+        // configparser has a small letter.
+        ("\u{C9} = 1\n", &[("\u{C9}", "1")]),
     ] {
         assert!(differs_on_purpose(file.as_bytes()));
         let section = ours(file.as_bytes()).remove(0).1;
@@ -200,13 +213,23 @@ fn file_that_the_old_init_could_not_use_is_used() {
     }
 }
 
+/// Tells whether it is UTF-8 to us: what looks like UTF-16 without a byte order mark is UTF-16, and UTF-8 with many NULs
+/// to the peer.
+#[cfg(feature = "_fuzz")]
+fn is_utf8(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| {
+        let ours = decode(bytes, &mut Vec::new());
+        ours.len() == text.len() && ours.bytes().zip(text.bytes()).all(|(a, b)| a == b || b == b'\r')
+    })
+}
+
 #[cfg(feature = "_fuzz")]
 #[test]
 fn mutated_files_are_read_as_configparser_reads_them() {
     let files = std::cell::RefCell::new(Vec::new());
     for file in FILES {
         genpack_core::replay::mutate(file.as_bytes(), 300, |bytes| {
-            if std::str::from_utf8(bytes).is_ok() && !differs_on_purpose(bytes) {
+            if is_utf8(bytes) && !differs_on_purpose(bytes) {
                 files.borrow_mut().push(bytes.to_vec());
             }
         });
@@ -222,10 +245,6 @@ fn corpora_of_the_fuzzers_are_read_as_configparser_reads_them() {
         let path = format!("{}/../fuzz/corpus/{target}.cpio", env!("CARGO_MANIFEST_DIR"));
         let archive = std::fs::read(path).unwrap();
         let files = entries(&archive).map(|entry| entry.unwrap().content);
-        // Why: what looks like UTF-16 without a byte order mark is UTF-16 to us, and UTF-8 with many NULs to the peer.
-        let is_utf8 = |bytes: &[u8]| {
-            std::str::from_utf8(bytes).is_ok_and(|text| text.ends_with(&*decode(bytes, &mut Vec::new())))
-        };
         let files = files.filter(|bytes| is_utf8(bytes) && !differs_on_purpose(bytes));
         compare(&files.map(<[u8]>::to_vec).collect::<Vec<_>>());
     }

@@ -46,8 +46,7 @@ fn boot(mut exec: Executor, start_ms: u64) {
     exec.log.set_debug(crate::stage1::inputs::request(cmdline.trim_end()).debug);
     exec.log.debug(format_args!("stage 2, version {}, {}", env!("CARGO_PKG_VERSION"), cmdline_keys::DEBUG));
     let directory = if exec.tree.is_dir(paths::BOOT) { paths::BOOT } else { paths::RW };
-    let ini = format!("{directory}/{}", paths::SYSTEM_INI);
-    let mut configuration = match inputs::read_configuration(&exec.tree, &ini) {
+    let mut configuration = match inputs::find_configuration(&exec.tree, directory) {
         Ok(configuration) => configuration,
         Err(e) => unreadable(e),
     };
@@ -63,11 +62,7 @@ fn boot(mut exec: Executor, start_ms: u64) {
 /// Stands for a file that exists but cannot be read: nothing is configured, and that is a finding.
 fn unreadable(e: Errno) -> Configuration {
     let mut configuration = Configuration::default();
-    let message = match e {
-        Errno::FBIG => String::from("the file is longer than 1 MiB and is ignored"),
-        _ => format!("the file cannot be read: errno {}", e.raw_os_error()),
-    };
-    configuration.find_fault("", message);
+    configuration.find_fault("", format!("the file cannot be read: errno {}", e.raw_os_error()));
     configuration
 }
 

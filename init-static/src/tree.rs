@@ -87,6 +87,15 @@ impl Tree {
         read_file(self.resolve(path, flags)?.as_fd(), max)
     }
 
+    /// Reads a regular file up to its end or to some more than `max` bytes.
+    ///
+    /// # Errors
+    /// As [`Tree::read`], but that a longer file is no error.
+    pub fn read_beginning(&self, path: &str, max: usize) -> Result<Vec<u8>, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        read_beginning(self.resolve(path, flags)?.as_fd(), max)
+    }
+
     /// Reads a regular file whose name and whose directory's name are no symbolic links.
     ///
     /// # Errors
@@ -329,21 +338,27 @@ fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
 
 /// Reads an open regular file of at most `max` bytes from its beginning.
 fn read_file(file: BorrowedFd<'_>, max: usize) -> Result<Vec<u8>, Errno> {
+    let content = read_beginning(file, max)?;
+    if content.len() > max { Err(Errno::FBIG) } else { Ok(content) }
+}
+
+/// Reads an open regular file up to its end or to the block in which it has more than `max` bytes.
+fn read_beginning(file: BorrowedFd<'_>, max: usize) -> Result<Vec<u8>, Errno> {
     if FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode) != FileType::RegularFile {
         return Err(Errno::INVAL);
     }
     let mut content = Vec::new();
     // Why: files in /proc and /sys say size 0, so the size is no guide.
     let mut chunk = [0; 4096];
-    loop {
+    while content.len() <= max {
         match rustix::io::read(file, &mut chunk) {
             Ok(0) => return Ok(content),
-            Ok(n) if content.len() + n > max => return Err(Errno::FBIG),
             Ok(n) => content.extend_from_slice(chunk.get(..n).unwrap_or(&[])),
             Err(Errno::INTR) => {}
             Err(e) => return Err(e),
         }
     }
+    Ok(content)
 }
 
 /// Lists an open directory.

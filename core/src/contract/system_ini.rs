@@ -4,6 +4,7 @@
 //! key by which its author could log in and repair it. Sections that are not in [`GROUPS`] belong to add-ons of an
 //! image and are left alone. Syntax: [`crate::text::ini`]. Not handled: reading the file, applying the settings.
 
+mod file;
 mod keys;
 mod nearest;
 mod report;
@@ -15,8 +16,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+pub use file::{Found, choose};
 pub use keys::{GROUPS, Group, KEYS, Key, Plurality, find};
-pub use report::report;
+pub use report::{report, shown};
 pub use rule::Rule;
 pub use settings::{Hooks, SakuraVps, Settings, User, WgWalbrix};
 
@@ -26,6 +28,8 @@ use crate::units::usize_from_u32;
 use keys::{Draft, HOOKS, Slot, USER};
 use rule::Why;
 
+/// What a person puts around a value, and what a word processor makes of it.
+const QUOTES: [char; 8] = ['"', '\'', '\u{201C}', '\u{201D}', '\u{201E}', '\u{2018}', '\u{2019}', '\u{AB}'];
 /// Most values of one key, far above what any machine needs.
 const MAX_VALUES: usize = 256;
 /// Most users, and most hooks that are switched.
@@ -71,7 +75,9 @@ impl Reader<'_> {
             // Why: `[DEFAULT]` stands in for missing keys, but a user who is not named has none.
             let property =
                 if user.is_some() { section.get(key.name) } else { document.get(section.name(), key.name) };
-            if let Some(property) = property {
+            if let Some(property) = property
+                && !self.indented(group, section, key, property)
+            {
                 self.key(key, property);
             }
         }
@@ -131,6 +137,51 @@ impl Reader<'_> {
         self.say(property.key_span, Severity::Warning, message, hint);
     }
 
+    /// Takes keys that somebody indented below another for what they are. By the rules they go on with its value, which
+    /// cannot be meant when that has one line and each of them is a key that stands nowhere else.
+    fn indented(
+        &mut self,
+        group: &'static Group,
+        section: &Section,
+        key: &'static Key,
+        property: &Property,
+    ) -> bool {
+        if key.plurality() != Plurality::One || key.rule.is_secret {
+            return false;
+        }
+        let (start, end) =
+            (usize_from_u32(property.value_span.start), usize_from_u32(property.value_span.end));
+        let Some((first, rest)) = self.text.get(start..end).unwrap_or("").split_once('\n') else {
+            return false;
+        };
+        let mut findings = Collector::new();
+        let below = Document::parse(rest, &mut findings);
+        let [below] = below.sections() else { return false };
+        let is_key =
+            |p: &Property| keys::find_in(group.keys, &p.key).is_some() && section.get(&p.key).is_none();
+        if !findings.into_vec().is_empty()
+            || below.properties().is_empty()
+            || !below.properties().iter().all(is_key)
+        {
+            return false;
+        }
+        let value_end = start.saturating_add(first.trim_end().len());
+        let value_span = Span::new(property.value_span.start, offset(value_end));
+        self.key(key, &Property { value: first.trim().into(), value_span, ..property.clone() });
+        let base = offset(end.saturating_sub(rest.len()));
+        let shifted = |span: Span| Span::new(base.saturating_add(span.start), base.saturating_add(span.end));
+        for found in below.properties() {
+            let (key_span, value_span) = (shifted(found.key_span), shifted(found.value_span));
+            let message =
+                format!("'{}' is indented below '{}'; it is read as a line of its own", found.key, key.name);
+            self.say(key_span, Severity::Note, message, Some("begin the line at the left edge".into()));
+            if let Some(key) = keys::find_in(group.keys, &found.key) {
+                self.key(key, &Property { key_span, value_span, ..found.clone() });
+            }
+        }
+        true
+    }
+
     fn key(&mut self, key: &'static Key, property: &Property) {
         let value = property.value.trim();
         if value.is_empty() {
@@ -143,12 +194,31 @@ impl Reader<'_> {
             (Slot::Lines(field), _) => return self.values(key, property, field, true),
             (Slot::Flag(field), Ok(value)) => return *field(draft) = parse_bool(&value),
             (Slot::Number(field), Ok(value)) => return *field(draft) = value.parse().ok(),
-            (Slot::Text(field), Ok(value)) => return *field(draft) = Some(value),
+            (Slot::Text(field), Ok(value)) => {
+                *field(draft) = Some(value);
+                return if key.rule.is_free() {
+                    self.doubt(key, property)
+                };
+            }
             (_, Err(why)) => key.rule.clause(value, why),
         };
         let instead = if key.default.is_empty() { "" } else { ", so its default counts: " };
         let message = format!("'{}' is not set: {wrong}{instead}{}", key.name, key.default);
         self.say(value_place(property), Severity::Warning, message, Some(hint(key, value)));
+    }
+
+    /// Warns of what is legal in a free text and hardly ever meant.
+    fn doubt(&mut self, key: &'static Key, property: &Property) {
+        let value = property.value.as_str();
+        let (message, hint) = if value.len() > 1 && value.starts_with(QUOTES) && value.ends_with(QUOTES) {
+            ("the quotes are part of the value", "leave them out, unless they really belong to it")
+        } else if [" # ", " ; ", "\t# "].iter().any(|sign| value.contains(sign)) {
+            ("all that stands behind the '=' is the value, no comment", "a comment needs a line of its own")
+        } else {
+            return;
+        };
+        let message = format!("'{}': {message}", key.name);
+        self.say(property.value_span, Severity::Warning, message, Some(hint.into()));
     }
 
     /// Takes the values that can be used; every other one is reported.
@@ -203,7 +273,7 @@ fn hint(key: &Key, value: &str) -> String {
         "lines below that begin with blanks go on with the value; begin them at the left edge".into()
     } else if value.contains(['#', ';']) {
         "a comment needs a line of its own".into()
-    } else if value.starts_with(['"', '\'']) {
+    } else if value.starts_with(QUOTES) {
         "quotes are part of the value; leave them out".into()
     } else {
         format!("write it like this: {} = {}", key.name, key.rule.example)

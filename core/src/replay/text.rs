@@ -120,7 +120,11 @@ pub fn vm_ini(bytes: &[u8]) {
 fn ini_items(bytes: &[u8], dialect: &'static ini::Dialect) -> Document {
     let mut findings = Vec::new();
     let text = ini::decode(bytes, &mut findings);
-    assert!(findings.len() <= 1, "one finding about an encoding");
+    assert!(findings.len() <= 2, "two findings about an encoding");
+    assert!(
+        findings.iter().all(|d| slice(&text, d.span).is_some()),
+        "a finding is about a piece of the text"
+    );
     let mut end = 0;
     for item in ini::Reader::with_dialect(&text, dialect) {
         let span = match item {
@@ -133,7 +137,7 @@ fn ini_items(bytes: &[u8], dialect: &'static ini::Dialect) -> Document {
                 finding.span
             }
             Item::Entry(entry) => {
-                assert!(entry.key_is(&entry.key.to_lowercase()));
+                assert!(entry.key_is(&entry.key.to_ascii_lowercase()));
                 assert!(slice(&text, entry.key_span) == Some(entry.key) && !entry.key.is_empty());
                 assert!(slice(&text, entry.value_span).is_some());
                 assert!(entry.lines().count() >= 1, "a value has a line");
@@ -169,22 +173,94 @@ pub fn system_ini(bytes: &[u8]) {
     let text = ini::decode(bytes, &mut Vec::new());
     let (settings, diagnostics) = system_ini::parse(&text);
     assert!(diagnostics.len() <= MAX_DIAGNOSTICS.saturating_add(1));
+    assert!(diagnostics.is_sorted_by_key(|d| d.span.start), "findings are in the order of the lines");
     assert!(diagnostics.iter().all(|d| slice(&text, d.span).is_some() && !d.severity.word().is_empty()));
-    if let Some(hostname) = settings.hostname {
-        assert!((1..=64).contains(&hostname.len()) && !hostname.contains(char::is_whitespace));
-    }
-    if let Some(timezone) = settings.timezone {
-        assert!(!timezone.starts_with('/') && !timezone.contains('.') && !timezone.contains("//"));
-    }
-    if let Some(locale) = settings.locale {
-        assert!(!locale.contains(['\n', '/', '"', '\'', '$', ' ']));
-    }
-    for key in settings.ssh_pubkey {
-        assert!(!key.contains('\n') && key.split_whitespace().count() >= 2);
-    }
+    legal(&settings);
     if let Some(report) = system_ini::report(&text, &diagnostics) {
         assert!(report.chars().all(|c| !c.is_control() || c == '\r' || c == '\n'));
     }
+}
+
+/// What whoever applies the settings relies on.
+fn legal(settings: &system_ini::Settings) {
+    let is_plain = |c: char| !c.is_control() && !c.is_whitespace() && !"\"'`$;|&<>(){}#!".contains(c);
+    for (text, max) in [
+        (&settings.hostname, 64),
+        (&settings.timezone, 128),
+        (&settings.locale, 128),
+        (&settings.keymap, 128),
+        (&settings.network_interface, 64),
+        (&settings.wifi_country, 2),
+        (&settings.wifi_systemd_config_file, 255),
+        (&settings.wifi_required_for_online, 64),
+        (&settings.on_data_failure, 8),
+        (&settings.sakuravps.sshd_addressfamily, 8),
+        (&settings.wg_walbrix.privkey, 44),
+        (&settings.wg_walbrix.pubkey, 44),
+        (&settings.wg_walbrix.endpoint, 253),
+    ] {
+        let Some(text) = text else { continue };
+        assert!((1..=max).contains(&text.len()) && text.chars().all(is_plain), "{text:?}");
+    }
+    for path in [&settings.timezone, &settings.wifi_systemd_config_file].into_iter().flatten() {
+        assert!(!path.starts_with(['/', '.']) && !path.contains("..") && !path.contains("//"), "{path:?}");
+    }
+    for hash in [&settings.root_password, &settings.sakuravps.root_password].into_iter().flatten() {
+        assert!(hash.starts_with('$') && !hash.contains([':', ' ', '\n']), "a hash is one field");
+    }
+    for text in [&settings.wifi_ssid, &settings.wifi_key, &settings.proxy].into_iter().flatten() {
+        assert!(
+            !text.is_empty() && !text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER)
+        );
+    }
+    let sakuravps = &settings.sakuravps;
+    for list in [
+        &settings.ip_address,
+        &settings.ip_gateway,
+        &settings.dns,
+        &settings.search_domain,
+        &settings.ntp,
+        &settings.no_proxy,
+        &settings.firewall_allow,
+        &settings.enable,
+        &settings.disable,
+        &settings.mask,
+        &sakuravps.ip_address,
+        &sakuravps.dns,
+        &settings.wg_walbrix.address,
+        &settings.wg_walbrix.allowed_ips,
+    ] {
+        assert!(
+            list.len() <= 256 && list.iter().all(|item| !item.is_empty() && item.chars().all(is_plain)),
+            "{list:?}"
+        );
+    }
+    for network in settings.ip_address.iter().chain(&settings.wg_walbrix.allowed_ips) {
+        let is_network = network.split_once('/').is_some_and(|(address, size)| {
+            address.parse::<core::net::IpAddr>().is_ok() && size.parse().is_ok_and(|size: u8| size <= 128)
+        });
+        assert!(is_network || network == "dhcp", "{network:?}");
+    }
+    let unit = |unit: &String| unit.contains('.') && !unit.contains('/') && unit.len() <= 255;
+    assert!(settings.enable.iter().chain(&settings.disable).chain(&settings.mask).all(unit));
+    let keys = settings.users.iter().flat_map(|user| &user.ssh_pubkey);
+    for key in keys.chain(&settings.ssh_pubkey).chain(&sakuravps.ssh_pubkey) {
+        assert!(!key.contains(char::is_control) && key.split_whitespace().count() >= 2, "{key:?}");
+    }
+    let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    for user in &settings.users {
+        assert!(
+            !user.name.starts_with(['-']) && user.name.chars().all(name) && user.name != "root",
+            "{user:?}"
+        );
+        assert!(user.groups.iter().all(|group| group.chars().all(name)), "{user:?}");
+        assert!(
+            user.shell.as_ref().is_none_or(|shell| shell.starts_with('/') && !shell.contains("..")),
+            "{user:?}"
+        );
+    }
+    assert!(settings.users.len() <= 64 && settings.hooks.switches.len() <= 64);
+    assert!(settings.hooks.switches.iter().all(|(hook, _)| !hook.contains('/') && !hook.starts_with('.')));
 }
 
 /// Parameters of an arbitrary command line: pieces of it, in order; the last of a name is found.

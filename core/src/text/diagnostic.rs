@@ -110,6 +110,14 @@ pub fn excerpt(text: &str) -> alloc::string::String {
     shown.chain(more).collect()
 }
 
+/// Puts a finding behind those of the same and earlier places.
+#[cfg(feature = "alloc")]
+pub fn insert(diagnostics: &mut alloc::vec::Vec<Diagnostic>, diagnostic: Diagnostic) {
+    // Why: the place is near the end, and code that sorts is large.
+    let behind = diagnostics.iter().rev().take_while(|d| d.span.start > diagnostic.span.start).count();
+    diagnostics.insert(diagnostics.len().saturating_sub(behind), diagnostic);
+}
+
 /// Most findings about one text, more than anyone reads at once; one more says how many others there were.
 pub const MAX_DIAGNOSTICS: usize = 100;
 
@@ -143,10 +151,7 @@ impl Collector {
             self.left_out = self.left_out.saturating_add(1);
             self.left_out_severity = self.left_out_severity.max(Some(diagnostic.severity));
         } else {
-            // Why: the place is near the end, and code that sorts is large.
-            let start = diagnostic.span.start;
-            let behind = self.kept.iter().rev().take_while(|d| d.span.start > start).count();
-            self.kept.insert(self.kept.len().saturating_sub(behind), diagnostic);
+            insert(&mut self.kept, diagnostic);
         }
     }
 

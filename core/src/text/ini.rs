@@ -1,7 +1,7 @@
 //! The INI dialects of `system.ini` and `vm.ini`: two tables, [`SYSTEM_INI`] and [`VM_INI`], over one reader of lines.
 //!
 //! # `system.ini`: what Python's `configparser` reads, without its faults
-//! - `key = value` or `key: value`; keys are compared in lower case, section names as they are.
+//! - `key = value` or `key: value`; keys are the same in any case of ASCII letters, section names as they are.
 //! - Keys before a header are in the section [`DEFAULT_SECTION`]; the keys of [`FALLBACK_SECTION`] stand in for
 //!   missing ones of every section.
 //! - A line that begins with `#` or `;` (after blanks) is a comment. There are no comments behind a value, and quotes
@@ -10,8 +10,8 @@
 //!   inside are dropped, empty lines are kept, empty lines at the end are not.
 //! - Text after the `]` of a header is ignored.
 //!
-//! Other than `configparser`: a byte order mark is no part of the first key; `%` is an ordinary character (so is each
-//! of `%%`); a key or a section that comes again is no error, and the last value counts; a line that is none of the
+//! Other than `configparser`: a byte order mark is no part of the first key; the wide `＝` and `：` are delimiters, too;
+//! characters without a width are blanks; `%` is an ordinary character (so is each of `%%`); a key or a section that comes again is no error, and the last value counts; a line that is none of the
 //! above is reported and ignored with the deeper lines below it, and all other lines count. Input is text; see
 //! [`decode()`] for bytes. Not handled: keys without a value, interpolation, inline comments.
 //!
@@ -65,19 +65,8 @@ pub fn parse_bool(value: &str) -> Option<bool> {
     WORDS.iter().find(|(word, _)| value.eq_ignore_ascii_case(word)).map(|(_, meaning)| *meaning)
 }
 
-/// Returns a key in lower case, as `configparser` has it.
-///
-/// Without `std`, that is in the init, letters beyond ASCII stay as they are: no key has one, and the tables of
-/// Unicode take 26 KiB.
-#[cfg(feature = "alloc")]
-fn lower(key: &str) -> alloc::string::String {
-    #[cfg(feature = "std")]
-    return key.to_lowercase();
-    #[cfg(not(feature = "std"))]
-    return key.to_ascii_lowercase();
-}
-
-/// Tells whether `configparser` strips the character from the ends of lines, keys and values.
+/// Tells whether the character is stripped from the ends of lines, keys and values: what `configparser` strips, which
+/// includes the no-break and the ideographic space, and what nobody sees, which a copy from a web page brings along.
 fn is_blank(c: char) -> bool {
-    c.is_whitespace() || ('\u{1C}'..='\u{1F}').contains(&c)
+    c.is_whitespace() || matches!(c, '\u{1C}'..='\u{1F}' | '\u{200B}' | '\u{2060}' | '\u{FEFF}')
 }

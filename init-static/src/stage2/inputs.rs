@@ -8,12 +8,12 @@ use crate::op::Owner;
 use crate::tree::Tree;
 use genpack_core::contract::paths;
 use genpack_core::contract::system_ini::{self, Settings};
-use genpack_core::text::diagnostic::{Diagnostic, Severity, Span};
+use genpack_core::text::diagnostic::{self, Diagnostic, Severity, Span};
 use genpack_core::text::ini;
 use rustix::io::Errno;
 
-/// Longest `system.ini` that is read, bytes; the parser itself looks at less.
-const MAX_INI: usize = 1024 * 1024;
+/// Bytes of a `system.ini` that are read: what the parser looks at, twice for UTF-16, and some more for it to notice.
+const MAX_INI: usize = 2 * ini::MAX_BYTES + 16;
 /// Longest file that is read to be changed, bytes.
 const MAX_FILE: usize = 1024 * 1024;
 /// Users that get keys; a machine with more is no appliance.
@@ -34,10 +34,12 @@ impl Configuration {
     /// Reads the bytes of a `system.ini`; any bytes are a configuration.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
-        let mut findings = Vec::new();
-        let text = ini::decode(bytes, &mut findings).into_owned();
-        let (settings, more) = system_ini::parse(&text);
-        findings.extend(more);
+        let mut encoding = Vec::new();
+        let text = ini::decode(bytes, &mut encoding).into_owned();
+        let (settings, mut findings) = system_ini::parse(&text);
+        for finding in encoding {
+            diagnostic::insert(&mut findings, finding);
+        }
         Self { settings, findings, text }
     }
 
@@ -52,22 +54,35 @@ impl Configuration {
         let mut ignored = genpack_core::text::diagnostic::Collector::new();
         let document = ini::Document::parse(&self.text, &mut ignored);
         let span = document.get(ini::DEFAULT_SECTION, key).map_or(Span::default(), |p| p.value_span);
-        let behind = self.findings.iter().rev().take_while(|f| f.span.start > span.start).count();
         let finding = Diagnostic { span, severity: Severity::Warning, message, hint: None };
-        self.findings.insert(self.findings.len() - behind, finding);
+        diagnostic::insert(&mut self.findings, finding);
     }
 }
 
-/// Reads the configuration file; a missing one is an empty configuration.
+/// Reads a configuration file, of a long one the beginning; a missing one is an empty configuration.
 ///
 /// # Errors
-/// The errno of reading, `EFBIG` for a file of more than 1 MiB.
+/// The errno of reading.
 pub fn read_configuration(tree: &Tree, path: &str) -> Result<Configuration, Errno> {
-    match tree.read(path, MAX_INI) {
+    match tree.read_beginning(path, MAX_INI) {
         Ok(bytes) => Ok(Configuration::parse(&bytes)),
         Err(Errno::NOENT) => Ok(Configuration::default()),
         Err(e) => Err(e),
     }
+}
+
+/// Finds the configuration file of a directory, whatever Windows made of its name, and reads it.
+///
+/// # Errors
+/// As [`read_configuration`].
+pub fn find_configuration(tree: &Tree, directory: &str) -> Result<Configuration, Errno> {
+    // Why: a directory that cannot be listed has no file that could be read; reading tells why.
+    let entries = tree.list(directory).unwrap_or_default();
+    let found = system_ini::choose(&mut entries.iter().map(|entry| entry.name.as_str()));
+    let name = found.read.unwrap_or(paths::SYSTEM_INI);
+    let mut configuration = read_configuration(tree, &format!("{directory}/{name}"))?;
+    configuration.findings.splice(0..0, found.finding());
+    Ok(configuration)
 }
 
 /// A user who gets SSH keys.

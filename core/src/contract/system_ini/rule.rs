@@ -163,11 +163,21 @@ pub(super) static ENDPOINT: Rule = rule("host:port", "vpn.example.com:51820", MA
 pub(super) static HOOK: Rule = rule("the name of a hook", "50-cert", MAX_FILE_NAME, "_.-", name);
 
 impl Rule {
+    /// Tells whether a value may have blanks, quotes and signs of comments.
+    pub(super) fn is_free(&self) -> bool {
+        self.others == ANY && self.max >= 32 && self.max <= 64
+    }
+
     /// Returns the value in its one spelling, or what is wrong with it.
     pub(super) fn legal(&self, value: &str) -> Result<String, Why> {
         let any = self.others == ANY;
         let is_other = |c: &char| {
-            !(c.is_ascii_alphanumeric() || if any { !c.is_control() } else { self.others.contains(*c) })
+            !(c.is_ascii_alphanumeric()
+                || if any {
+                    !c.is_control() && *c != char::REPLACEMENT_CHARACTER
+                } else {
+                    self.others.contains(*c)
+                })
         };
         if let Some(c) = value.chars().find(is_other) {
             return Err(Has(c));
@@ -185,6 +195,7 @@ impl Rule {
         match why {
             Says(clause) => clause.into(),
             Has('\n') => format!("{} has only one line", self.word),
+            Has(char::REPLACEMENT_CHARACTER) => "some of its characters are not UTF-8".into(),
             Has(c) if !self.is_secret => {
                 format!("{} has no '{}'", self.word, excerpt(c.encode_utf8(&mut [0; 4])))
             }

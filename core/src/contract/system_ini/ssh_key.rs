@@ -56,7 +56,13 @@ fn after_options(line: &str) -> Result<&str, Why> {
             b' ' | b'\t' if !quoted => {
                 return Ok(line.get(at..).unwrap_or("").trim_start_matches([' ', '\t']));
             }
-            _ => {}
+            _ if quoted || byte.is_ascii_alphanumeric() || b"-=,@.".contains(&byte) => {}
+            // Why: sshd ignores a line whose options it does not know, and a word processor turns quotes around.
+            _ => {
+                return Err(Says(
+                    "what stands before the type of the key is not like from=\"10.0.0.1\",no-pty",
+                ));
+            }
         }
     }
     Err(Says(if quoted { "a quote in its options is not closed" } else { "it is not 'type base64 comment'" }))
@@ -76,6 +82,7 @@ mod tests {
             "from=\"10.0.0.1, *.x\" ssh-ed25519 AAAA",
             "command=\"echo \\\"hi there\\\"\",no-pty ssh-rsa AAAA",
             "cert-authority ssh-ed25519 AAAA",
+            "from=\"ä 10.0.0.1\",no-X11-forwarding ssh-ed25519 AAAA",
         ] {
             assert_eq!(ssh_key(&mut good.into()), Ok(()), "{good}");
         }
@@ -88,6 +95,8 @@ mod tests {
             "ssh-rsa A!",
             "command=\"x ssh-rsa AAAA",
             "a b ssh-rsa AAAA",
+            "from=\u{201C}10.0.0.1\u{201D} ssh-rsa AAAA",
+            "* ssh-rsa AAAA",
             "-----BEGIN OPENSSH PRIVATE KEY-----",
         ] {
             assert!(ssh_key(&mut bad.into()).is_err(), "{bad}");

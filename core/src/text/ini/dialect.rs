@@ -38,7 +38,8 @@ pub struct Dialect {
 
 /// `system.ini`: what Python's `configparser` reads.
 pub const SYSTEM_INI: Dialect = Dialect {
-    delimiters: &['=', ':'],
+    // Why: an input method for Japanese or Chinese that is still on writes the wide ones.
+    delimiters: &['=', ':', '\u{FF1D}', '\u{FF1A}'],
     continuation: Continuation::Indent,
     has_quotes: false,
     folds_sections: false,

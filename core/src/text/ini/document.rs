@@ -107,7 +107,7 @@ impl Document {
                         name if dialect.fallback == Some(name) => Some(&mut fallback),
                         name => index.get(&fold(name)).and_then(|at| sections.get_mut(*at)),
                     };
-                    let key = super::lower(entry.key);
+                    let key = entry.key.to_ascii_lowercase();
                     let mut value = String::with_capacity(entry.value_span.len());
                     for (i, line) in entry.lines().enumerate() {
                         if i > 0 {

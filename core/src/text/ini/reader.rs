@@ -48,10 +48,7 @@ impl<'a> Entry<'a> {
     /// Tells whether the key is `name`, which must be in lower case.
     #[must_use]
     pub fn key_is(&self, name: &str) -> bool {
-        #[cfg(feature = "std")]
-        return self.key.chars().flat_map(char::to_lowercase).eq(name.chars());
-        #[cfg(not(feature = "std"))]
-        return self.key.eq_ignore_ascii_case(name);
+        self.key.eq_ignore_ascii_case(name)
     }
 
     /// Returns the lines of the value; the value itself is these lines, joined by [`Entry::joint`].
@@ -255,7 +252,9 @@ impl<'a> Reader<'a> {
         let number = self.lines.saturating_sub(line.count).saturating_add(1);
         let end = self.pass_deeper(line.indent, line.end());
         // Why: the value begins where its first line does, even when that is empty and deeper lines follow.
-        let after = line.start.saturating_add(delimiter).saturating_add(1);
+        let at = line.start.saturating_add(delimiter);
+        let width = self.text.get(at..).and_then(|text| text.chars().next()).map_or(1, char::len_utf8);
+        let after = at.saturating_add(width);
         let behind = self.text.get(after..end).unwrap_or("");
         let (first, last) = self.dialect.value(behind);
         let raw = match self.dialect.continuation {
@@ -406,7 +405,7 @@ mod tests {
         assert_eq!((e.key_span, e.value_span), (Span::new(1, 4), Span::new(8, 17)));
         let Some(Item::Entry(e)) = Reader::new("k=\n").next() else { panic!("an entry") };
         assert_eq!((e.key_span, e.value_span), (Span::new(0, 1), Span::new(2, 2)));
-        assert!(e.key_is("k") && !e.key_is("K"));
+        assert!(e.key_is("k") && !e.key_is("j"));
     }
 
     #[test]
