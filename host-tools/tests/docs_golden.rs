@@ -34,3 +34,14 @@ fn system_ini_reference_is_what_the_table_says() {
     let committed = std::fs::read_to_string(&path).expect("docs/system-ini.md is committed");
     assert!(committed == text, "docs/system-ini.md is stale; see the first lines of this test");
 }
+
+#[test]
+fn schema_of_definitions_is_what_the_table_says() {
+    let text = genpack_host::model::schema::text();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/genpack.schema.json");
+    if std::env::var_os("GENPACK_BLESS").is_some() {
+        std::fs::write(&path, &text).expect("the schema can be written");
+    }
+    let committed = std::fs::read_to_string(&path).expect("docs/genpack.schema.json is committed");
+    assert!(committed == text, "docs/genpack.schema.json is stale; genpack-host dev schema prints it");
+}

@@ -23,6 +23,8 @@ pub(super) enum Verb {
         #[arg(long, value_name = "DIR", default_value = loaders::GRUB_DIRECTORY)]
         grub: PathBuf,
     },
+    /// Prints the JSON Schema of genpack.json5, for editors
+    Schema,
     /// Makes the initramfs of a kernel in a tree, as a build does
     Initramfs {
         /// Tree with usr/lib/modules/VERSION and boot/config-VERSION
@@ -45,6 +47,10 @@ impl Verb {
     pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
         match self {
             Self::Loaders { directory, grub } => make_loaders(ctx, &ctx.path(&grub), &ctx.path(&directory)),
+            Self::Schema => {
+                ctx.ui.text(&crate::model::schema::text());
+                Ok(ExitCode::SUCCESS)
+            }
             Self::Initramfs { root, kernel_version, out, init } => {
                 let (root, out, init) = (ctx.path(&root), ctx.path(&out), ctx.path(&init));
                 let inputs = initramfs::Inputs {

@@ -38,7 +38,8 @@ pub struct Group {
     pub gid: Option<u32>,
 }
 
-const USER_KEYS: &[&str] = &[
+/// Keys of a user's object; dashes for underscores are an older spelling.
+pub const USER_KEYS: &[&str] = &[
     "name",
     "uid",
     "comment",

@@ -156,12 +156,12 @@ impl Layer {
             "outfile" => self.outfile = file_name(node, what, reader),
             "compression" => self.compression = compression(node, what, reader),
             "devel" => self.devel = reader.boolean(node, what),
-            "packages" => self.packages = reader.strings(node, what),
-            "buildtime_packages" => self.buildtime_packages = reader.strings(node, what),
+            "packages" => self.packages = lines(node, what, reader),
+            "buildtime_packages" => self.buildtime_packages = lines(node, what, reader),
             "buildtime_packages_first" => self.buildtime_packages_first = reader.boolean(node, what),
             "accept_keywords" => self.accept_keywords = reader.atom_map(node, what),
             "use" => self.use_flags = reader.atom_map(node, what),
-            "mask" => self.mask = reader.strings(node, what),
+            "mask" => self.mask = lines(node, what, reader),
             "license" => self.license = reader.atom_map(node, what),
             "env" => self.env = reader.atom_map(node, what),
             "binpkg_excludes" => self.binpkg_excludes = reader.string_or_strings(node, what),
@@ -199,6 +199,13 @@ impl Layer {
             _ => {}
         }
     }
+}
+
+/// Words of which each becomes a line of a file.
+fn lines(node: &Node, what: &str, reader: &mut Reader<'_>) -> Vec<Spanned<String>> {
+    let words = reader.strings(node, what);
+    reject(&words, reader, |word| word.contains(char::is_control), "holds a control character");
+    words
 }
 
 fn reject(words: &[Spanned<String>], reader: &mut Reader<'_>, bad: impl Fn(&str) -> bool, why: &str) {

@@ -15,6 +15,11 @@ pub const GENTOO_MIRROR_ENV: &str = "GENPACK_GENTOO_MIRROR";
 /// See [`GENTOO_MIRROR_ENV`].
 pub const GENTOO_OVERLAY_ENV: &str = "GENPACK_OVERLAY";
 
+/// Settings of the base Gentoo.
+pub const GENTOO_KEYS: &[&str] = &["mirror", "stage3", "snapshot", "overlay", "binhost", "keys"];
+/// Settings of the base Debian.
+pub const DEBIAN_KEYS: &[&str] = &["suite", "mirror", "components"];
+
 /// What a lower image is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Base {
@@ -33,8 +38,12 @@ pub struct Gentoo {
     pub stage3: Option<String>,
     /// The ebuild repository's snapshot.
     pub snapshot: Option<String>,
-    /// The overlay's tarball.
+    /// The overlay: a tarball, or a directory.
     pub overlay: Option<String>,
+    /// Where ready-made binary packages come from; without it only those of our own builds are used.
+    pub binhost: Option<String>,
+    /// OpenPGP keyring that stage3 must be signed with; without it Gentoo's release keys.
+    pub keys: Option<String>,
 }
 
 /// Where Debian packages come from.
@@ -128,9 +137,10 @@ fn read_gentoo(node: &Node, reader: &mut Reader<'_>) -> Gentoo {
             "stage3" => &mut gentoo.stage3,
             "snapshot" => &mut gentoo.snapshot,
             "overlay" => &mut gentoo.overlay,
-            other => {
-                let hint = Some("known keys: mirror, stage3, snapshot, overlay".to_owned());
-                reader.warning(m.key_span, format!("unknown key {other:?} in base > gentoo"), hint);
+            "binhost" => &mut gentoo.binhost,
+            "keys" => &mut gentoo.keys,
+            _ => {
+                reader.unknown_field(m, "base > gentoo", GENTOO_KEYS);
                 continue;
             }
         };
@@ -157,10 +167,7 @@ fn read_debian(node: &Node, reader: &mut Reader<'_>) -> Debian {
                     reader.error(m.value.span, "components must not be empty", None);
                 }
             }
-            other => {
-                let hint = Some("known keys: suite, mirror, components".to_owned());
-                reader.warning(m.key_span, format!("unknown key {other:?} in base > debian"), hint);
-            }
+            _ => reader.unknown_field(m, "base > debian", DEBIAN_KEYS),
         }
         // Why: these words go into a line of sources.list.
         let words = std::iter::once(&debian.suite).chain(&debian.components).chain(&debian.mirror);

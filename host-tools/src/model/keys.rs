@@ -11,39 +11,129 @@ pub(super) enum Level {
     Arch,
 }
 
-/// One key: its name, then whether it counts at the top, in a variant, in an arch.
-struct Key(&'static str, bool, bool, bool);
+/// One key of a definition.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it counts: [`TOP`], [`VARIANT`], [`ARCH`].
+    pub levels: u8,
+    /// What its value is.
+    pub kind: Kind,
+    /// What it is for, in one clause.
+    pub help: &'static str,
+}
 
-const KEYS: &[Key] = &[
-    Key("name", true, true, false),
-    Key("base", true, false, false),
-    Key("profile", true, true, false),
-    Key("outfile", true, true, false),
-    Key("compression", true, true, false),
-    Key("devel", true, true, false),
-    Key("packages", true, true, true),
-    Key("buildtime_packages", true, true, true),
-    Key("buildtime_packages_first", true, true, true),
-    Key("accept_keywords", true, true, true),
-    Key("use", true, true, true),
-    Key("mask", true, true, true),
-    Key("license", true, true, true),
-    Key("env", true, true, true),
-    Key("binpkg_excludes", true, true, true),
-    Key("users", true, true, false),
-    Key("groups", true, true, false),
-    Key("services", true, true, true),
-    Key("setup_commands", true, true, true),
-    Key("arch", true, true, false),
-    Key("variants", true, false, false),
-    Key("default_variant", true, false, false),
-    Key("lower-layer-capacity", true, false, false),
-    Key("independent_binpkgs", true, false, false),
-    Key("circulardep_breaker", true, true, false),
+/// What the value of a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A string or null.
+    TextOrNull,
+    /// A compressor, perhaps with a level.
+    Compression,
+    /// true or false.
+    Bool,
+    /// A whole number.
+    Number,
+    /// An array of strings.
+    Words,
+    /// A string or an array of strings.
+    WordOrWords,
+    /// Package to null, a string or an array of strings.
+    AtomMap,
+    /// An array of user names and objects.
+    Users,
+    /// An array of group names and objects.
+    Groups,
+    /// `{packages, use}`.
+    Breaker,
+    /// A base's name, or an object with its settings.
+    Base,
+    /// Architectures to layers.
+    Arches,
+    /// Names to layers.
+    Variants,
+}
+
+/// A key counts at the top.
+pub const TOP: u8 = 1;
+/// A key counts in a variant.
+pub const VARIANT: u8 = 2;
+/// A key counts in an arch.
+pub const ARCH: u8 = 4;
+
+const fn key(name: &'static str, levels: u8, kind: Kind, help: &'static str) -> Key {
+    Key { name, levels, kind, help }
+}
+
+/// All keys, in the order in which the reference lists them. The parser, the warnings and the JSON Schema read it.
+pub const KEYS: &[Key] = &[
+    key("name", TOP | VARIANT, Kind::Text, "artifact name: host name of the image, name of the output"),
+    key("base", TOP, Kind::Base, "what the lower image is made of"),
+    key("profile", TOP | VARIANT, Kind::TextOrNull, "what kind of machine: a profile of the base"),
+    key("outfile", TOP | VARIANT, Kind::Text, "the image file"),
+    key(
+        "compression",
+        TOP | VARIANT,
+        Kind::Compression,
+        "gzip, xz, lzo, zstd, lz4 or none; a level may follow, as in zstd:19",
+    ),
+    key("devel", TOP | VARIANT, Kind::Bool, "accepted for old definitions; has no effect"),
+    key("packages", TOP | VARIANT | ARCH, Kind::Words, "packages of the image; -name takes one away"),
+    key("buildtime_packages", TOP | VARIANT | ARCH, Kind::Words, "packages that only the lower image has"),
+    key(
+        "buildtime_packages_first",
+        TOP | VARIANT | ARCH,
+        Kind::Bool,
+        "install them in a pass of their own, before the others",
+    ),
+    key(
+        "accept_keywords",
+        TOP | VARIANT | ARCH,
+        Kind::AtomMap,
+        "package.accept_keywords; null accepts the testing keyword",
+    ),
+    key(
+        "use",
+        TOP | VARIANT | ARCH,
+        Kind::AtomMap,
+        "package.use; flags of groups are written as GROUP: flag",
+    ),
+    key("mask", TOP | VARIANT | ARCH, Kind::Words, "package.mask"),
+    key("license", TOP | VARIANT | ARCH, Kind::AtomMap, "package.license"),
+    key("env", TOP | VARIANT | ARCH, Kind::AtomMap, "package.env: names of files in env/"),
+    key(
+        "binpkg_excludes",
+        TOP | VARIANT | ARCH,
+        Kind::WordOrWords,
+        "packages that binary packages are neither taken nor made of",
+    ),
+    key("users", TOP | VARIANT, Kind::Users, "users to add"),
+    key("groups", TOP | VARIANT, Kind::Groups, "groups to add, before the users"),
+    key("services", TOP | VARIANT | ARCH, Kind::Words, "units to enable"),
+    key("setup_commands", TOP | VARIANT | ARCH, Kind::Words, "shell commands, run after files/build.d"),
+    key("arch", TOP | VARIANT, Kind::Arches, "changes for some architectures: \"x86_64|aarch64\": {…}"),
+    key("variants", TOP, Kind::Variants, "named changes, chosen with --variant"),
+    key("default_variant", TOP, Kind::TextOrNull, "the variant that is built when none is named"),
+    key(
+        "lower-layer-capacity",
+        TOP,
+        Kind::Number,
+        "accepted for old definitions, GiB; the lower image is a directory and takes what it needs",
+    ),
+    key("independent_binpkgs", TOP, Kind::Bool, "keep binary packages to this artifact"),
+    key(
+        "circulardep_breaker",
+        TOP | VARIANT,
+        Kind::Breaker,
+        "packages that are installed first, with other USE flags, to break a cycle",
+    ),
 ];
 
 /// Spellings of earlier versions and what they are called now.
-const DEPRECATED: &[(&str, &str)] = &[
+pub const DEPRECATED: &[(&str, &str)] = &[
     ("buildtime-packages", "buildtime_packages"),
     ("binpkg-exclude", "binpkg_excludes"),
     ("circulardep-breaker", "circulardep_breaker"),
@@ -67,16 +157,16 @@ pub(super) fn standing(key: &str, level: Level) -> Standing {
     if let Some((_, new)) = DEPRECATED.iter().find(|(old, _)| *old == key) {
         return Standing::Deprecated(new);
     }
-    match KEYS.iter().find(|k| k.0 == key) {
-        Some(Key(_, top, variant, arch)) => {
-            let counts = match level {
-                Level::Top => *top,
-                Level::Variant => *variant,
-                Level::Arch => *arch,
+    match KEYS.iter().find(|k| k.name == key) {
+        Some(known) => {
+            let here = match level {
+                Level::Top => TOP,
+                Level::Variant => VARIANT,
+                Level::Arch => ARCH,
             };
-            if counts { Standing::Known } else { Standing::Misplaced }
+            if known.levels & here == 0 { Standing::Misplaced } else { Standing::Known }
         }
-        None => Standing::Unknown(nearest(key, KEYS.iter().map(|k| k.0))),
+        None => Standing::Unknown(nearest(key, KEYS.iter().map(|k| k.name))),
     }
 }
 

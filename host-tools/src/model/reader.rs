@@ -18,6 +18,19 @@ pub enum AtomValue {
     Many(Vec<String>),
 }
 
+impl AtomValue {
+    /// Returns the strings.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::Null => &[][..],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+        .iter()
+        .map(String::as_str)
+    }
+}
+
 /// Collects findings while values are taken.
 #[derive(Debug)]
 pub struct Reader<'d> {
@@ -42,7 +55,6 @@ impl<'d> Reader<'d> {
         self.diagnostics.push(Diagnostic { span, severity, message, hint });
     }
 
-    /// Says that `what` has the wrong type.
     /// Reports a member that `of` does not have, with the nearest one that it has.
     pub(super) fn unknown_field(&mut self, member: &Member, of: &str, known: &[&str]) {
         let near = super::keys::nearest(&member.key, known.iter().copied());
@@ -50,6 +62,7 @@ impl<'d> Reader<'d> {
         self.warning(member.key_span, format!("unknown key {} of {of}", member.key), hint);
     }
 
+    /// Says that `what` has the wrong type.
     pub(super) fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {
         self.error(node.span, format!("{what} must be {expected}, not {}", node.kind()), None);
     }
@@ -169,6 +182,12 @@ impl<'d> Reader<'d> {
                         return None;
                     }
                 };
+                // Why: each member becomes a line of one of Portage's files.
+                let control = |word: &str| word.contains(char::is_control);
+                if control(&m.key) || value.words().any(control) {
+                    self.error(m.key_span, format!("{what:?} holds a control character"), None);
+                    return None;
+                }
                 Some((m.key.to_string(), value))
             })
             .collect()
