@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh Debian 12: `make demo` and `make test`.
 
-.PHONY: help demo test test-full bench fuzz coverage init build setup clean
+.PHONY: help demo test test-full bench fuzz coverage init tools build setup clean
 
 help:
 	@echo "make demo       from nothing to a booted appliance (installs, builds, flashes, boots, reports)"
@@ -10,6 +10,7 @@ help:
 	@echo "make fuzz       fuzzes every format (FUZZ_SECONDS=60 each)"
 	@echo "make coverage   lines of core that the kept inputs of the fuzzers reach"
 	@echo "make init       target/init/<arch>/genpack-init (INIT_ARCHES, default: x86_64 aarch64 riscv64)"
+	@echo "make tools      target/tools/<arch>/genpack-tools, what build scripts of Gentoo artifacts call"
 	@echo "make build      target/release/genpack-host and the init"
 
 setup:
@@ -22,6 +23,9 @@ INIT_ARCHES ?= x86_64 aarch64 riscv64
 
 init:
 	@tools/build-init.sh $(INIT_ARCHES)
+
+tools:
+	@tools/build-tools.sh
 
 # Only this machine's init: those of other machines take compilers that are fetched first.
 build:
