@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds genpack-tools, what build scripts call in a container: tools/build-tools.sh [ARCH]...   (default: this machine's)
-# Result: target/tools/<arch>/genpack-tools. A foreign one needs rustup's target and a compiler for its C libraries.
+# Result: target/tools/<arch>/genpack-tools. A foreign one needs its target of rustup.
 set -eu
 cd "$(dirname "$0")/.."
 dir=${CARGO_TARGET_DIR:-target}

@@ -6,13 +6,13 @@ set -euo pipefail
 # What builds: a C compiler for the compression libraries.
 packages=(gcc libc6-dev make ca-certificates
   # what builds an image: bootstrap, container, loaders
-  mmdebstrap systemd-container debian-archive-keyring grub-common grub-efi-amd64-bin grub-pc-bin
+  mmdebstrap systemd-container debian-archive-keyring gpgv xz-utils grub-common grub-efi-amd64-bin grub-pc-bin
   # what makes and edits a disk file
   btrfs-progs mtools
   # what boots it and talks to it
   qemu-system-x86 ovmf openssh-client curl)
 # Peers that judge us in the tests.
-peers=(attr bcache-tools cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils exfatprogs f2fs-tools fdisk g++
+peers=(attr gpg gpg-agent bcache-tools cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils exfatprogs f2fs-tools fdisk g++
   gdisk genisoimage gfs2-utils grub-emu hfsutils jfsutils kmod nilfs-tools node-json5 nodejs ntfs-3g ocfs2-tools python3
   qemu-system-arm reiserfsprogs squashfs-tools strace udftools util-linux util-linux-extra xfsprogs xorriso xz-utils
   zstd)

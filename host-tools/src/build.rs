@@ -11,8 +11,11 @@ use std::time::Instant;
 use crate::command_error::{CommandError, Result};
 use crate::ctx::Ctx;
 use crate::io::interrupt::Interrupt;
-use crate::lower::debian::plan::Plan as LowerPlan;
+use crate::lower::Plan as LowerPlan;
+use crate::lower::gentoo::emerge;
+use crate::lower::gentoo::sources::Sources;
 use crate::model::key::{Freshness, Key};
+use crate::model::lockfile::FILE_NAME;
 use crate::model::work_dir::WorkDir;
 use crate::model::{self, Model};
 use crate::upper::artifact_files::ArtifactFiles;
@@ -31,6 +34,17 @@ pub enum Goal {
     Upper,
     /// The image file, anew.
     Pack,
+}
+
+/// How it is to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// For Portage.
+    pub emerge: emerge::Options,
+    /// Build exactly what genpack.lock says, or not at all.
+    pub locked: bool,
+    /// Take the newest of everything and write it into genpack.lock.
+    pub update: bool,
 }
 
 /// What every phase is given.
@@ -64,7 +78,7 @@ impl Session {
     /// # Errors
     /// When this program cannot be read.
     pub fn upper_key(&self, lower: &Key, init: Option<&InitBinary>) -> Result<Key> {
-        upper::key(lower, &self.model, self.lower.profile, &self.files, init)
+        upper::key(lower, &self.model, &self.lower, &self.files, init)
     }
 
     /// Returns the steps of the upper phase.
@@ -72,7 +86,7 @@ impl Session {
     /// # Errors
     /// When nothing says how a build script is to be run.
     pub fn steps(&self, facts: &LowerFacts, init: Option<&InitBinary>) -> Result<Vec<Step>> {
-        upper::plan::plan(&self.model.effective, self.lower.profile, facts, &self.files, init)
+        upper::plan::plan(&self.model.effective, facts, &self.files, init)
     }
 
     /// Returns the init that the image gets; none when nothing is to boot it.
@@ -80,7 +94,7 @@ impl Session {
     /// # Errors
     /// When it is needed and not there.
     pub fn init(&self) -> Result<Option<InitBinary>> {
-        match self.lower.profile {
+        match self.lower.machine() {
             Some(_) => init_binary::find(self.model.effective.arch).map(Some),
             None => Ok(init_binary::find(self.model.effective.arch).ok()),
         }
@@ -91,18 +105,21 @@ impl Session {
 ///
 /// # Errors
 /// When a phase fails, or the phase before it has not run.
-pub fn run(ctx: &Ctx, goal: Goal) -> Result<()> {
-    let session = Session::open(ctx)?;
+pub fn run(ctx: &Ctx, goal: Goal, options: &Options) -> Result<()> {
+    let mut session = Session::open(ctx)?;
     if ctx.dry_run {
-        return dry_run::run(ctx, &session, goal);
+        return dry_run::run(ctx, &session, goal, options);
     }
     container::require_root("a build")?;
+    if matches!(goal, Goal::Image | Goal::Lower) {
+        session = lock_sources(ctx, session, options)?;
+    }
     // Why: a missing init is told before a minute of installing packages, not after it.
     let init = if goal == Goal::Lower { None } else { session.init()? };
     let interrupt = Interrupt::watch()?;
     let _lock = session.work.lock()?;
     let result = tools::check(&session, goal, init.as_ref())
-        .and_then(|()| phases(ctx, &session, goal, init.as_ref()))
+        .and_then(|()| phases(ctx, &session, goal, init.as_ref(), options))
         // Why: a program that Ctrl-C ended did not fail, and its last words explain nothing.
         .map_err(|e| match interrupt.check() {
             Ok(()) => e,
@@ -116,10 +133,44 @@ pub fn run(ctx: &Ctx, goal: Goal) -> Result<()> {
     result
 }
 
-fn phases(ctx: &Ctx, session: &Session, goal: Goal, init: Option<&InitBinary>) -> Result<()> {
+/// Decides what exactly the lower image is made of, and writes it down.
+///
+/// A build takes what the lock says; what it does not say, or says of another place, is the newest there is.
+fn lock_sources(ctx: &Ctx, session: Session, options: &Options) -> Result<Session> {
+    let LowerPlan::Gentoo(plan) = &session.lower else { return Ok(session) };
+    let arch = session.model.effective.arch;
+    if options.locked {
+        return match Sources::unlocked(&plan.lock, arch).as_slice() {
+            [] => Ok(session),
+            missing => {
+                Err(CommandError::failed(format!("{FILE_NAME} says nothing of: {}", missing.join(", ")))
+                    .hint("build without --locked writes it"))
+            }
+        };
+    }
+    let parts = if options.update {
+        vec!["stage3", "snapshot", "overlay"]
+    } else {
+        plan.sources.moved(&plan.lock, arch)?
+    };
+    if parts.is_empty() {
+        return Ok(session);
+    }
+    let lock = lower::gentoo::run::newest(ctx, plan, &parts, options.emerge.offline)?;
+    lock.write(&ctx.dir)?;
+    Session::open(ctx)
+}
+
+fn phases(
+    ctx: &Ctx,
+    session: &Session,
+    goal: Goal,
+    init: Option<&InitBinary>,
+    options: &Options,
+) -> Result<()> {
     let started = Instant::now();
     if matches!(goal, Goal::Image | Goal::Lower) {
-        ensure_lower(ctx, session)?;
+        ensure_lower(ctx, session, options)?;
     }
     if matches!(goal, Goal::Image | Goal::Upper) {
         ensure_upper(ctx, session, init, goal == Goal::Upper)?;
@@ -136,12 +187,14 @@ fn phases(ctx: &Ctx, session: &Session, goal: Goal, init: Option<&InitBinary>) -
     Ok(())
 }
 
-fn ensure_lower(ctx: &Ctx, session: &Session) -> Result<()> {
+fn ensure_lower(ctx: &Ctx, session: &Session, options: &Options) -> Result<()> {
     let freshness = lower::freshness(&session.lower, &session.work)?;
     if announce(ctx, lower::PHASE, &freshness) {
         return Ok(());
     }
-    timed(ctx, lower::PHASE, || lower::run(ctx, &session.model, &session.lower, &session.work))
+    timed(ctx, lower::PHASE, || {
+        lower::run(ctx, &session.model, &session.lower, &session.work, &options.emerge)
+    })
 }
 
 fn ensure_upper(ctx: &Ctx, session: &Session, init: Option<&InitBinary>, anew: bool) -> Result<()> {

@@ -16,11 +16,12 @@ use crate::command_error::{CommandError, Context, Result};
 use crate::container::nspawn::Payload;
 use crate::container::overlayfs::{Mount, Overlay};
 use crate::container::root_dir::RootDir;
-use crate::runner::{Run, Runner};
+use crate::runner::{Output, Run, Runner};
 
 /// What nspawn and we ourselves may leave in a writable layer without being asked: mount points and host settings.
 /// Removed, when the lower layer has no such path, before the layer is called complete.
-pub const LEFTOVERS: [&str; 4] = ["/mnt/host", "/var/log/journal", "/etc/.pwd.lock", "/root/.bash_history"];
+pub const LEFTOVERS: [&str; 5] =
+    ["/mnt/host", "/var/log/journal", "/var/cache/download", "/etc/.pwd.lock", "/root/.bash_history"];
 
 /// How a host finds names. It is shown to containers read-only, where their own file of this name leads to.
 pub const RESOLVER: &str = "/etc/resolv.conf";
@@ -36,6 +37,20 @@ pub struct Container {
     _state: Mount,
     artifact: PathBuf,
     environment: Vec<(String, String)>,
+    binds: Vec<Bind>,
+    capabilities: Vec<&'static str>,
+    personality: Option<&'static str>,
+}
+
+/// A directory or file of the host that commands see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// On the host.
+    pub from: PathBuf,
+    /// In the container.
+    pub to: String,
+    /// Commands cannot write to it.
+    pub read_only: bool,
 }
 
 impl Container {
@@ -52,17 +67,69 @@ impl Container {
         artifact: &Path,
         environment: Vec<(String, String)>,
     ) -> Result<Self> {
+        Self::open_with(|root| overlay.mount(root), scratch, artifact, environment)
+    }
+
+    /// As [`Container::open`], on a directory: what commands write, they write there.
+    ///
+    /// # Errors
+    /// As [`Container::open`].
+    pub fn open_directory(
+        directory: &Path,
+        scratch: &Path,
+        artifact: &Path,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self> {
+        Self::open_with(|root| Mount::bind(directory, root), scratch, artifact, environment)
+    }
+
+    fn open_with(
+        mount: impl FnOnce(&Path) -> Result<Mount>,
+        scratch: &Path,
+        artifact: &Path,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self> {
         namespaces::enter_private()?;
         let (root, tmp) = (scratch.join("root"), scratch.join("tmp"));
         for dir in [&root, &tmp, &PathBuf::from(NSPAWN_STATE)] {
             std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         }
-        let root = overlay.mount(&root)?;
+        let root = mount(&root)?;
         let tmp = Mount::tmpfs(&tmp)?;
         let state = Mount::tmpfs(Path::new(NSPAWN_STATE))?;
         let artifact =
             std::fs::canonicalize(artifact).with_context(|| format!("opening {}", artifact.display()))?;
-        Ok(Self { root, tmp, _state: state, artifact, environment })
+        Ok(Self {
+            root,
+            tmp,
+            _state: state,
+            artifact,
+            environment,
+            binds: Vec::new(),
+            capabilities: Vec::new(),
+            personality: None,
+        })
+    }
+
+    /// Shows commands more of the host.
+    #[must_use]
+    pub fn with_binds(mut self, binds: Vec<Bind>) -> Self {
+        self.binds.extend(binds);
+        self
+    }
+
+    /// Gives commands capabilities beyond those that nspawn gives.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: &[&'static str]) -> Self {
+        self.capabilities.extend(capabilities);
+        self
+    }
+
+    /// Lets 32-bit programs see a 32-bit machine (personality(2)).
+    #[must_use]
+    pub const fn with_personality(mut self, personality: Option<&'static str>) -> Self {
+        self.personality = personality;
+        self
     }
 
     /// Returns the path of the mounted root, valid in this process only.
@@ -96,6 +163,16 @@ impl Container {
         })
     }
 
+    /// Runs a command to its end and returns all that it said on its standard output.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn capture(&self, runner: &Runner, payload: &Payload) -> Result<Output> {
+        let mut run = self.command(payload, true)?;
+        run.merge_output = false;
+        runner.try_run(&run)
+    }
+
     /// Runs a command on the user's terminal and returns how it ended.
     ///
     /// # Errors
@@ -107,10 +184,20 @@ impl Container {
     fn command(&self, payload: &Payload, piped: bool) -> Result<Run> {
         let resolver = std::fs::canonicalize(RESOLVER).ok();
         let inside = resolver_target(self.root()?.read_link(RESOLVER).as_deref());
+        let bound = |read_only: bool| {
+            let binds = self.binds.iter().filter(move |b| b.read_only == read_only);
+            binds.map(|b| (b.from.as_path(), b.to.as_str()))
+        };
+        let own = [(self.artifact.as_path(), "/mnt/host"), (self.tmp.path(), "/tmp")];
+        let binds: Vec<_> = own.into_iter().chain(bound(false)).collect();
+        let read_only: Vec<_> =
+            resolver.as_deref().map(|r| (r, inside.as_str())).into_iter().chain(bound(true)).collect();
         let place = nspawn::Place {
             root: self.root.path(),
-            binds: &[(&self.artifact, "/mnt/host"), (self.tmp.path(), "/tmp")],
-            read_only: resolver.as_deref().map(|r| (r, inside.as_str())),
+            binds: &binds,
+            read_only: &read_only,
+            capabilities: &self.capabilities,
+            personality: self.personality,
             environment: &self.environment,
             piped,
             systemd: Path::new("/run/systemd/system").is_dir(),

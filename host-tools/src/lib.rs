@@ -7,6 +7,8 @@
 //! | [`command_error`], [`ui`], [`ctx`], [`runner`] | exit codes and hints, the only printer, derived paths, the only way to run a program |
 //! | [`io`] | one adaptor per file: atomic files, decompression, verification |
 //! | [`model`] | `genpack.json5` → artifact → effective configuration |
+//! | [`fetch`] | downloads: continued, checked, kept |
+//! | [`portage`] | installed packages and profiles, read without Portage |
 //! | [`container`] | namespaces, overlayfs, systemd-nspawn |
 //! | [`lower`], [`upper`], [`initramfs`], [`pack`] | the phases of a build |
 //! | [`mod@build`] | the phases in order, status, clean, shells |
@@ -24,6 +26,7 @@ pub mod container;
 pub mod ctx;
 pub mod dev;
 pub mod disk;
+pub mod fetch;
 pub mod flash;
 pub mod initramfs;
 pub mod io;
@@ -31,6 +34,7 @@ pub mod look;
 pub mod lower;
 pub mod model;
 pub mod pack;
+pub mod portage;
 pub mod runner;
 pub mod ui;
 pub mod upper;

@@ -23,6 +23,25 @@ const TAIL_LINES: usize = 15;
 pub struct Runner {
     /// Every program's full output is appended here.
     pub log: Option<PathBuf>,
+    /// Is told every line of a program's log.
+    pub listener: Option<Listener>,
+}
+
+/// Hears what programs say while they run.
+#[derive(Clone)]
+pub struct Listener(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Listener {
+    /// Returns a listener that calls a function with each line.
+    pub fn new(hear: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hear))
+    }
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 /// One program to run.
@@ -239,6 +258,9 @@ impl Runner {
                     let mut line = Vec::new();
                     while matches!(reader.read_until(b'\n', &mut line), Ok(n) if n > 0) {
                         self.write_log(&line);
+                        if let Some(Listener(hear)) = &self.listener {
+                            hear(String::from_utf8_lossy(&line).trim_end());
+                        }
                         if let Ok(mut tail) = tail.lock() {
                             tail.push(String::from_utf8_lossy(&line).trim_end().to_owned());
                             let excess = tail.len().saturating_sub(TAIL_LINES);

@@ -121,6 +121,12 @@ impl Ui {
         }
     }
 
+    /// Returns a printer of progress for those who hear a program speak while it runs.
+    #[must_use]
+    pub const fn sink(&self) -> Sink {
+        Sink { json: self.json, quiet: self.quiet, color: self.color }
+    }
+
     /// Prints a detail, only with `-v`.
     pub fn detail(&self, line: impl Display) {
         if self.verbose {
@@ -188,6 +194,30 @@ impl Ui {
 
     fn paint(&self, code: &str, word: &str) -> String {
         if self.color { format!("\x1b[1;{code}m{word}\x1b[0m") } else { word.to_owned() }
+    }
+}
+
+/// Prints lines about the progress of a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Sink {
+    json: bool,
+    quiet: bool,
+    color: bool,
+}
+
+impl Sink {
+    /// Prints a line, and with `--json` an event `package` with these fields.
+    pub fn package(self, line: &str, fields: serde_json::Value) {
+        let ui = Ui {
+            json: self.json,
+            quiet: self.quiet,
+            verbose: false,
+            color: self.color,
+            terminal: false,
+            lost: OnceLock::new(),
+        };
+        ui.note(line);
+        ui.event("package", fields);
     }
 }
 

@@ -9,6 +9,8 @@ pub mod artifact_files;
 pub mod closure;
 pub mod file_list;
 pub mod fixups;
+pub mod gentoo;
+pub mod gentoo_tools;
 pub mod init_binary;
 pub mod plan;
 pub mod run;
@@ -18,7 +20,8 @@ use std::path::Path;
 
 use crate::command_error::{Context, Result};
 use crate::io::hash;
-use crate::lower::debian::profile::Profile;
+use crate::lower::Plan;
+use crate::lower::machine::Machine;
 use crate::model::Model;
 use crate::model::key::{Freshness, Key};
 use crate::model::work_dir::WorkDir;
@@ -42,7 +45,7 @@ const LOADER_INPUTS: [&str; 3] = [
 pub fn key(
     lower: &Key,
     model: &Model,
-    profile: Option<Profile>,
+    plan: &Plan,
     files: &ArtifactFiles,
     init: Option<&InitBinary>,
 ) -> Result<Key> {
@@ -64,7 +67,8 @@ pub fn key(
     key.component("files", files.digest());
     key.component("genpack-init", init.map_or("", |i| i.digest.as_str()));
     key.component("genpack-host", own_digest()?);
-    if profile == Some(Profile::Baremetal) {
+    // Why also without a word: what a Gentoo image boots on may come out of its packages.
+    if plan.machine() != Some(Machine::Paravirt) {
         // A loader input that is missing is missing in the key too.
         let inputs: Vec<_> = LOADER_INPUTS.iter().map(|p| std::fs::read(p).unwrap_or_default()).collect();
         key.component("loaders", inputs.concat());

@@ -80,14 +80,42 @@ fn bad_definition_is_pointed_at() {
 }
 
 #[test]
-fn gentoo_base_can_be_read_but_not_built() {
-    let dir = artifact("{name: 'a', packages: ['app-misc/screen']}");
-    assert_eq!(genpack(dir.path(), &["config"]).status.code(), Some(0));
-    for verb in ["build", "lower", "upper", "pack"] {
-        let output = genpack(dir.path(), &[verb]);
-        assert_eq!(output.status.code(), Some(1), "{verb}");
-        assert!(stderr(&output).starts_with("error: base gentoo is not supported yet by this version\n"));
+fn gentoo_base_is_planned_without_touching_anything() {
+    let dir = artifact("{name: 'a', profile: 'paravirt', packages: ['app-misc/screen'], services: ['s']}");
+    let output = genpack(dir.path(), &["build", "--dry-run", "--parallel"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for expected in [
+        "lower (to be made)\n  unpack the stage3\n",
+        "  select the profile genpack/amd64/paravirt\n",
+        " --load-average=",
+        "@world @genpack-runtime @genpack-buildtime]\n",
+        "  enable s [systemctl enable -- s]\n",
+        "  find shared libraries",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is not in\n{text}");
     }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn locked_build_without_a_lock_says_what_is_missing() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = artifact("{name: 'a', packages: ['app-misc/screen']}");
+    let output = genpack(dir.path(), &["build", "--locked"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "error: genpack.lock says nothing of: stage3, snapshot, overlay\n  \
+         hint: build without --locked writes it\n"
+    );
+    std::fs::write(dir.path().join("genpack.lock"), "{}").unwrap();
+    let text = stderr(&genpack(dir.path(), &["build", "--locked"]));
+    assert!(text.starts_with("error: reading "), "{text}");
+    assert!(text.contains("missing field `version`"), "{text}");
+    assert!(text.ends_with("hint: build --update writes it anew\n"), "{text}");
 }
 
 #[test]

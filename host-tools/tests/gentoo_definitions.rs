@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use genpack_core::kernel::arch::Arch;
 use genpack_core::text::diagnostic::Diagnostic;
-use genpack_host::model::{Effective, Source};
+use genpack_host::lower::gentoo::emerge::{Command, Options, Passes};
+use genpack_host::lower::gentoo::plan::Plan;
+use genpack_host::lower::gentoo::{names, portage_files};
+use genpack_host::model::base::{Base, Gentoo};
+use genpack_host::model::{Effective, Model, Source};
 
 /// Every fixture with its variants.
 const ARTIFACTS: [(&str, &[&str]); 8] = [
@@ -43,5 +47,196 @@ fn real_definitions_load_without_a_finding_for_every_arch_and_variant() {
                 }
             }
         }
+    }
+}
+
+/// Returns the text of every file that a definition comes to, and every pass of emerge.
+fn described(name: &str, variant: Option<&str>, arch: Arch) -> String {
+    let (effective, _) = merged(name, variant, arch);
+    let mut text = String::new();
+    let mut section = |title: &str, content: &str| text.push_str(&format!("== {title}\n{content}\n"));
+    section("profile", &names::profile(&effective));
+    for file in portage_files::files(&effective, &Gentoo::default(), false) {
+        if let Some(content) = &file.content {
+            section(&file.path, content);
+        }
+    }
+    let options = Options::default();
+    let passes = Passes { effective: &effective, options: &options };
+    let all = passes.configured_breaker().into_iter().chain(passes.buildtime_first());
+    let all = all.chain([passes.main(), passes.preserved_rebuild()]);
+    section("passes", &all.map(|c| c.to_string()).collect::<Vec<_>>().join("\n"));
+    text
+}
+
+/// `GENPACK_BLESS=1 cargo test -p genpack-host --test gentoo_definitions` writes the golden files anew.
+#[test]
+fn portage_files_and_passes_are_the_golden_ones() {
+    for (name, variant, arch) in [
+        ("gnome", None, Arch::X86_64),
+        ("gnome", None, Arch::Aarch64),
+        ("gnome", Some("paravirt"), Arch::X86_64),
+        ("torch", Some("cuda"), Arch::X86_64),
+        ("owncloud", Some("selftestable"), Arch::X86_64),
+        ("owncloud", None, Arch::I686),
+        ("stub", None, Arch::Aarch64),
+        ("stub", None, Arch::Riscv64),
+        ("weston", None, Arch::X86_64),
+    ] {
+        let tail = variant.map_or_else(String::new, |v| format!("-{v}"));
+        let path = fixture(name).join(format!("portage{tail}-{arch}.golden"));
+        let text = described(name, variant, arch);
+        if std::env::var_os("GENPACK_BLESS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap();
+        assert!(text == golden, "{} is not what the definition comes to:\n{text}", path.display());
+    }
+}
+
+fn shown(command: &Command) -> String {
+    command.to_string()
+}
+
+#[test]
+fn passes_of_every_option_are_those_of_the_table() {
+    let (effective, _) = merged("gnome", None, Arch::X86_64);
+    let plain = Options::default();
+    let passes = Passes { effective: &effective, options: &plain };
+    let excludes = "--usepkg-exclude 'media-libs/mesa net-misc/gnome-remote-desktop' \
+                    --buildpkg-exclude 'media-libs/mesa net-misc/gnome-remote-desktop'";
+    let targets = "@world @genpack-runtime @genpack-buildtime";
+    let base = "emerge -bk --binpkg-respect-use=y";
+    assert_eq!(shown(&passes.main()), format!("{base} -uDN --keep-going {excludes} {targets}"));
+    assert_eq!(
+        shown(&passes.pretend()),
+        format!("emerge --pretend --color=n --nospinner -bk --binpkg-respect-use=y -uDN {targets}")
+    );
+    assert_eq!(shown(&passes.preserved_rebuild()), format!("{base} {excludes} @preserved-rebuild"));
+    assert_eq!(shown(&passes.module_rebuild()), "emerge @module-rebuild");
+    let (first, second) = passes.depclean();
+    assert_eq!(shown(&first), "emerge --depclean");
+    assert_eq!(shown(&second.unwrap()), "emerge --depclean --with-bdeps=n");
+    let masked = ["a/b-1".to_owned(), "c/d-2-r1".to_owned()];
+    assert_eq!(
+        passes.unmerge_masked(&masked).map(|c| shown(&c)),
+        ["emerge --unmerge =a/b-1 =c/d-2-r1", "emerge -bk -uDN --with-bdeps=y --keep-going @world"]
+    );
+    assert_eq!(
+        shown(&passes.open_cycle(&["media-libs/tiff".to_owned()])),
+        "emerge --oneshot --update -bk --binpkg-respect-use=y media-libs/tiff"
+    );
+    assert_eq!(shown(&passes.settle_etc()), "etc-update --automode -5");
+    assert_eq!((passes.clean_binpkgs(), passes.environment()), (None, Vec::new()));
+
+    let all = Options {
+        jobs: Some(4),
+        binhost: true,
+        independent_binpkgs: true,
+        deep_depclean: true,
+        emulated: true,
+        ..Options::default()
+    };
+    let passes = Passes { effective: &effective, options: &all };
+    let options = "--getbinpkg --jobs=4 --load-average=4";
+    assert_eq!(shown(&passes.main()), format!("{base} -uDN --keep-going {options} {excludes} {targets}"));
+    assert_eq!(shown(&passes.depclean().0), "emerge --depclean --with-bdeps=n");
+    assert_eq!(passes.depclean().1, None);
+    assert_eq!(shown(&passes.clean_binpkgs().unwrap()), "eclean-pkg -d");
+    assert_eq!(passes.environment(), [("FEATURES".to_owned(), "-pid-sandbox".to_owned())]);
+}
+
+#[test]
+fn breaker_of_a_definition_is_a_pass_with_flags_of_its_own() {
+    let (effective, _) = merged("weston", None, Arch::X86_64);
+    let options = Options::default();
+    let passes = Passes { effective: &effective, options: &options };
+    assert_eq!(
+        shown(&passes.configured_breaker().unwrap()),
+        "USE='-truetype -harfbuzz' emerge -bk --binpkg-respect-use=y -u --keep-going media-libs/freetype \
+         media-libs/harfbuzz"
+    );
+}
+
+#[test]
+fn steps_of_a_lower_image_come_in_this_order() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("overlay/c/p")).unwrap();
+    std::fs::write(dir.path().join("overlay/c/p/p-1.ebuild"), "").unwrap();
+    std::fs::write(
+        dir.path().join("genpack.json5"),
+        "{name: 'a', profile: 'paravirt', base: {gentoo: {overlay: '/o'}}, buildtime_packages: ['b/t'],
+          buildtime_packages_first: true, circulardep_breaker: {packages: ['x/y'], use: '-z'}}",
+    )
+    .unwrap();
+    let source = Source::read(dir.path()).unwrap();
+    let artifact = source.parse(&mut Vec::new()).unwrap();
+    let effective = Effective::merge(&artifact, None, Arch::X86_64, "a").unwrap();
+    let Base::Gentoo(gentoo) = effective.base.clone() else { panic!("base") };
+    let plan = Plan::new(&gentoo, &Model { source, effective }, dir.path()).unwrap();
+    let steps = |options: &Options, fresh| -> Vec<String> {
+        plan.steps(options, fresh).iter().map(ToString::to_string).collect()
+    };
+    let options = Options::default();
+    let world = "@world @genpack-runtime @genpack-buildtime";
+    assert_eq!(
+        steps(&options, true),
+        [
+            "unpack the stage3".to_owned(),
+            "write Portage's files".into(),
+            "copy the artifact's directories".into(),
+            "select the profile genpack/amd64/paravirt".into(),
+            "make the Manifest of /var/db/repos/genpack-local-overlay/c/p/p-1.ebuild [ebuild \
+             /var/db/repos/genpack-local-overlay/c/p/p-1.ebuild manifest]"
+                .into(),
+            "install the packages of circulardep_breaker [USE=-z emerge -bk --binpkg-respect-use=y -u \
+             --keep-going x/y]"
+                .into(),
+            "open dependency cycles".into(),
+            "install the buildtime packages [emerge -bk --binpkg-respect-use=y -uDN --keep-going \
+             @genpack-buildtime]"
+                .into(),
+            format!("install the packages [emerge -bk --binpkg-respect-use=y -uDN --keep-going {world}]"),
+            "build kernel modules anew [emerge @module-rebuild]".into(),
+            "build anew what uses preserved libraries [emerge -bk --binpkg-respect-use=y @preserved-rebuild]"
+                .into(),
+            "take away masked packages".into(),
+            "take away what nothing needs [emerge --depclean] or, when that fails, [emerge --depclean \
+             --with-bdeps=n]"
+                .into(),
+            "settle files of /etc that packages left aside [etc-update --automode -5]".into(),
+        ]
+    );
+    assert!(!steps(&options, false).contains(&"open dependency cycles".to_owned()));
+    let asked = Options { break_cycles: true, ..Options::default() };
+    assert!(steps(&asked, false).contains(&"open dependency cycles".to_owned()));
+}
+
+#[test]
+fn lower_key_follows_what_portage_sees_and_nothing_else() {
+    let key = |members: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!("{{name: 'a', base: {{gentoo: {{overlay: '/o'}}}}, {members}}}");
+        std::fs::write(dir.path().join("genpack.json5"), text).unwrap();
+        let source = Source::read(dir.path()).unwrap();
+        let artifact = source.parse(&mut Vec::new()).unwrap();
+        let effective = Effective::merge(&artifact, None, Arch::X86_64, "a").unwrap();
+        let Base::Gentoo(gentoo) = effective.base.clone() else { panic!("base") };
+        Plan::new(&gentoo, &Model { source, effective }, dir.path()).unwrap().key().text()
+    };
+    let plain = key("");
+    for same in ["services: ['x']", "users: ['u']", "compression: 'xz'", "setup_commands: ['true']"] {
+        assert_eq!(key(same), plain, "{same}");
+    }
+    for other in [
+        "packages: ['a/b']",
+        "use: {'a/b': 'c'}",
+        "mask: ['a/b']",
+        "profile: 'paravirt'",
+        "binpkg_excludes: 'a/b'",
+        "buildtime_packages_first: true",
+        "env: {'a/b': 'f'}",
+    ] {
+        assert_ne!(key(other), plain, "{other}");
     }
 }

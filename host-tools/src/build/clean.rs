@@ -20,7 +20,12 @@ pub fn run(ctx: &Ctx, all: bool) -> Result<()> {
         ctx.ui.step("nothing to remove");
         return Ok(());
     }
-    let trees = [work.tree(lower::PHASE), work.tree(upper::PHASE), pack::blocks(&work)];
+    let trees = [
+        work.tree(lower::PHASE),
+        work.unfinished(lower::PHASE),
+        work.tree(upper::PHASE),
+        pack::blocks(&work),
+    ];
     let keys = [lower::PHASE, upper::PHASE, pack::PHASE].map(|p| work.key(p));
     if ctx.dry_run {
         let paths: Vec<_> =

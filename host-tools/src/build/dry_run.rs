@@ -1,8 +1,9 @@
 //! Prints what a build would do, and does nothing.
 
-use crate::build::{Goal, Session};
+use crate::build::{Goal, Options, Session};
 use crate::command_error::Result;
 use crate::ctx::Ctx;
+use crate::lower::Plan;
 use crate::lower::debian::plan::bare_name;
 use crate::model::key::{Freshness, Key};
 use crate::runner::Run;
@@ -13,10 +14,10 @@ use crate::{lower, pack, upper};
 ///
 /// # Errors
 /// When something cannot be decided.
-pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal) -> Result<()> {
+pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal, options: &Options) -> Result<()> {
     let work = &session.work;
     let lower_state = lower::freshness(&session.lower, work)?;
-    let lower_command = session.lower.command(&work.partial(lower::PHASE), &[]);
+    let lower_steps = session.lower.describe(work, &options.emerge)?;
     let init = session.init().ok().flatten();
     let (facts, lower_key) = match &lower_state {
         Freshness::Fresh => (
@@ -26,7 +27,9 @@ pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal) -> Result<()> {
         // Without the lower image its kernel and scripts are unknown; the packages asked for are known.
         _ => (
             LowerFacts {
-                packages: session.lower.roots.iter().map(|r| bare_name(r).to_owned()).collect(),
+                packages: roots(&session.lower),
+                machine: session.lower.machine(),
+                gentoo: matches!(session.lower, Plan::Gentoo(_)),
                 ..LowerFacts::default()
             },
             session.lower.key(),
@@ -48,7 +51,11 @@ pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal) -> Result<()> {
     if ctx.ui.is_json() {
         let mut plan = serde_json::Map::new();
         if with_lower {
-            plan.insert("lower".into(), phase(&lower_state, "command", argv(&lower_command)));
+            let (key, list) = match &session.lower {
+                Plan::Debian(plan) => ("command", argv(&plan.command(&work.partial(lower::PHASE), &[]))),
+                Plan::Gentoo(_) => ("steps", lower_steps),
+            };
+            plan.insert("lower".into(), phase(&lower_state, key, list));
         }
         if with_upper {
             let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
@@ -63,7 +70,9 @@ pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal) -> Result<()> {
     }
     if with_lower {
         ctx.ui.answer(format!("lower ({})", words(&lower_state)));
-        ctx.ui.answer(format!("  {}", lower_command.shell()));
+        for step in &lower_steps {
+            ctx.ui.answer(format!("  {step}"));
+        }
     }
     if with_upper {
         ctx.ui.answer(format!("upper ({})", words(&upper_state)));
@@ -80,6 +89,14 @@ pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal) -> Result<()> {
         ctx.ui.answer(format!("  -> {}", image.display()));
     }
     Ok(())
+}
+
+/// Without the lower image only what was asked for is known.
+fn roots(plan: &Plan) -> std::collections::BTreeSet<String> {
+    match plan {
+        Plan::Debian(plan) => plan.roots.iter().map(|r| bare_name(r).to_owned()).collect(),
+        Plan::Gentoo(plan) => plan.effective.packages.iter().map(|p| p.value.clone()).collect(),
+    }
 }
 
 fn argv(run: &Run) -> Vec<String> {

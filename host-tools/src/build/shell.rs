@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use crate::build::Session;
 use crate::command_error::{CommandError, Context, Result};
-use crate::container::Container;
 use crate::container::nspawn::Payload;
 use crate::container::overlayfs::{Overlay, Writes};
 use crate::ctx::Ctx;
@@ -49,7 +48,7 @@ pub fn run(ctx: &Ctx, on: On, command: Vec<String>) -> Result<ExitCode> {
     let scratch = work.partial("shell");
     std::fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
     let overlay = Overlay { lower: phases.iter().map(|p| work.tree(p)).collect(), writes: Writes::ThrowAway };
-    let container = Container::open(&overlay, &scratch, &ctx.dir, upper::run::environment(&session.model))?;
+    let container = upper::run::open(ctx, &session.model, &session.lower, &overlay, &scratch)?;
     let status = container.interactive(&ctx.runner, &payload)?;
     drop(container);
     remove_tree(&scratch)?;

@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::build::{Goal, Session};
 use crate::command_error::{CommandError, Result};
 use crate::dev::loaders;
-use crate::lower::debian::profile::Profile;
+use crate::lower::Plan;
+use crate::lower::machine::Machine;
 use crate::model::key::{Freshness, Key};
 use crate::upper::init_binary::InitBinary;
 use crate::{lower, upper};
@@ -25,8 +26,9 @@ pub(super) fn check(session: &Session, goal: Goal, init: Option<&InitBinary>) ->
     let phases = phases(session, goal, init)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let there = |name: &str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
-    let loaders = session.lower.profile == Some(Profile::Baremetal);
-    match needed(phases, loaders).into_iter().find(|(program, _)| !there(program)) {
+    let loaders = session.lower.machine() == Some(Machine::Baremetal);
+    let gentoo = matches!(session.lower, Plan::Gentoo(_));
+    match needed(phases, loaders, gentoo).into_iter().find(|(program, _)| !there(program)) {
         Some((program, package)) => {
             Err(CommandError::failed(format!("the program {program} is not installed"))
                 .hint(format!("apt-get install {package}")))
@@ -54,10 +56,12 @@ fn phases(session: &Session, goal: Goal, init: Option<&InitBinary>) -> Result<Ph
 }
 
 /// Returns program and package, in the order in which they run.
-fn needed(phases: Phases, loaders: bool) -> Vec<(&'static str, &'static str)> {
+fn needed(phases: Phases, loaders: bool, gentoo: bool) -> Vec<(&'static str, &'static str)> {
     [
-        (phases.lower, ("mmdebstrap", "mmdebstrap")),
-        (phases.upper, ("systemd-nspawn", "systemd-container")),
+        (phases.lower && !gentoo, ("mmdebstrap", "mmdebstrap")),
+        (phases.lower && gentoo, ("tar", "tar")),
+        (phases.lower && gentoo, ("xz", "xz-utils")),
+        (phases.upper || (phases.lower && gentoo), ("systemd-nspawn", "systemd-container")),
         (phases.upper && loaders, ("grub-mkimage", "grub-common")),
     ]
     .into_iter()
@@ -72,7 +76,7 @@ mod tests {
     #[test]
     fn programs_of_phases_that_do_not_run_are_not_needed() {
         let names = |lower, upper, loaders| -> Vec<_> {
-            needed(Phases { lower, upper }, loaders).into_iter().map(|(name, _)| name).collect()
+            needed(Phases { lower, upper }, loaders, false).into_iter().map(|(name, _)| name).collect()
         };
         assert_eq!(names(true, true, true), ["mmdebstrap", "systemd-nspawn", "grub-mkimage"]);
         assert_eq!(names(false, true, false), ["systemd-nspawn"]);

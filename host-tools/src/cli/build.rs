@@ -4,7 +4,52 @@ use std::process::ExitCode;
 
 use crate::command_error::Result;
 use crate::ctx::Ctx;
+use crate::lower::gentoo::emerge;
 use crate::{build, model};
+
+/// How a lower image is made. All but the first three are for the base Gentoo.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Build exactly what genpack.lock says, or fail
+    #[arg(long, conflicts_with = "update")]
+    locked: bool,
+    /// Take the newest stage3, snapshot and overlay, and write them into genpack.lock
+    #[arg(long)]
+    update: bool,
+    /// Fetch nothing: what was fetched before must do
+    #[arg(long)]
+    offline: bool,
+    /// Let Portage build as many packages at a time as there are processors
+    #[arg(long)]
+    parallel: bool,
+    /// Keep binary packages in this artifact's lower image
+    #[arg(long)]
+    independent_binpkgs: bool,
+    /// Remove packages that only building needs
+    #[arg(long)]
+    deep_depclean: bool,
+    /// Look for dependency cycles also in a lower image that was complete
+    #[arg(long)]
+    break_circular_deps: bool,
+}
+
+impl Options {
+    fn resolve(&self) -> build::Options {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        build::Options {
+            emerge: emerge::Options {
+                jobs: self.parallel.then_some(processors),
+                independent_binpkgs: self.independent_binpkgs,
+                deep_depclean: self.deep_depclean,
+                break_cycles: self.break_circular_deps,
+                offline: self.offline,
+                ..emerge::Options::default()
+            },
+            locked: self.locked,
+            update: self.update,
+        }
+    }
+}
 
 /// Verbs that turn a definition into an image.
 #[derive(Debug, clap::Subcommand)]
@@ -18,11 +63,11 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:\n  \
         genpack-host -C artifacts/hello build\n  \
         genpack-host build --dry-run")]
-    Build,
+    Build(Options),
     /// Makes the lower image: the packages
     #[command(after_help = "Examples:\n  \
         genpack-host -C artifacts/hello lower")]
-    Lower,
+    Lower(Options),
     /// Makes the upper tree: the artifact's own changes
     #[command(after_help = "Examples:\n  \
         genpack-host -C artifacts/hello upper")]
@@ -98,10 +143,10 @@ impl Verb {
                 }
                 Ok(())
             }
-            Self::Build => build::run(ctx, build::Goal::Image),
-            Self::Lower => build::run(ctx, build::Goal::Lower),
-            Self::Upper => build::run(ctx, build::Goal::Upper),
-            Self::Pack => build::run(ctx, build::Goal::Pack),
+            Self::Build(options) => build::run(ctx, build::Goal::Image, &options.resolve()),
+            Self::Lower(options) => build::run(ctx, build::Goal::Lower, &options.resolve()),
+            Self::Upper => build::run(ctx, build::Goal::Upper, &build::Options::default()),
+            Self::Pack => build::run(ctx, build::Goal::Pack, &build::Options::default()),
             Self::Squash(args) => args.run(ctx),
             Self::Bash { command } => return build::shell::run(ctx, build::shell::On::Lower, command),
             Self::UpperBash { command } => return build::shell::run(ctx, build::shell::On::Upper, command),

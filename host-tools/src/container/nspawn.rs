@@ -23,8 +23,12 @@ pub struct Place<'a> {
     pub root: &'a Path,
     /// Host directories and where they appear.
     pub binds: &'a [(&'a Path, &'a str)],
-    /// A host file that appears read-only.
-    pub read_only: Option<(&'a Path, &'a str)>,
+    /// Host files and directories that appear read-only.
+    pub read_only: &'a [(&'a Path, &'a str)],
+    /// Capabilities beyond those that nspawn gives.
+    pub capabilities: &'a [&'a str],
+    /// 32-bit programs are to see a 32-bit machine.
+    pub personality: Option<&'a str>,
     /// Variables.
     pub environment: &'a [(String, String)],
     /// Not on a terminal.
@@ -75,6 +79,12 @@ pub fn command(place: &Place<'_>, payload: &Payload) -> Run {
         run = run.arg("--console=autopipe");
     }
     let binds = place.binds.iter().map(|bind| ("--bind", bind));
+    if !place.capabilities.is_empty() {
+        run = run.arg(format!("--capability={}", place.capabilities.join(",")));
+    }
+    if let Some(personality) = place.personality {
+        run = run.arg(format!("--personality={personality}"));
+    }
     for (option, (from, to)) in binds.chain(place.read_only.iter().map(|bind| ("--bind-ro", bind))) {
         run = run.arg(format!("{option}={}:{}", escape(&from.display().to_string()), escape(to)));
     }
@@ -102,7 +112,9 @@ mod tests {
             &Place {
                 root: Path::new("/r"),
                 binds: &[(Path::new("/a:b"), "/mnt/host")],
-                read_only: Some((Path::new("/h/resolv.conf"), "/run/r")),
+                read_only: &[(Path::new("/h/resolv.conf"), "/run/r")],
+                capabilities: &["CAP_NET_ADMIN"],
+                personality: Some("x86"),
                 environment: &[("ARTIFACT".into(), "x y".into())],
                 piped: true,
                 systemd: false,
@@ -128,6 +140,8 @@ mod tests {
             [
                 "--directory=/r",
                 "--console=pipe",
+                "--capability=CAP_NET_ADMIN",
+                "--personality=x86",
                 "--bind=/a\\:b:/mnt/host",
                 "--bind-ro=/h/resolv.conf:/run/r",
                 "--setenv=ARTIFACT=x y",

@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 use crate::command_error::{CommandError, Context, Result};
 
@@ -87,6 +87,16 @@ impl Mount {
     pub fn tmpfs(target: &Path) -> Result<Self> {
         mount("tmpfs", target, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=1777")
             .with_context(|| format!("mounting a tmpfs at {}", target.display()))?;
+        Ok(Self { path: target.to_owned(), below: None })
+    }
+
+    /// Shows a directory at another place; file systems mounted below it are not shown.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn bind(source: &Path, target: &Path) -> Result<Self> {
+        mount_bind(source, target)
+            .with_context(|| format!("binding {} to {}", source.display(), target.display()))?;
         Ok(Self { path: target.to_owned(), below: None })
     }
 

@@ -112,7 +112,7 @@ fn make_archive(ctx: &Ctx, inputs: Inputs<'_>) -> Result<Made> {
         ctx.ui.detail(format!("not in kernel {version}: {}", plan.absent.join(" ")));
     }
     let archive = pack(&plan, version, &directory, &init, &builtin)?;
-    let config = optional(&inputs.root.join(format!("boot/config-{version}")))?;
+    let config = config(inputs.root, version)?;
     let compression = Compression::of_kernel(config.as_deref());
     let bytes = compress(&archive, compression)?;
     atomic_file::write(inputs.out, &bytes)?;
@@ -128,6 +128,21 @@ fn read_init(path: &Path) -> Result<Vec<u8>> {
     } else {
         Err(CommandError::failed(format!("{} is not a program", path.display())))
     }
+}
+
+/// Returns how the kernel was configured: where Debian keeps that, and where Gentoo does.
+fn config(root: &Path, version: &str) -> Result<Option<String>> {
+    let places = [
+        format!("boot/config-{version}"),
+        format!("usr/lib/modules/{version}/config"),
+        format!("usr/src/linux-{version}/.config"),
+    ];
+    for place in places {
+        if let Some(text) = optional(&root.join(place))? {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
 }
 
 /// Returns a file's text, `None` when there is no such file.

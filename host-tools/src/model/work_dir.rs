@@ -54,6 +54,12 @@ impl WorkDir {
         self.dir.join(format!(".{phase}{}.partial", self.suffix))
     }
 
+    /// Returns the path of a phase's tree that is not complete and that the next run goes on with.
+    #[must_use]
+    pub fn unfinished(&self, phase: &str) -> PathBuf {
+        self.dir.join(format!("{phase}{}.unfinished", self.suffix))
+    }
+
     /// Returns the path of a phase's log, emptied.
     ///
     /// # Errors
@@ -99,16 +105,24 @@ impl WorkDir {
     /// # Errors
     /// When the tree cannot be made durable or renamed.
     pub fn complete(&self, phase: &str) -> Result<()> {
-        let (partial, target) = (self.partial(phase), self.tree(phase));
+        self.complete_from(phase, &self.partial(phase))
+    }
+
+    /// As [`WorkDir::complete`], with a tree of another name.
+    ///
+    /// # Errors
+    /// As [`WorkDir::complete`].
+    pub fn complete_from(&self, phase: &str, partial: &Path) -> Result<()> {
+        let target = self.tree(phase);
         let old = self.partial(&format!("old-{phase}"));
         let what = || format!("putting {} in place", target.display());
-        let file = File::open(&partial).with_context(what)?;
+        let file = File::open(partial).with_context(what)?;
         syncfs(&file).with_context(what)?;
         remove_file(&self.key(phase))?;
         if target.exists() {
             std::fs::rename(&target, &old).with_context(what)?;
         }
-        std::fs::rename(&partial, &target).with_context(what)?;
+        std::fs::rename(partial, &target).with_context(what)?;
         sync_directory(&self.dir)?;
         remove_tree(&old)
     }

@@ -1,12 +1,14 @@
 //! Decides what of a built tree goes into the image, and how it is stored there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::io::Read;
+use std::path::Path;
 
 use genpack_core::kernel::image::{Format, HEAD_LEN, detect};
 
 use crate::command_error::{CommandError, Context, Result};
+use crate::container::root_dir::RootDir;
 use crate::lower::debian::plan::Plan as LowerPlan;
 use crate::model::Effective;
 use crate::model::compression::Compression;
@@ -16,6 +18,7 @@ use crate::pack::tree::glob::Glob;
 use crate::pack::tree::{Tree, open};
 use crate::upper::closure::Database;
 use crate::upper::file_list::{self, EntryKind, Owners};
+use crate::upper::gentoo::{self, Runtime};
 use crate::upper::runtime_set;
 
 /// Where dpkg keeps what it knows, in a tree.
@@ -110,18 +113,7 @@ pub fn leave_out(tree: Tree, lower_plan: &LowerPlan, lower: &Database) -> Result
     let closure = runtime_set::closure(lower_plan, lower, &now);
     let packages: BTreeSet<&str> = closure.members.keys().map(String::as_str).collect();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let entries: Vec<file_list::Entry> = tree
-        .entries
-        .iter()
-        .map(|e| file_list::Entry {
-            path: text(&e.path),
-            kind: match &e.kind {
-                Kind::Directory => EntryKind::Directory,
-                Kind::Symlink(target) => EntryKind::Link(text(target)),
-                _ => EntryKind::Other,
-            },
-        })
-        .collect();
+    let entries = listed(&tree);
     let mut owners = Owners::new(&entries);
     for entry in tree.below(INFO.as_bytes()) {
         let Ok(path) = std::str::from_utf8(&entry.path) else { continue };
@@ -133,6 +125,27 @@ pub fn leave_out(tree: Tree, lower_plan: &LowerPlan, lower: &Database) -> Result
     }
     let out = file_list::left_out(&entries, &owners, &packages);
     Ok(tree.without(|at, _| out.get(at) == Some(&true)))
+}
+
+/// Takes out of a merged tree of Gentoo what does not belong to its runtime set: see [`crate::upper::gentoo`].
+///
+/// # Errors
+/// When the database of installed packages cannot be read.
+pub fn take_runtime(tree: Tree, lower: &Path, upper: &HashSet<String>) -> Result<Tree> {
+    let root = RootDir::open(lower)?;
+    let runtime = Runtime::read(&root)?;
+    let out = gentoo::left_out(&listed(&tree), upper, &runtime.contents(&root)?, runtime.devel);
+    Ok(tree.without(|at, _| out.get(at) == Some(&true)))
+}
+
+fn listed(tree: &Tree) -> Vec<file_list::Entry> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let kind = |kind: &Kind| match kind {
+        Kind::Directory => EntryKind::Directory,
+        Kind::Symlink(target) => EntryKind::Link(text(target)),
+        _ => EntryKind::Other,
+    };
+    tree.entries.iter().map(|e| file_list::Entry { path: text(&e.path), kind: kind(&e.kind) }).collect()
 }
 
 /// Reads dpkg's database of a tree that is not merged with another.

@@ -60,11 +60,18 @@ impl ArtifactFiles {
     /// # Errors
     /// When something cannot be read, or is neither file, directory nor link.
     pub fn read(artifact: &Path) -> Result<Self> {
-        let root = artifact.join("files");
-        let mut files = Self { root: root.clone(), ..Self::default() };
+        Self::of(&artifact.join("files"))
+    }
+
+    /// Lists a directory of an artifact; it need not be there.
+    ///
+    /// # Errors
+    /// As [`ArtifactFiles::read`].
+    pub fn of(root: &Path) -> Result<Self> {
+        let mut files = Self { root: root.to_owned(), ..Self::default() };
         let mut hasher = Hasher::default();
         if root.is_dir() {
-            files.walk(&root, "", &mut hasher)?;
+            files.walk(root, "", &mut hasher)?;
         }
         files.digest = hasher.hex();
         Ok(files)

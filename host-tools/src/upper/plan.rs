@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use genpack_core::contract::paths;
 use genpack_core::text::diagnostic::Span;
 
-use crate::command_error::Result;
+use crate::command_error::{CommandError, Result};
 use crate::container::nspawn::Payload;
-use crate::lower::debian::profile::Profile;
+use crate::lower::machine::Machine;
 use crate::model::Effective;
 use crate::runner::quote;
 use crate::upper::artifact_files::ArtifactFiles;
@@ -28,8 +28,25 @@ pub struct LowerFacts {
     pub packages: BTreeSet<String>,
     /// Executable package scripts of the runtime set, in the order in which they run.
     pub package_scripts: Vec<String>,
-    /// Version of the kernel that the image boots, as `uname -r` prints it.
+    /// Version of the kernel of Debian that the image boots, as `uname -r` prints it.
     pub kernel: Option<String>,
+    /// What the image is to boot on.
+    pub machine: Option<Machine>,
+    /// Kernels that are copied to where boot loaders look for them.
+    pub kernels: Vec<BootKernel>,
+    /// The lower image is one of Gentoo.
+    pub gentoo: bool,
+}
+
+/// A kernel of a lower image, and the initramfs that it needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootKernel {
+    /// Version, as `uname -r` prints it.
+    pub version: String,
+    /// The file; none when firmware finds it where it is.
+    pub image: Option<String>,
+    /// Where its initramfs goes.
+    pub initramfs: String,
 }
 
 /// One step: what it does in words, and the doing.
@@ -87,6 +104,13 @@ pub enum Action {
     },
     /// Copies `files/` of the artifact to the root.
     CopyFiles,
+    /// Copies a file within the image; links of the first path are followed.
+    Copy {
+        /// From.
+        from: String,
+        /// To.
+        to: String,
+    },
     /// Copies a program of the host.
     Install {
         /// On the host.
@@ -100,6 +124,8 @@ pub enum Action {
         kernel: String,
         /// The init.
         init: PathBuf,
+        /// The file.
+        to: String,
     },
     /// Makes the loader files.
     Loaders,
@@ -150,7 +176,6 @@ impl fmt::Display for Step {
 /// When nothing says how a build script is to be run.
 pub fn plan(
     effective: &Effective,
-    profile: Option<Profile>,
     facts: &LowerFacts,
     files: &ArtifactFiles,
     init: Option<&InitBinary>,
@@ -191,18 +216,20 @@ pub fn plan(
     for service in &effective.services {
         steps.push(Step::enable(&service.value).at(service.span));
     }
-    steps.extend(image_steps(effective, profile, facts, init));
+    steps.extend(image_steps(effective, facts, init)?);
     Ok(steps)
 }
 
 /// What makes a tree an image.
-fn image_steps(
-    effective: &Effective,
-    profile: Option<Profile>,
-    facts: &LowerFacts,
-    init: Option<&InitBinary>,
-) -> Vec<Step> {
+fn image_steps(effective: &Effective, facts: &LowerFacts, init: Option<&InitBinary>) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
+    if facts.gentoo {
+        steps.push(Step::command("find shared libraries", ["ldconfig"].map(str::to_owned).to_vec()));
+    }
+    if facts.machine.is_some() && !facts.kernels.is_empty() && init.is_none() {
+        return Err(CommandError::failed(format!("no genpack-init for {}", effective.arch))
+            .hint("make init builds it"));
+    }
     if let Some(init) = init {
         let from = init.path.clone();
         steps.push(Step::new(
@@ -224,10 +251,31 @@ fn image_steps(
         ));
         steps.push(Step::new(
             format!("make {} for kernel {kernel}", paths::IMAGE_INITRAMFS),
-            Action::Initramfs { kernel: kernel.clone(), init: init.path.clone() },
+            Action::Initramfs {
+                kernel: kernel.clone(),
+                init: init.path.clone(),
+                to: paths::IMAGE_INITRAMFS.to_owned(),
+            },
         ));
     }
-    if profile == Some(Profile::Baremetal) {
+    for kernel in &facts.kernels {
+        let Some(init) = init else { break };
+        if let Some(image) = &kernel.image {
+            steps.push(Step::new(
+                format!("copy kernel {} to {}", kernel.version, paths::IMAGE_KERNEL),
+                Action::Copy { from: image.clone(), to: paths::IMAGE_KERNEL.to_owned() },
+            ));
+        }
+        steps.push(Step::new(
+            format!("make {} for kernel {}", kernel.initramfs, kernel.version),
+            Action::Initramfs {
+                kernel: kernel.version.clone(),
+                init: init.path.clone(),
+                to: kernel.initramfs.clone(),
+            },
+        ));
+    }
+    if facts.machine == Some(Machine::Baremetal) {
         steps.push(Step::new(format!("make loaders in {}", paths::IMAGE_LOADERS), Action::Loaders));
     }
     for (name, value) in [
@@ -244,7 +292,7 @@ fn image_steps(
     steps.push(Step::new("list the packages in /.genpack/packages", Action::Packages));
     steps.push(Step::new("remove what containers leave", Action::Tidy));
     steps.push(Step::new("touch /usr", Action::TouchUsr));
-    steps
+    Ok(steps)
 }
 
 #[cfg(test)]

@@ -15,15 +15,17 @@ use crate::ctx::Ctx;
 use crate::dev::loaders;
 use crate::initramfs;
 use crate::lower;
-use crate::lower::debian::plan::Plan as LowerPlan;
+use crate::lower::Plan as LowerPlan;
 use crate::model::Model;
+use crate::model::base::Base;
 use crate::model::key::Key;
 use crate::model::work_dir::{WorkDir, remove_tree};
 use crate::runner::Runner;
 use crate::upper::artifact_files::{ArtifactFiles, Kind};
 use crate::upper::closure::Database;
+use crate::upper::gentoo::{Runtime, version_parts};
 use crate::upper::plan::{Action, LowerFacts, PACKAGE_SCRIPTS, Step};
-use crate::upper::{PHASE, runtime_set};
+use crate::upper::{PHASE, gentoo_tools, runtime_set};
 
 /// What the phase works with.
 #[derive(Debug)]
@@ -46,6 +48,10 @@ pub struct Inputs<'a> {
 /// When dpkg's database cannot be read, or the image is to boot and has no kernel.
 pub fn facts(plan: &LowerPlan, tree: &Path) -> Result<LowerFacts> {
     let root = RootDir::open(tree)?;
+    let plan = match plan {
+        LowerPlan::Debian(plan) => plan,
+        LowerPlan::Gentoo(plan) => return Runtime::read(&root)?.facts(&root, plan.machine),
+    };
     let database = runtime_set::database(&root)?;
     let closure = runtime_set::closure(plan, &database, &database);
     if let [first, ..] = closure.missing.as_slice() {
@@ -66,15 +72,10 @@ pub fn facts(plan: &LowerPlan, tree: &Path) -> Result<LowerFacts> {
     let kernels =
         root.list("/boot")?.into_iter().filter_map(|n| n.strip_prefix("vmlinuz-").map(str::to_owned));
     let kernel = kernels.max_by_key(|v| version_parts(v));
-    if plan.profile.is_some() && kernel.is_none() {
+    if plan.machine.is_some() && kernel.is_none() {
         return Err(CommandError::failed("the lower image has no kernel in /boot"));
     }
-    Ok(LowerFacts { packages, package_scripts, kernel })
-}
-
-/// Numbers compare as numbers, everything else as text.
-fn version_parts(version: &str) -> Vec<(u64, String)> {
-    version.split(['.', '-', '+', '~']).map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
+    Ok(LowerFacts { packages, package_scripts, kernel, machine: plan.machine, ..LowerFacts::default() })
 }
 
 /// Makes the upper tree.
@@ -84,7 +85,7 @@ fn version_parts(version: &str) -> Vec<(u64, String)> {
 pub fn run(ctx: &Ctx, inputs: &Inputs<'_>, work: &WorkDir) -> Result<()> {
     let log = work.fresh_log(PHASE)?;
     ctx.ui.step(format!("upper: {} steps (log: {})", inputs.steps.len(), log.display()));
-    let runner = Runner { log: Some(log) };
+    let runner = Runner { log: Some(log), listener: None };
     let upper = work.partial(PHASE);
     let overlay_work = work.partial("upper-work");
     let scratch = work.partial("upper-mounts");
@@ -100,7 +101,7 @@ pub fn run(ctx: &Ctx, inputs: &Inputs<'_>, work: &WorkDir) -> Result<()> {
         writes: Writes::Keep { upper, work: overlay_work.clone() },
     };
     let effective = &inputs.model.effective;
-    let container = Container::open(&overlay, &scratch, &ctx.dir, environment(inputs.model))?;
+    let container = open(ctx, inputs.model, inputs.lower, &overlay, &scratch)?;
     let executor = Executor {
         ctx,
         inputs,
@@ -122,6 +123,30 @@ pub fn run(ctx: &Ctx, inputs: &Inputs<'_>, work: &WorkDir) -> Result<()> {
     Ok(())
 }
 
+/// Opens a container on the layers of a build, with all that scripts of the artifact may count on.
+///
+/// # Errors
+/// When we are not root or the kernel refuses a mount.
+pub fn open(
+    ctx: &Ctx,
+    model: &Model,
+    lower: &LowerPlan,
+    overlay: &Overlay,
+    scratch: &Path,
+) -> Result<Container> {
+    let mut environment = environment(model);
+    let mut binds = Vec::new();
+    if let LowerPlan::Gentoo(plan) = lower {
+        environment.extend(gentoo_tools::environment());
+        binds.extend(gentoo_tools::binds(plan.effective.arch)?);
+        binds.extend(lower::gentoo::run::repository_binds(plan)?);
+        if crate::lower::gentoo::binfmt::is_emulated(crate::ctx::host_arch()?, plan.effective.arch) {
+            environment.push(("FEATURES".to_owned(), "-pid-sandbox".to_owned()));
+        }
+    }
+    Ok(Container::open(overlay, scratch, &ctx.dir, environment)?.with_binds(binds))
+}
+
 /// Returns the variables that scripts of the artifact see.
 #[must_use]
 pub fn environment(model: &Model) -> Vec<(String, String)> {
@@ -137,7 +162,9 @@ pub fn environment(model: &Model) -> Vec<(String, String)> {
         // Why: useradd writes today into /etc/shadow otherwise.
         environment.push(("SOURCE_DATE_EPOCH".to_owned(), epoch));
     }
-    environment.push(("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned()));
+    if matches!(effective.base, Base::Debian(_)) {
+        environment.push(("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned()));
+    }
     environment
 }
 
@@ -195,9 +222,13 @@ impl Executor<'_> {
                 let mut file = File::open(from).with_context(|| format!("reading {}", from.display()))?;
                 self.root.write_from(to, &mut file, 0o755)
             }
-            Action::Initramfs { kernel, init } => {
+            Action::Copy { from, to } => {
+                let bytes = self.root.read(from)?;
+                self.root.write(to, &bytes, 0o644)
+            }
+            Action::Initramfs { kernel, init, to } => {
                 let root = self.container.path();
-                let out = root.join(paths::IMAGE_INITRAMFS.trim_start_matches('/'));
+                let out = root.join(to.trim_start_matches('/'));
                 let made = initramfs::make(
                     self.ctx,
                     initramfs::Inputs { root, init, out: &out, kernel_version: kernel },
@@ -234,14 +265,26 @@ impl Executor<'_> {
     }
 
     fn write_packages(&self) -> Result<()> {
+        let path = format!("{}/{}", paths::IMAGE_META, genpack_core::contract::image_meta::PACKAGES);
+        let plan = match self.inputs.lower {
+            LowerPlan::Debian(plan) => plan,
+            LowerPlan::Gentoo(_) => {
+                let runtime = Runtime::read(&self.lower)?;
+                let timestamp = lower::gentoo::run::TIMESTAMP;
+                if self.lower.exists(timestamp) {
+                    let copy = format!("{}/timestamp.commit", paths::IMAGE_META);
+                    self.root.write(&copy, &self.lower.read(timestamp)?, 0o644)?;
+                }
+                return self.root.write(&path, runtime.set.describe(&runtime.vdb).as_bytes(), 0o644);
+            }
+        };
         let lower: Database = runtime_set::database(&self.lower)?;
         let now = runtime_set::database(&self.root)?;
-        let closure = runtime_set::closure(self.inputs.lower, &lower, &now);
+        let closure = runtime_set::closure(plan, &lower, &now);
         if let [first, ..] = closure.missing.as_slice() {
             return Err(CommandError::failed(format!("the package {first} is not installed any more"))
                 .hint("a script of the artifact removed it"));
         }
-        let path = format!("{}/{}", paths::IMAGE_META, genpack_core::contract::image_meta::PACKAGES);
         self.root.write(&path, closure.describe(&now).as_bytes(), 0o644)
     }
 

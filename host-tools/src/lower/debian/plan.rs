@@ -3,7 +3,8 @@
 use genpack_core::text::diagnostic::Span;
 
 use crate::command_error::{CommandError, Result};
-use crate::lower::debian::profile::Profile;
+use crate::lower::debian::profile;
+use crate::lower::machine::Machine;
 use crate::model::Model;
 use crate::model::base::Debian;
 use crate::model::key::Key;
@@ -32,8 +33,8 @@ pub struct Plan {
     pub debian: Debian,
     /// Debian's name of the architecture.
     pub arch: &'static str,
-    /// The profile.
-    pub profile: Option<Profile>,
+    /// What the image is to boot on.
+    pub machine: Option<Machine>,
     /// Every package asked for, sorted, without repetition.
     pub packages: Vec<String>,
     /// Those of them that the image is made for, in the words of the definition; tools are not among them.
@@ -47,10 +48,10 @@ impl Plan {
     /// When the profile is unknown or a name cannot be that of a Debian package, with its place.
     pub fn new(debian: &Debian, model: &Model) -> Result<Self> {
         let effective = &model.effective;
-        let profile = match &effective.profile {
+        let machine = match &effective.profile {
             None => None,
-            Some(name) => Some(Profile::from_name(&name.value).ok_or_else(|| {
-                let known = Profile::ALL.map(Profile::name).join(", ");
+            Some(name) => Some(Machine::from_name(&name.value).ok_or_else(|| {
+                let known = Machine::ALL.map(Machine::name).join(", ");
                 model.source.error_at(
                     name.span,
                     format!("base debian has no profile {:?}", name.value),
@@ -68,14 +69,14 @@ impl Plan {
             check_name(model, &package.value, package.span)?;
             packages.push(package.value.clone());
         }
-        if let Some(profile) = profile {
-            roots.extend(profile.packages(effective.arch).into_iter().map(str::to_owned));
+        if let Some(machine) = machine {
+            roots.extend(profile::packages(machine, effective.arch).into_iter().map(str::to_owned));
         }
         packages.extend(roots.iter().cloned());
         packages.extend(TOOLS.iter().map(|t| (*t).to_owned()));
         packages.sort();
         packages.dedup();
-        Ok(Self { debian: debian.clone(), arch: effective.arch.debian(), profile, packages, roots })
+        Ok(Self { debian: debian.clone(), arch: effective.arch.debian(), machine, packages, roots })
     }
 
     /// Returns the content key: the definition's words, not what a mirror holds today.

@@ -29,7 +29,7 @@ pub fn run(ctx: &Ctx, model: &Model, plan: &Plan, work: &WorkDir) -> Result<()> 
         plan.debian.suite,
         log.display()
     ));
-    let runner = Runner { log: Some(log.clone()) };
+    let runner = Runner { log: Some(log.clone()), listener: None };
     let partial = work.partial(PHASE);
     if let Err(error) = runner.run(&plan.command(&partial, &lines)) {
         return Err(explain(model, plan, &log, error));

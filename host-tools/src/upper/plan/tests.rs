@@ -20,7 +20,7 @@ fn effective(variant: Option<&str>) -> Effective {
 }
 
 fn titles(
-    profile: Option<Profile>,
+    machine: Option<Machine>,
     packages: &[&str],
     files: &ArtifactFiles,
     variant: Option<&str>,
@@ -28,17 +28,19 @@ fn titles(
     let facts = LowerFacts {
         packages: packages.iter().map(|p| (*p).to_owned()).collect(),
         package_scripts: vec!["/usr/lib/genpack/package-scripts/p/one".into()],
-        kernel: profile.map(|_| "6.1.0-1-amd64".to_owned()),
+        kernel: machine.map(|_| "6.1.0-1-amd64".to_owned()),
+        machine,
+        ..LowerFacts::default()
     };
     let init = InitBinary { path: "/i/genpack-init".into(), digest: "d".into() };
-    let steps = plan(&effective(variant), profile, &facts, files, Some(&init)).unwrap();
+    let steps = plan(&effective(variant), &facts, files, Some(&init)).unwrap();
     steps.into_iter().map(|s| s.title).collect()
 }
 
 #[test]
 fn plan_of_an_appliance_has_every_step_in_order() {
     let packages = ["systemd", "systemd-resolved", "systemd-timesyncd", "openssh-server"];
-    let titles = titles(Some(Profile::Baremetal), &packages, &ArtifactFiles::default(), Some("v"));
+    let titles = titles(Some(Machine::Baremetal), &packages, &ArtifactFiles::default(), Some("v"));
     assert_eq!(
         titles,
         [
@@ -94,9 +96,9 @@ fn plan_leaves_the_network_to_whoever_has_it() {
     std::fs::create_dir_all(&own).unwrap();
     std::fs::write(own.join("1.network"), "").unwrap();
     let files = ArtifactFiles::read(dir.path()).unwrap();
-    let with_own = titles(Some(Profile::Paravirt), &["systemd"], &files, None);
+    let with_own = titles(Some(Machine::Paravirt), &["systemd"], &files, None);
     assert!(!dhcp(&with_own) && networkd(&with_own));
     let manager =
-        titles(Some(Profile::Paravirt), &["systemd", "network-manager"], &ArtifactFiles::default(), None);
+        titles(Some(Machine::Paravirt), &["systemd", "network-manager"], &ArtifactFiles::default(), None);
     assert!(!dhcp(&manager) && !networkd(&manager));
 }
