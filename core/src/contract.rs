@@ -2,6 +2,7 @@
 //!
 //! `docs/contract.md` is the document. Not handled: what only one program knows.
 
+pub mod boot_slots;
 pub mod boot_state;
 pub mod boot_status;
 pub mod cmdline_keys;

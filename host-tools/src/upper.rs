@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod artifact_files;
+pub mod boot_assessment;
 pub mod closure;
 pub mod file_list;
 pub mod fixups;

@@ -64,6 +64,15 @@ pub enum Op {
         /// The whole content.
         content: Vec<u8>,
     },
+    /// Brings bytes of a file that is there to a content, in place: a write within a sector is done or not done.
+    Overwrite {
+        /// The file.
+        path: String,
+        /// Where in it.
+        at: u64,
+        /// What is to be there.
+        content: Vec<u8>,
+    },
     /// Brings a symbolic link to a target, in one step.
     Symlink {
         /// What the link says.
@@ -184,6 +193,9 @@ impl fmt::Display for Op {
                 write!(f, "write {path} mode {mode:04o}")?;
                 by(f, owner)?;
                 write!(f, " ({} bytes)", content.len())
+            }
+            Self::Overwrite { path, at, content } => {
+                write!(f, "overwrite {path} at {at} ({} bytes)", content.len())
             }
             Self::Symlink { target, link } => write!(f, "symlink {link} -> {target}"),
             Self::Rename { from, to } => write!(f, "rename {from} to {to}"),

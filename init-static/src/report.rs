@@ -231,6 +231,11 @@ impl BootStatus {
         self.get(key)?.parse().ok()
     }
 
+    /// Returns the keys with their values, in order.
+    pub fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// Returns the file's text.
     #[must_use]
     pub fn emit(&self) -> String {

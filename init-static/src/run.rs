@@ -171,6 +171,7 @@ impl Executor {
         Ok(match op {
             Op::Mkdir { path, mode, owner } => tree.mkdir(path, *mode, *owner)?,
             Op::Write { path, mode, owner, content } => tree.write(path, *mode, *owner, content)?,
+            Op::Overwrite { path, at, content } => tree.overwrite(path, *at, content)?,
             Op::Symlink { target, link } => tree.symlink(target, link)?,
             Op::Rename { from, to } => {
                 tree.rename(from, to)?;
@@ -281,7 +282,9 @@ fn mount(source: &str, target: &str, fstype: &str, flags: &[Flag], options: &str
     }
 }
 
-fn is_read_only(mounted: &str) -> bool {
+/// Tells whether a mounted file system cannot be written to.
+#[must_use]
+pub fn is_read_only(mounted: &str) -> bool {
     rustix::fs::statvfs(mounted).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 

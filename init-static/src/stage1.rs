@@ -7,6 +7,7 @@ pub mod devices;
 pub mod inputs;
 pub mod modules;
 pub mod plan;
+pub mod record;
 pub mod uevent;
 
 use alloc::ffi::CString;
@@ -17,12 +18,14 @@ use alloc::vec::Vec;
 use self::devices::Devices;
 use self::modules::Modules;
 use self::plan::{Candidate, Choice, Device, Request, Root};
+use self::record::Record;
 use crate::fault::{self, Fault, Policy};
 use crate::op::{Op, Step};
 use crate::report::{BootStatus, Log};
 use crate::run::{Executor, Failure};
 use crate::sys::{clock, exec, stdio};
 use crate::tree::Tree;
+use genpack_core::contract::boot_state::{BootState, IMAGES, Image};
 use genpack_core::contract::{boot_status, paths};
 
 /// Longest kernel command line; the kernel's own limit is 4 KiB or less.
@@ -34,6 +37,8 @@ struct Boot {
     devices: Devices,
     request: Request,
     status: BootStatus,
+    /// The boot state, when the loader knows it.
+    record: Option<Record>,
     start_ms: u64,
     /// The kernel's own modprobe, to be given back.
     modprobe: String,
@@ -57,7 +62,7 @@ pub fn run() -> ! {
     let devices = Devices::open(&mut exec.log);
     let mut status = BootStatus::default();
     status.set(boot_status::DEGRADED, "");
-    let mut boot = Boot { exec, devices, request, status, start_ms, modprobe: String::new() };
+    let mut boot = Boot { exec, devices, request, status, record: None, start_ms, modprobe: String::new() };
     boot.prepare_modules();
     let Err(failure) = boot.assemble().and_then(|()| boot.switch());
     boot.exec.log.error(format_args!("cannot boot: {}", failure.reason));
@@ -170,7 +175,9 @@ impl Boot {
         if self.exec.run(&plan::look(&device)).is_err() {
             return false;
         }
-        let has_image = self.exec.tree.is_file(&format!("{}/{}", paths::LOOK, paths::SYSTEM_IMG));
+        let is_there =
+            |image: &Image| self.exec.tree.is_file(&format!("{}/{}", paths::LOOK, image.on_boot()));
+        let has_image = IMAGES.iter().any(is_there);
         // Why: a mount that stays is in nobody's way.
         let _ = self.exec.run(&[Step::new(Fault::Housekeeping, Op::Unmount { target: paths::LOOK.into() })]);
         has_image
@@ -180,6 +187,7 @@ impl Boot {
         self.exec.log.info(format_args!("boot partition {}", device.name));
         self.mount_boot(device)?;
         self.status.set(boot_status::BOOT_DEVICE, &device.path());
+        self.enter_image();
         self.settle(|seen| plan::data_device(device, seen).is_some());
         let data = plan::data_device(device, self.devices.seen()).cloned();
         let boot_files = self.names(paths::BOOT);
@@ -187,12 +195,16 @@ impl Boot {
         let data_files = data_place.map(|place| self.names(place));
         let list = plan::candidates(
             self.request.image.as_deref(),
+            self.record.as_ref().map(|record| record.state).unwrap_or_default().choose(),
             Some((paths::BOOT, &boot_files)),
             data_place.zip(data_files.as_deref()),
         );
         let booted = self.mount_first(&list)?;
         let files = if booted.directory == paths::BOOT { boot_files } else { data_files.unwrap_or_default() };
-        self.exec.run(&plan::promote(&booted, &files))?;
+        // Why: where images are linked, no name is taken from one.
+        if self.record.as_ref().is_none_or(|record| record.state == BootState::default()) {
+            self.exec.run(&plan::promote(&booted, &files))?;
+        }
         self.overlay()
     }
 
@@ -234,7 +246,7 @@ impl Boot {
         match data {
             Some(device) if self.request.transient => {
                 self.exec.run(&plan::mount_memory())?;
-                let needed = !boot_files.iter().any(|f| f.eq_ignore_ascii_case(paths::SYSTEM_IMG));
+                let needed = !boot_files.iter().any(|f| Image::of_file(f).is_some());
                 if needed && self.exec.run(&plan::mount_data(device, true)).is_ok() {
                     place = Some(paths::IMAGE_STORE);
                 }
@@ -294,6 +306,9 @@ impl Boot {
                 Err(failure) if failure.policy() == Policy::Rescue => last = failure,
                 Err(failure) => return Err(failure),
             }
+            if self.give_up(candidate) {
+                return Err(last);
+            }
         }
         Err(last)
     }
@@ -351,6 +366,7 @@ impl Boot {
         let peak_kib = crate::stage2::peak_kib(&self.exec.tree);
         self.status.set_number(boot_status::STAGE1_PEAK_KIB, peak_kib);
         self.exec.log.info(format_args!("switching to the new root after {stage1_ms} ms, {peak_kib} KiB"));
+        self.note(BootState::handed_over);
         self.exec.modules = None;
         let file = |path: &str, content: &str| {
             let content = content.as_bytes().to_vec();

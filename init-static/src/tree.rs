@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
@@ -213,6 +214,32 @@ impl Tree {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&parent, name.as_str(), flags, Mode::from_raw_mode(mode))?;
         write_all(file.as_fd(), content)
+    }
+
+    /// Brings bytes of a file that is there to a content, in place; answers whether anything had to be written.
+    ///
+    /// # Errors
+    /// `EINVAL` when the file ends before them, else the errno of the step that failed.
+    pub fn overwrite(&self, path: &str, at: u64, content: &[u8]) -> Result<bool, Errno> {
+        let (parent, name) = self.parent(path, false)?;
+        let open = |flags| {
+            let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            rustix::fs::openat(&parent, name.as_str(), flags, Mode::empty())
+        };
+        let mut old = vec![0; content.len()];
+        // Why: a file that says it already is not opened for writing, which a locked card refuses.
+        if rustix::io::pread(&open(OFlags::RDONLY)?, &mut old[..], at)? != content.len() {
+            return Err(Errno::INVAL);
+        }
+        if old == content {
+            return Ok(false);
+        }
+        let file = open(OFlags::WRONLY)?;
+        if rustix::io::pwrite(&file, content, at)? != content.len() {
+            return Err(Errno::IO);
+        }
+        rustix::fs::fsync(&file)?;
+        Ok(true)
     }
 
     /// Brings a symbolic link to a target; answers whether anything had to be written.

@@ -1,9 +1,10 @@
 //! What the program does for a person or a script, when it is not PID 1.
 //!
-//! Exit status: 0 done, 1 failed, 2 usage, 3 findings. Not handled here: `mark-good`, `rollback`, `reset`.
+//! Exit status: 0 done, 1 failed, 2 usage, 3 findings, or refused. Not handled here: `reset`.
+
+mod boot;
 
 use alloc::format;
-use alloc::string::String;
 
 use crate::op::Op;
 use crate::report::{Log, print};
@@ -11,7 +12,6 @@ use crate::run::{Executor, show};
 use crate::stage2::inputs::{Configuration, read_configuration};
 use crate::stage2::{finding_line, plan_for};
 use crate::tree::Tree;
-use genpack_core::contract::paths;
 use rustix::io::Errno;
 
 /// Longest boot-status that is printed, bytes.
@@ -19,12 +19,18 @@ const MAX_STATUS: usize = 256 * 1024;
 
 const USAGE: &str = "usage: genpack-init check FILE
        genpack-init apply --root DIR --ini FILE [--dry-run]
-       genpack-init status
+       genpack-init status [--json] [--boot DIR]
+       genpack-init mark-good|rollback [--boot DIR]
+       genpack-init health|retry
        genpack-init --version
 
 check   prints what a boot would find in a system.ini; exit status 3 when something needs a repair
 apply   does to a tree what a boot would do to the system, or prints it
-status  prints how this machine booted
+status  prints how this machine booted, and which image boots next
+mark-good  keeps the image that runs on trial; does nothing else, nor twice
+rollback   goes back to the image before it at the next boot; exit status 3 when there is none
+health     runs the executables in /usr/lib/genpack-init/health.d, one minute each; exit status 1 when one fails
+retry      starts the machine anew when the image that runs is still on trial
 
 As PID 1 it is the initramfs stage, or the stage that configures the image and becomes /sbin/init.
 ";
@@ -34,7 +40,11 @@ As PID 1 it is the initramfs stage, or the stage that configures the image and b
 enum Call<'a> {
     Check(&'a str),
     Apply { root: &'a str, ini: &'a str, dry_run: bool },
-    Status,
+    Status { json: bool, boot: Option<&'a str> },
+    MarkGood(Option<&'a str>),
+    Rollback(Option<&'a str>),
+    Health,
+    Retry,
     Version,
     Help,
 }
@@ -52,7 +62,11 @@ pub fn run(args: &[&[u8]]) -> i32 {
         Call::Help => print(USAGE),
         Call::Version => print(concat!("genpack-init ", env!("CARGO_PKG_VERSION"), "\n")),
         Call::Check(file) => return check(file),
-        Call::Status => return status(),
+        Call::Status { json, boot } => return boot::status(boot, json),
+        Call::MarkGood(boot) => return boot::mark_good(boot),
+        Call::Rollback(boot) => return boot::rollback(boot),
+        Call::Health => return boot::health(),
+        Call::Retry => return boot::retry(),
         Call::Apply { root, ini, dry_run } => return apply(root, ini, dry_run),
     }
     0
@@ -61,7 +75,24 @@ pub fn run(args: &[&[u8]]) -> i32 {
 fn parse<'a>(words: &[&'a str]) -> Option<Call<'a>> {
     match words {
         ["check", file] => Some(Call::Check(file)),
-        ["status"] => Some(Call::Status),
+        [verb @ ("status" | "mark-good" | "rollback"), rest @ ..] => {
+            let (json, rest) = match rest {
+                ["--json", rest @ ..] if *verb == "status" => (true, rest),
+                _ => (false, rest),
+            };
+            let boot = match rest {
+                [] => None,
+                ["--boot", directory] => Some(*directory),
+                _ => return None,
+            };
+            Some(match *verb {
+                "status" => Call::Status { json, boot },
+                "mark-good" => Call::MarkGood(boot),
+                _ => Call::Rollback(boot),
+            })
+        }
+        ["health"] => Some(Call::Health),
+        ["retry"] => Some(Call::Retry),
         ["--version" | "-V"] => Some(Call::Version),
         ["--help" | "-h" | "help"] => Some(Call::Help),
         ["apply", rest @ ..] => {
@@ -116,16 +147,6 @@ fn check(file: &str) -> i32 {
     }
 }
 
-fn status() -> i32 {
-    match Tree::open("/").and_then(|tree| tree.read(paths::BOOT_STATUS, MAX_STATUS)) {
-        Ok(bytes) => {
-            print(&String::from_utf8_lossy(&bytes));
-            0
-        }
-        Err(e) => cannot("read", paths::BOOT_STATUS, e),
-    }
-}
-
 fn apply(root: &str, ini: &str, dry_run: bool) -> i32 {
     let mut configuration = match read(ini) {
         Ok(configuration) => configuration,
@@ -163,7 +184,15 @@ mod tests {
             (&["apply", "--dry-run", "--ini", "f", "--root", "/t"], apply(true)),
             (&["apply", "--root"], None),
             (&["apply", "--ini", "f"], None),
-            (&["status"], Some(Call::Status)),
+            (&["status"], Some(Call::Status { json: false, boot: None })),
+            (&["status", "--json", "--boot", "/b"], Some(Call::Status { json: true, boot: Some("/b") })),
+            (&["mark-good", "--json"], None),
+            (&["mark-good"], Some(Call::MarkGood(None))),
+            (&["rollback", "--boot", "/b"], Some(Call::Rollback(Some("/b")))),
+            (&["rollback", "--boot"], None),
+            (&["health"], Some(Call::Health)),
+            (&["retry"], Some(Call::Retry)),
+            (&["health", "--json"], None),
             (&["--version"], Some(Call::Version)),
             (&["shutdown"], None),
             (&[], None),

@@ -28,3 +28,7 @@ pub const INIT_MS: &str = "init_ms";
 pub const STAGE1_PEAK_KIB: &str = "stage1_peak_kib";
 /// Largest resident memory of stage 2, KiB.
 pub const STAGE2_PEAK_KIB: &str = "stage2_peak_kib";
+/// Attempts that are left to the image that was booted, when it is on trial; empty otherwise.
+pub const TRIAL: &str = "trial";
+/// Image that was given up since the last update, and why; empty otherwise.
+pub const ROLLED_BACK: &str = "rolled_back";

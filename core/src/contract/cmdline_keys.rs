@@ -17,7 +17,7 @@ pub const RD_TIMEOUT_DEFAULT: u32 = 15;
 pub const RD_TIMEOUT_MAX: u32 = 180;
 /// Do not mount the data partition; on for the bare word and any value but `0`, `no`, `off`.
 pub const TRANSIENT: &str = "genpack.transient";
-/// Name of the image file to boot instead of `system.img`; a base name only.
+/// Name of the image file that the loader took the kernel from; a base name only.
 pub const IMAGE: &str = "genpack.image";
 /// Allow an interactive shell when stage 1 fails.
 pub const SHELL: &str = "genpack.shell";

@@ -157,6 +157,23 @@ fn scoped(text: &str) -> impl Iterator<Item = (bool, &str, &str)> {
     })
 }
 
+/// Returns the value that counts on every board, the last of the key, and its offset in the text.
+#[must_use]
+pub fn value_at<'a>(text: &'a str, key: &str) -> Option<(usize, &'a str)> {
+    let (mut at, mut is_everywhere, mut found) = (0_usize, true, None);
+    for line in lines(text) {
+        match line.content {
+            Content::Filter(filter) => is_everywhere = filter.eq_ignore_ascii_case(ALL),
+            Content::Setting { key: k, value } if is_everywhere && k == key => {
+                found = Some((at.saturating_add(key.len()).saturating_add("=".len()), value));
+            }
+            _ => {}
+        }
+        at = at.saturating_add(line.text.len());
+    }
+    found
+}
+
 /// Tells whether the key has this value on every board, whatever filters say.
 #[must_use]
 pub fn is_set(text: &str, key: &str, value: &str) -> bool {
@@ -247,6 +264,8 @@ mod tests {
         ];
         assert_eq!(all, wanted);
         assert_eq!(settings(text).collect::<Vec<_>>(), [("arm_64bit", "1")]);
+        assert_eq!(value_at(text, "arm_64bit"), Some((text.find("1\r").unwrap(), "1")));
+        assert_eq!(value_at(text, "kernel"), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::string::String;
 
+use crate::contract::boot_slots;
 use crate::loader::grubenv::{Block, Error, SIZE};
 use crate::loader::{cmdline_txt, config_txt, extlinux};
 use crate::replay::told;
@@ -72,6 +73,12 @@ pub fn loader_texts(bytes: &[u8]) {
     assert!(config_txt::emit_with_setting(text, "arm_64bit", "1", &mut once).is_ok());
     assert!(once.starts_with(text), "the owner's lines stay");
     assert!(config_txt::is_set(&once, "arm_64bit", "1"));
+    if let Some((at, byte)) = boot_slots::link(text, "slot-b/") {
+        let mut linked = text.as_bytes().to_vec();
+        linked.iter_mut().skip(at).take(1).for_each(|b| *b = byte);
+        let linked = String::from_utf8(linked).unwrap_or_default();
+        assert_eq!(boot_slots::linked(&linked), Some("slot-b/"), "one byte links the other slot");
+    }
     let mut twice = String::new();
     assert!(config_txt::emit_with_setting(&once, "arm_64bit", "1", &mut twice).is_ok());
     assert_eq!(once, twice, "a setting is written once");

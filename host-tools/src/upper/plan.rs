@@ -14,12 +14,15 @@ use crate::model::Effective;
 use crate::runner::quote;
 use crate::upper::artifact_files::ArtifactFiles;
 use crate::upper::init_binary::InitBinary;
-use crate::upper::{accounts, fixups};
+use crate::upper::{accounts, boot_assessment, fixups};
 
 /// Where packages put scripts that finish an image: one directory per package.
 pub const PACKAGE_SCRIPTS: &str = "/usr/lib/genpack/package-scripts";
 /// Where the shutdown stage is looked for; it is the init under another name.
 const SHUTDOWN: &str = "/usr/libexec/genpack-shutdown";
+
+/// The package whose service manager our units are for.
+const SYSTEMD: &str = "systemd";
 
 /// What the plan must know of the lower image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -240,6 +243,9 @@ fn image_steps(effective: &Effective, facts: &LowerFacts, init: Option<&InitBina
             format!("link {SHUTDOWN} to it"),
             Action::Link { path: SHUTDOWN.into(), target: PathBuf::from("../bin/genpack-init") },
         ));
+        if facts.packages.contains(SYSTEMD) {
+            steps.extend(boot_assessment::steps());
+        }
     }
     if let (Some(kernel), Some(init)) = (&facts.kernel, init) {
         steps.push(Step::new(

@@ -10,6 +10,7 @@ use core::fmt;
 
 use crate::fault::Fault;
 use crate::op::{Flag, Op, Step};
+use genpack_core::contract::boot_state::Image;
 use genpack_core::contract::{labels, paths};
 use genpack_core::fs::fat::dos_time::DosTime;
 
@@ -227,17 +228,14 @@ impl Candidate {
     }
 }
 
-/// Name of the image that an update replaced, until the new one has booted.
-const SYSTEM_CUR: &str = "system.cur";
-/// Name of the image before the current one.
-const SYSTEM_OLD: &str = "system.old";
-
 /// Lists the images to try, best first, among the files that are there.
 ///
-/// `boot` and `data` are directories with the names in them; a place that is not mounted is `None`.
+/// `wanted` is the one that the kernel came from, `order` is the boot state's. `boot` and `data` are directories with
+/// the names in them; a place that is not mounted is `None`.
 #[must_use]
 pub fn candidates(
     wanted: Option<&str>,
+    order: [Image; 4],
     boot: Option<(&str, &[String])>,
     data: Option<(&str, &[String])>,
 ) -> Vec<Candidate> {
@@ -254,11 +252,9 @@ pub fn candidates(
         add(boot, name);
         add(data, name);
     }
-    add(boot, paths::SYSTEM_IMG);
-    add(data, paths::SYSTEM_ON_DATA);
-    for older in [SYSTEM_CUR, SYSTEM_OLD] {
-        add(boot, older);
-        add(data, older);
+    for image in order {
+        add(boot, image.on_boot());
+        add(data, image.on_data());
     }
     list
 }
@@ -269,12 +265,12 @@ pub fn candidates(
 #[must_use]
 pub fn promote(booted: &Candidate, files: &[String]) -> Vec<Step> {
     let is_current = booted.name == paths::SYSTEM_IMG || booted.name == paths::SYSTEM_ON_DATA;
-    if !is_current || !files.iter().any(|f| f == SYSTEM_CUR) {
+    if !is_current || !files.iter().any(|f| f == Image::Cur.on_boot()) {
         return Vec::new();
     }
     let rename = Op::Rename {
-        from: format!("{}/{SYSTEM_CUR}", booted.directory),
-        to: format!("{}/{SYSTEM_OLD}", booted.directory),
+        from: format!("{}/{}", booted.directory, Image::Cur.on_boot()),
+        to: format!("{}/{}", booted.directory, Image::Old.on_boot()),
     };
     [Step::new(Fault::Housekeeping, rename)].into()
 }

@@ -1,5 +1,6 @@
 //! `core::loader`, and the boot state that is kept in an environment block.
 
+use genpack_core::contract::boot_slots;
 use genpack_core::contract::boot_state::{BootState, Image, Reason};
 use genpack_core::loader::grubenv::{self, Block};
 use genpack_core::loader::{cmdline_txt, config_txt, extlinux};
@@ -16,6 +17,7 @@ pub(crate) const ENTRIES: &[crate::Entry] = &[
     boot_state_emit,
     boot_state_transitions,
     boot_state_order,
+    boot_slots_link,
     extlinux_lines,
     extlinux_labels,
     extlinux_paths,
@@ -93,6 +95,11 @@ fn boot_state_order(input: &Input<'_>, _: &mut Work) {
     see((image.word(), image.on_boot(), image.on_data()));
 }
 
+fn boot_slots_link(input: &Input<'_>, _: &mut Work) {
+    see((boot_slots::linked(input.text), boot_slots::link(input.text, input.other)));
+    see(boot_slots::image_of(input.text));
+}
+
 fn extlinux_lines(input: &Input<'_>, _: &mut Work) {
     for line in extlinux::lines(input.text) {
         see((line.is(input.other), line.rest));
@@ -118,6 +125,7 @@ fn config_lines(input: &Input<'_>, _: &mut Work) {
 fn config_settings(input: &Input<'_>, _: &mut Work) {
     drain(config_txt::settings(input.text));
     see(config_txt::is_set(input.text, input.other, input.other));
+    see(config_txt::value_at(input.text, input.other));
 }
 
 fn config_emit(input: &Input<'_>, _: &mut Work) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use alloc::vec;
+use genpack_core::contract::boot_state::BootState;
 
 fn device(name: &str, kind: Option<Kind>, uuid: &str, label: &str) -> Device {
     let some = |s: &str| (!s.is_empty()).then(|| String::from(s));
@@ -149,8 +150,9 @@ fn data_of_a_bare_image_is_the_second_virtual_disk() {
 fn images_are_tried_from_the_newest_to_the_oldest() {
     let all = names(&["system.img", "system.cur", "system.old", "system.ini"]);
     let data = names(&["system", "system.old", "root", "work"]);
+    let order = BootState::default().choose();
     let paths = |wanted, boot: Option<&[String]>, data: Option<&[String]>| -> Vec<String> {
-        candidates(wanted, boot.map(|f| ("/b", f)), data.map(|f| ("/d", f)))
+        candidates(wanted, order, boot.map(|f| ("/b", f)), data.map(|f| ("/d", f)))
             .iter()
             .map(Candidate::path)
             .collect()
@@ -162,7 +164,10 @@ fn images_are_tried_from_the_newest_to_the_oldest() {
     assert_eq!(paths(Some("system.old"), Some(&all), None)[..2], ["/b/system.old", "/b/system.img"]);
     assert_eq!(paths(Some("missing"), Some(&all), None)[0], "/b/system.img");
     // power was lost between the two renames of an update
-    assert_eq!(paths(None, Some(&names(&["system.cur", "system.new"])), None), ["/b/system.cur"]);
+    assert_eq!(
+        paths(None, Some(&names(&["system.cur", "system.new"])), None),
+        ["/b/system.cur", "/b/system.new"]
+    );
     assert_eq!(paths(None, Some(&names(&["SYSTEM.IMG"])), None), ["/b/system.img"]);
     assert_eq!(paths(None, Some(&[]), None), [""; 0]);
     assert_eq!(paths(None, None, None), [""; 0]);
