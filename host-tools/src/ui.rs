@@ -53,6 +53,15 @@ impl Ui {
         self.json
     }
 
+    /// Returns the options that make another run of this program print alike.
+    #[must_use]
+    pub fn flags(&self) -> Vec<&'static str> {
+        let color = if self.color { ["--color", "always"] } else { ["--color", "never"] };
+        let quiet = self.quiet.then_some("-q");
+        let verbose = self.verbose.then_some("-v");
+        color.into_iter().chain(quiet).chain(verbose).collect()
+    }
+
     /// Prints one line of the answer of a verb for a person; nothing with `--json`.
     pub fn answer(&self, line: impl Display) {
         if !self.json {

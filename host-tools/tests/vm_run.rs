@@ -37,6 +37,8 @@ fn disk(power_off: bool) -> (TempDir, PathBuf) {
 fn vm_run(image: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_genpack-host"));
     command.args(["--arch", "x86_64", "vm", "run"]).arg(image).args(arguments).stdin(Stdio::null());
+    // Run directories of their own: tests run side by side.
+    command.env("GENPACK_VM_RUN", image.parent().unwrap().join("run"));
     command
 }
 
@@ -215,7 +217,7 @@ fn terminal_reaches_qemu_by_its_escape_and_is_given_back() {
     let plain_name = dir.path().join("disk.img");
     std::fs::rename(path, &plain_name).unwrap();
     let run = format!(
-        "stty -a > {dir}/before; {host} vm run {image} --bios --no-kvm; echo ended $?; stty -a > {dir}/after",
+        "stty -a > {dir}/before; GENPACK_VM_RUN={dir}/run {host} vm run {image} --bios --no-kvm; echo ended $?; stty -a > {dir}/after",
         dir = dir.path().display(),
         host = env!("CARGO_BIN_EXE_genpack-host"),
         image = plain_name.display(),

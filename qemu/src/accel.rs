@@ -132,7 +132,7 @@ pub fn run_probe(accel: Accel) -> Result<()> {
         r#"{"driver":"isa-debug-exit","iobase":244,"iosize":1}"#,
     ]
     .map(str::to_owned);
-    let streams = Streams { stdin: Stdio::null(), stdout: Stdio::null(), group: Group::Own };
+    let streams = Streams::new(Stdio::null(), Stdio::null(), Group::Own);
     let Source::Fd(fd) = &firmware else { return Ok(()) };
     let mut process = Process::spawn(&words, &[fd.as_fd()], streams)?;
     let status = process.wait(Deadline::after(PROBE_DEADLINE))?;

@@ -34,6 +34,11 @@ pub enum Error {
         /// What was waited for.
         waiting_for: String,
     },
+    /// A socket that serves one client at a time is serving another.
+    Busy {
+        /// The socket.
+        socket: PathBuf,
+    },
     /// QEMU refused a control command.
     Command {
         /// The command.
@@ -60,6 +65,12 @@ impl Error {
         move |source| Self::Io { doing, source }
     }
 
+    /// Returns the error of a command that was answered with this error object.
+    pub(crate) fn refused(command: &str, error: &serde_json::Value) -> Self {
+        let word = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
+        Self::Command { command: command.to_owned(), class: word("class"), description: word("desc") }
+    }
+
     pub(crate) fn errno(doing: &'static str) -> impl FnOnce(rustix::io::Errno) -> Self {
         move |errno| Self::Io { doing, source: errno.into() }
     }
@@ -75,10 +86,13 @@ impl fmt::Display for Error {
                 write!(f, "timeout waiting for {waiting_for} after {} s", after.as_secs())
             }
             Self::Ended { waiting_for } => write!(f, "the machine ended while waiting for {waiting_for}"),
-            Self::Command { command, class, description } => {
-                write!(f, "QMP {command}: {class}: {description}")
+            Self::Busy { socket } => {
+                write!(f, "{} is busy: it serves one client at a time", socket.display())
             }
-            Self::Protocol(what) => write!(f, "QMP: {what}"),
+            Self::Command { command, class, description } => {
+                write!(f, "{command}: {class}: {description}")
+            }
+            Self::Protocol(what) => write!(f, "the control channel: {what}"),
             Self::Marker { line } => write!(f, "the guest is lost: {line}"),
         }
     }

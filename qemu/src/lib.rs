@@ -10,7 +10,10 @@
 //! | [`firmware`] | which UEFI image, by QEMU's firmware descriptors |
 //! | [`accel`] | KVM or emulation, by a guest that really ran |
 //! | [`process`] | the running emulator; killed when it is dropped |
+//! | [`running`] | an emulator that somebody else started, by its process id |
 //! | [`qmp`] | the control channel |
+//! | [`qga`] | the guest agent |
+//! | [`qcow2`] | an empty file for what a guest writes |
 //! | [`console`] | reads a serial console with deadlines |
 
 pub mod accel;
@@ -19,8 +22,12 @@ pub mod console;
 pub mod deadline;
 pub mod error;
 pub mod firmware;
+mod lines;
 pub mod machine;
 pub mod process;
+pub mod qcow2;
+pub mod qga;
 pub mod qmp;
+pub mod running;
 
 pub use error::{Error, Result};

@@ -1,7 +1,7 @@
 //! The description of one machine, as data.
 //!
 //! Paths and descriptors are checked where a [`Source`] is made; everything else is turned into a command line
-//! by [`crate::argv`] without further judgement. Not described: displays, USB, sound, passed-through devices.
+//! by [`crate::argv`] without further judgement. Not described: TPM, Secure Boot, NUMA, migration.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,16 @@ use std::path::{Path, PathBuf};
 use genpack_core::kernel::arch::Arch;
 
 use crate::error::{Error, Result};
+
+mod devices;
+mod disk;
+mod display;
+mod network;
+
+pub use devices::{Agent, PciDevice, Share, Transport, UsbDevice, Vsock};
+pub use disk::{Disk, DiskBus, ImageFormat, Medium};
+pub use display::{Display, Gpu, Sound, SoundCard};
+pub use network::{Backend, Network, UserNetwork};
 
 /// How guest code is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,24 +75,17 @@ impl Source {
     }
 }
 
-/// Format of a firmware image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageFormat {
-    /// Plain bytes.
-    Raw,
-    /// QEMU's own format.
-    Qcow2,
-}
-
-impl ImageFormat {
-    /// Returns QEMU's name of it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-        }
-    }
+/// UEFI in two flash chips.
+#[derive(Debug)]
+pub struct Flash {
+    /// The program; never written.
+    pub code: Source,
+    /// Its format.
+    pub code_format: ImageFormat,
+    /// This machine's variables; written by the firmware.
+    pub vars: Source,
+    /// Their format.
+    pub vars_format: ImageFormat,
 }
 
 /// How the machine starts.
@@ -90,17 +93,8 @@ impl ImageFormat {
 pub enum Boot {
     /// The machine's built-in firmware (SeaBIOS on x86), which boots the first disk.
     Bios,
-    /// UEFI in two flash chips, which boots the first disk.
-    Uefi {
-        /// The program; never written.
-        code: Source,
-        /// Its format.
-        code_format: ImageFormat,
-        /// This machine's variables; written by the firmware.
-        vars: Source,
-        /// Their format.
-        vars_format: ImageFormat,
-    },
+    /// UEFI, which boots the first disk.
+    Uefi(Flash),
     /// A kernel handed to the machine directly; no boot loader runs.
     Kernel {
         /// Kernel image.
@@ -109,41 +103,24 @@ pub enum Boot {
         initramfs: Option<Source>,
         /// Kernel command line.
         cmdline: String,
+        /// UEFI that starts the kernel by its EFI stub.
+        flash: Option<Flash>,
     },
 }
 
-/// What a disk holds.
-#[derive(Debug)]
-pub enum Medium {
-    /// A regular file, byte for byte.
-    File(Source),
-    /// A block device of the host.
-    BlockDevice(Source),
-    /// 4 KiB of zeros that cannot be written: keeps the names of the disks behind it where they are.
-    Placeholder,
+impl Boot {
+    /// Returns the UEFI firmware.
+    #[must_use]
+    pub const fn flash(&self) -> Option<&Flash> {
+        match self {
+            Self::Bios => None,
+            Self::Uefi(flash) => Some(flash),
+            Self::Kernel { flash, .. } => flash.as_ref(),
+        }
+    }
 }
 
-/// A virtio disk. The disks' order is the guest's order: vda, vdb, vdc…
-#[derive(Debug)]
-pub struct Disk {
-    /// Serial number, at most 20 bytes: the guest finds it as `/dev/disk/by-id/virtio-<serial>`.
-    pub serial: &'static str,
-    /// What it holds.
-    pub medium: Medium,
-    /// The guest cannot write to it.
-    pub read_only: bool,
-}
-
-/// A network that QEMU itself makes (no privileges needed): the guest gets addresses by DHCP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserNetwork {
-    /// Address of the guest's card, as `52:54:00:…`.
-    pub mac: String,
-    /// Ports of the host that lead into the guest, in QEMU's spelling: `tcp:127.0.0.1:8080-:80`.
-    pub hostfwd: Vec<String>,
-}
-
-/// Where the first serial port ends.
+/// Where the console ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Serial {
     /// On the terminal, raw; Ctrl-A leads to QEMU (Ctrl-A X quits, Ctrl-A C is its monitor).
@@ -156,48 +133,167 @@ pub enum Serial {
     Socket(PathBuf),
 }
 
+/// A value that the guest reads by name through fw_cfg.
+#[derive(Debug)]
+pub enum FwValue {
+    /// A string.
+    Text(String),
+    /// The content of a file.
+    File(Source),
+}
+
+/// QEMU's own log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// `-d`.
+    pub items: Option<String>,
+    /// `-trace`.
+    pub trace: Option<String>,
+    /// `-D`.
+    pub file: Option<PathBuf>,
+}
+
+/// Unix sockets on which QEMU listens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sockets {
+    /// Control channels (QMP), one client each.
+    pub qmp: Vec<PathBuf>,
+    /// QEMU's monitor for people.
+    pub monitor: Option<PathBuf>,
+}
+
 /// One machine.
 #[derive(Debug)]
 pub struct Machine {
-    /// Name: in the process list and in the guest's fw_cfg.
+    /// Name: in the process list.
     pub name: String,
     /// Architecture of the guest.
     pub arch: Arch,
+    /// System UUID (SMBIOS); its spelling was checked.
+    pub uuid: Option<String>,
     /// Number of processors, at least 1.
     pub cpus: u16,
+    /// How many it may get while it runs; at most `cpus` means no more.
+    pub max_cpus: u16,
     /// Memory, MiB.
     pub memory_mib: u32,
+    /// How much it may get while it runs, MiB; at most `memory_mib` means no more.
+    pub max_memory_mib: u32,
     /// How guest code is executed.
     pub accel: Accel,
     /// How it starts.
     pub boot: Boot,
     /// Its disks, vda first.
     pub disks: Vec<Disk>,
-    /// Its network card.
-    pub network: Option<UserNetwork>,
-    /// Where the serial console ends.
+    /// A disc in an optical drive.
+    pub cdrom: Option<Source>,
+    /// Firmware tries the disc first, once.
+    pub boot_cdrom_once: bool,
+    /// Its network cards, eth0 first.
+    pub networks: Vec<Network>,
+    /// Where the console ends.
     pub serial: Serial,
-    /// A file that receives a copy of everything the guest prints on the serial console.
+    /// The console is virtio (`hvc0`), not a serial port.
+    pub hvc: bool,
+    /// A file that receives a copy of everything the guest prints on the console.
     pub serial_log: Option<PathBuf>,
-    /// Strings for the guest: fw_cfg name (`opt/…`) and value.
-    pub fw_cfg: Vec<(String, String)>,
+    /// Values for the guest by fw_cfg name (`opt/…`).
+    pub fw_cfg: Vec<(String, FwValue)>,
     /// QEMU's end of the control channel, from [`crate::qmp::channel`].
     pub qmp: Option<OwnedFd>,
+    /// Sockets on which QEMU listens.
+    pub sockets: Sockets,
+    /// File that QEMU writes its process id to.
+    pub pidfile: Option<PathBuf>,
+    /// A screen.
+    pub display: Option<Display>,
+    /// Sound.
+    pub sound: Option<Sound>,
+    /// Devices of the host's USB.
+    pub usb: Vec<UsbDevice>,
+    /// Devices of the host's PCI.
+    pub pci: Vec<PciDevice>,
+    /// Directories of the host.
+    pub shares: Vec<Share>,
+    /// Sockets between host and guest.
+    pub vsock: Option<Vsock>,
+    /// Channel of the guest agent.
+    pub guest_agent: Option<Agent>,
+    /// Memory can be taken back from the guest.
+    pub balloon: bool,
+    /// How many disks or cards may be attached while it runs; also puts in a USB controller.
+    pub hotplug_ports: u8,
+    /// It stays when the guest powered off.
+    pub no_shutdown: bool,
+    /// QEMU's own log.
+    pub log: Log,
+    /// Words of the user's for QEMU, at the end.
+    pub extra: Vec<String>,
+    /// Descriptors that are only to stay open as long as QEMU runs: locks.
+    pub kept_open: Vec<OwnedFd>,
 }
 
 impl Machine {
+    /// Returns a machine with a processor, memory and a console, and nothing else.
+    #[must_use]
+    pub fn new(name: impl Into<String>, arch: Arch, boot: Boot) -> Self {
+        Self {
+            name: name.into(),
+            arch,
+            uuid: None,
+            cpus: 1,
+            max_cpus: 1,
+            memory_mib: 2048,
+            max_memory_mib: 0,
+            accel: Accel::Tcg,
+            boot,
+            disks: Vec::new(),
+            cdrom: None,
+            boot_cdrom_once: false,
+            networks: Vec::new(),
+            serial: Serial::Stdio,
+            hvc: false,
+            serial_log: None,
+            fw_cfg: Vec::new(),
+            qmp: None,
+            sockets: Sockets::default(),
+            pidfile: None,
+            display: None,
+            sound: None,
+            usb: Vec::new(),
+            pci: Vec::new(),
+            shares: Vec::new(),
+            vsock: None,
+            guest_agent: None,
+            balloon: false,
+            hotplug_ports: 0,
+            no_shutdown: false,
+            log: Log::default(),
+            extra: Vec::new(),
+            kept_open: Vec::new(),
+        }
+    }
+
     /// Returns every descriptor that the emulator must inherit.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let boot = match &self.boot {
-            Boot::Bios => [None, None],
-            Boot::Uefi { code, vars, .. } => [Some(code), Some(vars)],
+        let flash = self.boot.flash().into_iter().flat_map(|flash| [&flash.code, &flash.vars]);
+        let kernel = match &self.boot {
             Boot::Kernel { kernel, initramfs, .. } => [Some(kernel), initramfs.as_ref()],
+            Boot::Bios | Boot::Uefi(_) => [None, None],
         };
-        let disks = self.disks.iter().map(|disk| match &disk.medium {
-            Medium::File(source) | Medium::BlockDevice(source) => Some(source),
-            Medium::Placeholder => None,
+        let disks = self.disks.iter().flat_map(Disk::sources).chain(&self.cdrom);
+        let values = self.fw_cfg.iter().filter_map(|(_, value)| match value {
+            FwValue::File(source) => Some(source),
+            FwValue::Text(_) => None,
         });
-        let files = boot.into_iter().chain(disks).flatten().filter_map(Source::fd);
-        files.chain(self.qmp.as_ref().map(AsFd::as_fd)).collect()
+        let sources = flash.chain(kernel.into_iter().flatten()).chain(disks).chain(values);
+        let owned = self
+            .networks
+            .iter()
+            .filter_map(Network::fd)
+            .chain(self.vsock.as_ref().and_then(|vsock| vsock.fd.as_ref()))
+            .chain(&self.qmp)
+            .chain(&self.kept_open);
+        sources.filter_map(Source::fd).chain(owned.map(AsFd::as_fd)).collect()
     }
 }

@@ -39,17 +39,41 @@ pub struct Streams {
     pub stdin: Stdio,
     /// Its standard output.
     pub stdout: Stdio,
+    /// Where its messages go; `None` keeps them in memory.
+    pub stderr: Option<File>,
+    /// More words of its environment.
+    pub environment: Vec<(String, String)>,
     /// Its process group.
     pub group: Group,
+    /// Whether it outlives us.
+    pub lifetime: Lifetime,
 }
 
-/// A running emulator. Dropped, it is killed and reaped.
+impl Streams {
+    /// Returns streams of a machine that ends with us and whose messages stay in memory.
+    #[must_use]
+    pub const fn new(stdin: Stdio, stdout: Stdio, group: Group) -> Self {
+        Self { stdin, stdout, stderr: None, environment: Vec::new(), group, lifetime: Lifetime::WithUs }
+    }
+}
+
+/// Whether the emulator outlives the process that started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// It gets SIGTERM when we end, however that happens.
+    WithUs,
+    /// It runs on; who comes later finds it by its pid file.
+    Own,
+}
+
+/// A running emulator. Dropped, it is killed and reaped, unless it has a [`Lifetime`] of its own.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     pidfd: OwnedFd,
     stderr: File,
     group: Group,
+    lifetime: Lifetime,
     status: Option<ExitStatus>,
 }
 
@@ -63,25 +87,40 @@ impl Process {
     }
 
     /// Starts a command line that inherits exactly these descriptors.
-    pub(crate) fn spawn(argv: &[String], inherited: &[BorrowedFd<'_>], streams: Streams) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub fn spawn(argv: &[String], inherited: &[BorrowedFd<'_>], streams: Streams) -> Result<Self> {
         let (program, arguments) = argv.split_first().ok_or_else(|| Error::Protocol("empty argv".into()))?;
-        let stderr = memfd_create("qemu-stderr", MemfdFlags::CLOEXEC)
-            .map(File::from)
-            .map_err(Error::errno("making a buffer for QEMU's messages"))?;
+        let stderr = match streams.stderr {
+            Some(file) => file,
+            None => memfd_create("qemu-stderr", MemfdFlags::CLOEXEC)
+                .map(File::from)
+                .map_err(Error::errno("making a buffer for QEMU's messages"))?,
+        };
         let for_child = stderr.try_clone().map_err(Error::io("making a buffer for QEMU's messages"))?;
         let mut command = Command::new(program);
-        command.args(arguments).stdin(streams.stdin).stdout(streams.stdout).stderr(for_child);
+        command
+            .args(arguments)
+            .stdin(streams.stdin)
+            .stdout(streams.stdout)
+            .stderr(for_child)
+            .envs(streams.environment);
         if streams.group == Group::Own {
             command.process_group(0);
         }
-        follow_parent(&mut command, inherited.iter().map(AsRawFd::as_raw_fd).collect());
+        let inherited = inherited.iter().map(AsRawFd::as_raw_fd).collect();
+        before_exec(&mut command, inherited, streams.lifetime == Lifetime::WithUs);
         let mut child = command.spawn().map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => Error::NotInstalled { program: program.clone() },
             _ => Error::Io { doing: "starting QEMU", source },
         })?;
         let pid = Pid::from_child(&child);
         match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Self { child, pidfd, stderr, group: streams.group, status: None }),
+            Ok(pidfd) => {
+                let Streams { group, lifetime, .. } = streams;
+                Ok(Self { child, pidfd, stderr, group, lifetime, status: None })
+            }
             Err(errno) => {
                 // Why: without a descriptor nobody would wait for it.
                 let _ = child.kill();
@@ -146,6 +185,13 @@ impl Process {
         all.iter().skip(all.len().saturating_sub(lines)).map(|l| (*l).to_owned()).collect()
     }
 
+    /// Kills it whatever its lifetime: one that never answered is of no use.
+    pub fn kill_now(&mut self) {
+        self.kill();
+        // The kernel reaps what was killed; nothing else can come back.
+        self.status = self.child.wait().ok();
+    }
+
     fn kill(&self) {
         let pid = Pid::from_child(&self.child);
         // It may have ended a moment ago; then there is nobody to kill.
@@ -165,23 +211,25 @@ impl AsFd for Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.status.is_none() {
+        if self.status.is_none() && self.lifetime == Lifetime::WithUs {
             self.kill();
             let _ = self.child.wait();
         }
     }
 }
 
-/// Lets the child inherit these descriptors and end with us.
+/// Lets the child inherit these descriptors and, when wanted, end with us.
 #[expect(unsafe_code, reason = "the only way to act between fork and exec")]
-fn follow_parent(command: &mut Command, inherited: Vec<RawFd>) {
+fn before_exec(command: &mut Command, inherited: Vec<RawFd>, ends_with_us: bool) {
     let parent = getpid();
     let prepare = move || {
-        // Why: SIGTERM, on which QEMU flushes its disks, not SIGKILL.
-        set_parent_process_death_signal(Some(Signal::TERM))?;
-        if getppid() != Some(parent) {
-            // We ended between fork and the call above: nobody would ever signal the child.
-            return Err(Errno::SRCH.into());
+        if ends_with_us {
+            // Why: SIGTERM, on which QEMU flushes its disks, not SIGKILL.
+            set_parent_process_death_signal(Some(Signal::TERM))?;
+            if getppid() != Some(parent) {
+                // We ended between fork and the call above: nobody would ever signal the child.
+                return Err(Errno::SRCH.into());
+            }
         }
         for fd in &inherited {
             // SAFETY: the descriptors are open in the parent until `spawn` returns, and fork copied them.

@@ -5,18 +5,19 @@
 //! through: the protocol grows. Not used: out-of-band execution.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::lines::Lines;
 
-/// Longest line that is read; the longest real ones (schemas) have a few hundred KiB.
-const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
+/// QEMU greets at once; who is not greeted by then waits behind another client.
+const GREETING_LIMIT: Duration = Duration::from_secs(2);
 /// Events kept for [`Qmp::next_event`]; beyond, the oldest are dropped.
 const MAX_EVENTS: usize = 1024;
 
@@ -32,8 +33,7 @@ pub fn channel() -> Result<(UnixStream, OwnedFd)> {
 /// A control channel whose greeting has been answered.
 #[derive(Debug)]
 pub struct Qmp {
-    stream: UnixStream,
-    unread: Vec<u8>,
+    lines: Lines,
     events: VecDeque<Value>,
     last_id: u64,
 }
@@ -44,13 +44,27 @@ impl Qmp {
     /// # Errors
     /// [`Error::Ended`] when QEMU ends, [`Error::Timeout`] when it stays silent (it serves one client at a time).
     pub fn connect(stream: UnixStream, deadline: Deadline) -> Result<Self> {
-        let mut qmp = Self { stream, unread: Vec::new(), events: VecDeque::new(), last_id: 0 };
+        let mut qmp = Self { lines: Lines::new(stream), events: VecDeque::new(), last_id: 0 };
         let greeting = qmp.read_line("the QMP greeting", deadline)?;
         if greeting.get("QMP").is_none() {
             return Err(Error::Protocol(format!("no greeting but {greeting}")));
         }
         qmp.execute("qmp_capabilities", Value::Null, deadline)?;
         Ok(qmp)
+    }
+
+    /// Connects to a socket on which QEMU listens.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when nobody listens, [`Error::Busy`] when another client is being served: QEMU accepts a second
+    /// one and stays silent. [`Error::Ended`], [`Error::Timeout`].
+    pub fn open(socket: &Path, deadline: Deadline) -> Result<Self> {
+        let stream = UnixStream::connect(socket).map_err(Error::io("connecting to the control channel"))?;
+        let greeting = Deadline::after(deadline.left().min(GREETING_LIMIT));
+        Self::connect(stream, greeting).map_err(|e| match e {
+            Error::Timeout { .. } => Error::Busy { socket: socket.to_owned() },
+            e => e,
+        })
     }
 
     /// Executes a command (`arguments` may be null) and returns its answer.
@@ -64,23 +78,14 @@ impl Qmp {
         if !arguments.is_null() {
             request["arguments"] = arguments;
         }
-        let line = format!("{request}\n");
-        self.stream
-            .set_write_timeout(Some(at_least_a_moment(deadline.left())))
-            .and_then(|()| self.stream.write_all(line.as_bytes()))
-            .map_err(Error::io("writing to the control channel"))?;
+        self.lines.write(format!("{request}\n").as_bytes(), deadline)?;
         loop {
             let mut reply = self.read_line(command, deadline)?;
             if reply.get("event").is_some() {
                 self.keep_event(reply);
             } else if reply.get("id") == Some(&id) {
                 if let Some(error) = reply.get("error") {
-                    let word = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
-                    return Err(Error::Command {
-                        command: command.to_owned(),
-                        class: word("class"),
-                        description: word("desc"),
-                    });
+                    return Err(Error::refused(command, error));
                 }
                 return Ok(reply["return"].take());
             }
@@ -97,6 +102,31 @@ impl Qmp {
                 return Ok(event);
             }
             let line = self.read_line("a QMP event", deadline)?;
+            if line.get("event").is_some() {
+                self.keep_event(line);
+            }
+        }
+    }
+
+    /// Waits for an event of this name that `is_it` accepts; other events are kept.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when QEMU ends, [`Error::Timeout`].
+    pub fn wait_event(
+        &mut self,
+        name: &str,
+        is_it: impl Fn(&Value) -> bool,
+        deadline: Deadline,
+    ) -> Result<Value> {
+        let is_it = |event: &Value| event["event"] == name && is_it(&event["data"]);
+        if let Some(at) = self.events.iter().position(&is_it) {
+            return Ok(self.events.remove(at).unwrap_or_default());
+        }
+        loop {
+            let line = self.read_line(&format!("the event {name}"), deadline)?;
+            if is_it(&line) {
+                return Ok(line);
+            }
             if line.get("event").is_some() {
                 self.keep_event(line);
             }
@@ -136,45 +166,22 @@ impl Qmp {
     }
 
     fn read_line(&mut self, waiting_for: &str, deadline: Deadline) -> Result<Value> {
-        loop {
-            if let Some(end) = self.unread.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = self.unread.drain(..=end).collect();
-                return serde_json::from_slice(&line).map_err(|e| Error::Protocol(format!("not JSON: {e}")));
-            }
-            if self.unread.len() > MAX_LINE_BYTES {
-                return Err(Error::Protocol(format!("a line longer than {MAX_LINE_BYTES} bytes")));
-            }
-            if deadline.left().is_zero() {
-                return Err(deadline.timeout(waiting_for));
-            }
-            let mut chunk = [0; 4096];
-            self.stream
-                .set_read_timeout(Some(at_least_a_moment(deadline.left())))
-                .map_err(Error::io("reading from the control channel"))?;
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(Error::Ended { waiting_for: waiting_for.to_owned() }),
-                Ok(n) => self.unread.extend_from_slice(&chunk[..n]),
-                Err(e) => match e.kind() {
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => {}
-                    std::io::ErrorKind::ConnectionReset => {
-                        return Err(Error::Ended { waiting_for: waiting_for.to_owned() });
-                    }
-                    _ => return Err(Error::Io { doing: "reading from the control channel", source: e }),
-                },
-            }
-        }
+        let line = self.lines.read_until(b'\n', waiting_for, deadline)?;
+        serde_json::from_slice(&line).map_err(|e| Error::Protocol(format!("not JSON: {e}")))
     }
 }
 
-/// A socket's timeout must not be zero: that would mean none.
-fn at_least_a_moment(left: Duration) -> Duration {
-    left.max(Duration::from_millis(1))
+impl AsFd for Qmp {
+    /// The descriptor becomes readable when QEMU says something.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lines.as_fd()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader};
+    use std::io::{BufRead, BufReader, Write};
 
     const GREETING: &str = r#"{"QMP": {"version": {}, "capabilities": ["oob"]}}"#;
 
@@ -217,7 +224,33 @@ mod tests {
         let stream = fake(&[r#"{"error": {"class": "CommandNotFound", "desc": "no x"}, "id": $id}"#]);
         let mut qmp = Qmp::connect(stream, Deadline::seconds(10)).unwrap();
         let error = qmp.execute("x", Value::Null, Deadline::seconds(10)).unwrap_err();
-        assert_eq!(error.to_string(), "QMP x: CommandNotFound: no x");
+        assert_eq!(error.to_string(), "x: CommandNotFound: no x");
+    }
+
+    #[test]
+    fn awaited_event_is_found_among_others_and_they_stay() {
+        let stream = fake(&[
+            "{\"event\": \"NEW_IN_QEMU_99\"}\r\n{\"event\": \"DEVICE_DELETED\", \"data\": {\"device\": \"a\"}}\r\n{\"return\": {}, \"id\": $id}\r\n{\"event\": \"DEVICE_DELETED\", \"data\": {\"device\": \"b\"}}",
+        ]);
+        let mut qmp = Qmp::connect(stream, Deadline::seconds(10)).unwrap();
+        qmp.execute("device_del", Value::Null, Deadline::seconds(10)).unwrap();
+        for device in ["b", "a"] {
+            let found =
+                qmp.wait_event("DEVICE_DELETED", |data| data["device"] == device, Deadline::seconds(10));
+            assert_eq!(found.unwrap()["data"]["device"], device);
+        }
+        assert_eq!(qmp.next_event(Deadline::seconds(10)).unwrap()["event"], "NEW_IN_QEMU_99");
+    }
+
+    #[test]
+    fn socket_that_accepts_and_stays_silent_is_busy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("qmp.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let error = Qmp::open(&path, Deadline::after(Duration::from_millis(1))).unwrap_err();
+        assert!(matches!(error, Error::Busy { .. }), "{error}");
+        let error = Qmp::open(&dir.path().join("none"), Deadline::seconds(1)).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
     }
 
     #[test]

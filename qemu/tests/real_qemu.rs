@@ -8,9 +8,14 @@ use genpack_core::kernel::arch::Arch;
 use genpack_qemu::accel::run_probe;
 use genpack_qemu::argv::program;
 use genpack_qemu::deadline::Deadline;
+use genpack_qemu::error::Error;
 use genpack_qemu::firmware;
-use genpack_qemu::machine::{Accel, Boot, Disk, Machine, Medium, Serial, Source, UserNetwork};
+use genpack_qemu::machine::{
+    Accel, Agent, Backend, Boot, Disk, Display, FwValue, Machine, Medium, Network, Share, Sound, SoundCard,
+    Source, Transport, UserNetwork,
+};
 use genpack_qemu::process::{Group, Process, Streams};
+use genpack_qemu::qcow2;
 use genpack_qemu::qmp::{Qmp, channel};
 use serde_json::json;
 
@@ -29,27 +34,17 @@ fn installed() -> bool {
 }
 
 fn machine(disks: Vec<Disk>) -> Machine {
-    Machine {
-        name: "a,b".into(),
-        arch: Arch::X86_64,
-        cpus: 1,
-        memory_mib: 64,
-        accel: Accel::Tcg,
-        boot: Boot::Bios,
-        disks,
-        network: Some(UserNetwork {
-            mac: "52:54:00:00:00:01".into(),
-            hostfwd: vec!["tcp:127.0.0.1:0-:80".into()],
-        }),
-        serial: Serial::Stdio,
-        serial_log: None,
-        fw_cfg: vec![("opt/vmname".into(), "a,b".into())],
-        qmp: None,
-    }
+    let mut machine = Machine::new("a,b", Arch::X86_64, Boot::Bios);
+    machine.memory_mib = 64;
+    machine.disks = disks;
+    let user = UserNetwork { hostfwd: vec!["tcp:127.0.0.1:0-:80".into()], guestfwd: Vec::new() };
+    machine.networks = vec![Network { mac: "52:54:00:00:00:01".into(), backend: Backend::User(user) }];
+    machine.fw_cfg = vec![("opt/vmname".into(), FwValue::Text("a,b".into()))];
+    machine
 }
 
 fn streams() -> Streams {
-    Streams { stdin: Stdio::null(), stdout: Stdio::null(), group: Group::Own }
+    Streams::new(Stdio::null(), Stdio::null(), Group::Own)
 }
 
 #[test]
@@ -67,13 +62,28 @@ fn qemu_takes_every_option_and_quits_on_command() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("with,comma.img");
     std::fs::write(&image, vec![0; 1 << 20]).unwrap();
-    let file =
-        |read_only| Disk { serial: "system", medium: Medium::File(Source::path(&image).unwrap()), read_only };
-    let mut machine = machine(vec![
-        file(true),
-        Disk { serial: "data", medium: Medium::Placeholder, read_only: true },
-        file(true),
-    ]);
+    let file = || Disk::new("system", Medium::File(Source::path(&image).unwrap()));
+    let mut overlay = std::fs::File::create_new(dir.path().join("overlay")).unwrap();
+    qcow2::write_empty(&mut overlay, 1 << 20).unwrap();
+    let overlay = Some(Source::path(&dir.path().join("overlay")).unwrap());
+    let with_overlay = Disk { overlay, ..file() };
+    let mut machine = machine(vec![file().read_only(), Disk::placeholder("data"), with_overlay]);
+    machine.guest_agent = Some(Agent { socket: dir.path().join("qga,sock") });
+    machine.sockets.qmp = vec![dir.path().join("qmp.sock")];
+    machine.sockets.monitor = Some(dir.path().join("monitor.sock"));
+    machine.pidfile = Some(dir.path().join("qemu.pid"));
+    (machine.balloon, machine.hotplug_ports) = (true, 2);
+    (machine.max_cpus, machine.max_memory_mib) = (2, 256);
+    let vnc = Some(format!("unix:{}/vnc", dir.path().display()));
+    machine.display = Some(Display { outputs: 1, vnc, ..Display::default() });
+    machine.sound = Some(Sound { backend: "none", card: SoundCard::Hda });
+    let transport = Transport::NineP(dir.path().to_owned());
+    machine.shares = vec![Share { tag: "src".into(), transport, read_only: true }];
+    machine.networks.extend((1..10).map(|n| Network {
+        mac: format!("52:54:00:00:00:1{n}"),
+        backend: Backend::Multicast("230.0.0.1:1234".into()),
+    }));
+    machine.hvc = true;
     machine.serial_log = Some(dir.path().join("log,1"));
     let (ours, theirs) = channel().unwrap();
     machine.qmp = Some(theirs);
@@ -86,7 +96,14 @@ fn qemu_takes_every_option_and_quits_on_command() {
     let of_devices: Vec<_> =
         block.as_array().unwrap().iter().map(|d| d["inserted"]["node-name"].as_str().unwrap()).collect();
     assert_eq!(of_devices, ["disk0", "disk1", "disk2"]);
+    let pid: u32 = std::fs::read_to_string(dir.path().join("qemu.pid")).unwrap().trim().parse().unwrap();
+    assert_eq!(pid, process.id());
+    let mut second = Qmp::open(&dir.path().join("qmp.sock"), deadline).unwrap();
+    let busy = Qmp::open(&dir.path().join("qmp.sock"), deadline).unwrap_err();
+    assert!(matches!(busy, Error::Busy { .. }), "{busy}");
+    assert_eq!(second.query_status(deadline).unwrap(), "running");
     qmp.quit(deadline).unwrap();
+    assert_eq!(second.wait_event("SHUTDOWN", |_| true, deadline).unwrap()["data"]["guest"], false);
     assert_eq!(process.wait(deadline).unwrap().code(), Some(0));
     assert!(dir.path().join("log,1").is_file());
 }
@@ -96,11 +113,7 @@ fn wrong_machine_leaves_qemus_own_words() {
     if !installed() {
         return;
     }
-    let disk = Disk {
-        serial: "system",
-        medium: Medium::File(Source::Path("/nonexistent/disk".into())),
-        read_only: true,
-    };
+    let disk = Disk::new("system", Medium::File(Source::Path("/nonexistent/disk".into())));
     let mut process = Process::start(machine(vec![disk]), streams()).unwrap();
     let status = process.wait(Deadline::seconds(DEADLINE_SECONDS)).unwrap();
     assert_eq!(status.code(), Some(1));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use genpack_core::kernel::arch::Arch;
 use genpack_qemu::argv::argv;
-use genpack_qemu::machine::{Accel, Boot, Machine, Serial, Source};
+use genpack_qemu::machine::{Boot, Machine, Source};
 
 /// How a disk is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,24 +65,15 @@ impl Kernel {
     /// When a path is not UTF-8.
     #[must_use]
     pub fn argv(&self, cmdline: &str, disks: &[(Bus, &Path)]) -> Vec<String> {
-        let machine = Machine {
-            name: "scene".to_owned(),
-            arch: Arch::X86_64,
-            cpus: 2,
-            memory_mib: 1024,
-            accel: Accel::Tcg,
-            boot: Boot::Kernel {
-                kernel: Source::path(&self.kernel).unwrap(),
-                initramfs: Some(Source::path(&self.initramfs).unwrap()),
-                cmdline: cmdline.to_owned(),
-            },
-            disks: Vec::new(),
-            network: None,
-            serial: Serial::Stdio,
-            serial_log: None,
-            fw_cfg: Vec::new(),
-            qmp: None,
+        let boot = Boot::Kernel {
+            kernel: Source::path(&self.kernel).unwrap(),
+            initramfs: Some(Source::path(&self.initramfs).unwrap()),
+            cmdline: cmdline.to_owned(),
+            flash: None,
         };
+        let mut machine = Machine::new("scene", Arch::X86_64, boot);
+        machine.cpus = 2;
+        machine.memory_mib = 1024;
         let mut words = argv(&machine);
         // A guest that gives up and restarts ends the scene, without a verdict.
         words.push("-no-reboot".to_owned());

@@ -5,9 +5,14 @@ use std::process::ExitCode;
 
 use crate::command_error::Result;
 use crate::ctx::Ctx;
-use crate::vm::hostfwd::HostForward;
-use crate::vm::memory::Memory;
-use crate::vm::run::{Options, run};
+use crate::vm::console::{self, Log, Use};
+use crate::vm::identity::Name;
+use crate::vm::stop::{self, Stop};
+use crate::vm::supervise::{self, Keeping, Ready, STOP_SECONDS};
+use crate::vm::{list, wait};
+
+mod control;
+mod run;
 
 /// Verbs of the group.
 #[derive(Debug, clap::Subcommand)]
@@ -15,71 +20,171 @@ pub(super) enum Verb {
     /// Boots a system image or a disk file, with its serial console here
     ///
     /// A system image (SquashFS) boots by its own kernel, a disk by UEFI firmware or BIOS. The guest's network is
-    /// QEMU's user network. Without a terminal the console is plain standard input and output; on one, Ctrl-A X quits
-    /// and Ctrl-C belongs to the guest. SIGTERM presses the power button, a second one ends QEMU.
+    /// QEMU's user network unless --net says otherwise. Without a terminal the console is plain standard input and
+    /// output; on one, Ctrl-A X quits and Ctrl-C belongs to the guest. SIGTERM presses the power button, a second one
+    /// ends QEMU. With --detach the machine runs in the background, see `vm console`.
     #[command(after_help = "Examples:\n  \
         genpack-host vm run hello-x86_64.squashfs\n  \
         genpack-host vm run disk.img --memory 4G --hostfwd tcp:127.0.0.1:2222-:22\n  \
+        genpack-host vm run hello-x86_64.squashfs --detach --wait-ssh -n web\n  \
         genpack-host vm run disk.img --bios --dry-run")]
-    Run(RunArgs),
+    Run(Box<run::RunArgs>),
+    /// Stops machines by their power button, or by force
+    ///
+    /// Exit codes: 0 stopped (without -w: asked to), 1 failed, 3 still running after the timeout, 4 not running.
+    /// The button is pressed again after 5 s, then the guest agent is asked; --force-after ends QEMU after its time,
+    /// first by its own means, then by SIGTERM and SIGKILL.
+    #[command(after_help = "Examples:\n  \
+        genpack-host vm stop -w web\n  \
+        genpack-host vm stop web db --force-after 60")]
+    Stop {
+        /// Names of the machines
+        #[arg(required = true)]
+        names: Vec<Name>,
+        /// Look at its console meanwhile
+        #[arg(short, long, conflicts_with_all = ["force", "wait"])]
+        console: bool,
+        #[command(flatten)]
+        how: StopArgs,
+    },
+    /// Stops all machines of this user
+    #[command(name = "stopall", after_help = "Examples:\n  genpack-host vm stopall -w --wait-timeout 120")]
+    StopAll(StopArgs),
+    /// Lists the machines that are running
+    #[command(visible_alias = "ls", after_help = "Examples:\n  genpack-host vm list --json | jq -r .[].name")]
+    List {
+        /// Also those of /var/vm that are not running
+        #[arg(short, long)]
+        all: bool,
+    },
+    /// Prints what is known of machines, as JSON
+    #[command(after_help = "Examples:\n  genpack-host vm show web | jq .[0].qmp")]
+    Show {
+        /// Name of the machine; default: all
+        name: Option<Name>,
+    },
+    /// Joins this terminal with a machine's console
+    ///
+    /// Several consoles of one machine may be open at once. Without a terminal what is piped in is typed.
+    #[command(
+        visible_alias = "attach-console",
+        after_help = "Examples:\n  \
+        genpack-host vm console web\n  \
+        genpack-host vm console web --escape ^a --log web.log"
+    )]
+    Console {
+        /// Name of the machine
+        name: Name,
+        /// Character that leaves: ^] is Ctrl-]; none
+        #[arg(short, long, value_name = "CHAR", default_value = "^]")]
+        escape: String,
+        /// Also write what the guest prints to this file
+        #[arg(long, value_name = "FILE")]
+        log: Option<PathBuf>,
+        /// Only look
+        #[arg(long)]
+        no_input: bool,
+    },
+    /// Prints a log of a machine, also of one that has ended
+    #[command(after_help = "Examples:\n  genpack-host vm logs -f web\n  genpack-host vm logs web --of qemu")]
+    Logs {
+        /// Name of the machine
+        name: Name,
+        /// Which log
+        #[arg(long = "of", value_name = "LOG", default_value = "console")]
+        which: Log,
+        /// Go on until the machine ends
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Waits for a machine's end, its ssh or its guest agent
+    #[command(after_help = "Examples:\n  genpack-host vm wait web --ssh --timeout 60")]
+    Wait {
+        /// Name of the machine
+        name: Name,
+        /// Until the ssh of the guest answers
+        #[arg(long, conflicts_with_all = ["guest", "stopped"])]
+        ssh: bool,
+        /// Until the guest agent answers
+        #[arg(long, conflicts_with = "stopped")]
+        guest: bool,
+        /// Until it has ended; the default
+        #[arg(long)]
+        stopped: bool,
+        /// For how long at most; default: 30 for an answer, no limit for the end
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u64>,
+    },
+    /// Takes over a machine whose keeper was killed
+    #[command(after_help = "Examples:\n  genpack-host vm adopt web")]
+    Adopt {
+        /// Name of the machine
+        name: Name,
+    },
+    #[command(flatten)]
+    Control(control::Verb),
+    /// Keeps a machine that `run --detach` describes on standard input
+    #[command(hide = true)]
+    Supervise,
 }
 
-/// Arguments of `vm run`.
-#[derive(Debug, clap::Args)]
-pub(super) struct RunArgs {
-    /// System image, disk file or block device
-    image: PathBuf,
-    /// Name of the machine; default: the artifact's or the file's
+/// How machines are stopped.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct StopArgs {
+    /// Cut the power at once
     #[arg(short, long)]
-    name: Option<String>,
-    /// Memory in MiB, or with M, G or T
-    #[arg(short, long, value_name = "SIZE", default_value = "2048")]
-    memory: Memory,
-    /// Number of processors
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=255))]
-    cpu: u16,
-    /// Second disk; a system image keeps its data on it
-    #[arg(short, long, value_name = "FILE")]
-    data_file: Option<PathBuf>,
-    /// Lead a port of this host into the guest: tcp:[ADDRESS]:PORT-[GUEST]:PORT; PORT 0 chooses a free one
-    #[arg(long, value_name = "RULE")]
-    hostfwd: Vec<HostForward>,
-    /// Emulate the processor even where KVM works
-    #[arg(long)]
-    no_kvm: bool,
-    /// More words for the kernel of a system image
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    append: Option<String>,
-    /// Boot a disk by BIOS
-    #[arg(long)]
-    bios: bool,
-    /// Also write the console to this file
-    #[arg(long, value_name = "FILE")]
-    serial_log: Option<PathBuf>,
+    force: bool,
+    /// Return when it has ended
+    #[arg(short, long)]
+    wait: bool,
+    /// How long to wait
+    #[arg(long, visible_alias = "timeout", value_name = "SECONDS", default_value_t = 30)]
+    wait_timeout: u64,
+    /// Cut the power when it is still running then; waits
+    #[arg(long, value_name = "SECONDS", conflicts_with = "force")]
+    force_after: Option<u64>,
+}
+
+impl From<StopArgs> for Stop {
+    fn from(args: StopArgs) -> Self {
+        let StopArgs { force, wait, wait_timeout: timeout, force_after } = args;
+        Self { force, wait, timeout, force_after }
+    }
 }
 
 impl Verb {
     /// Does what the verb says.
     pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
         match self {
-            Self::Run(args) => run(ctx, args.into()),
-        }
-    }
-}
-
-impl From<RunArgs> for Options {
-    fn from(args: RunArgs) -> Self {
-        Self {
-            image: args.image,
-            name: args.name,
-            memory: args.memory,
-            cpus: args.cpu,
-            data_file: args.data_file,
-            hostfwd: args.hostfwd,
-            kvm: !args.no_kvm,
-            append: args.append,
-            bios: args.bios,
-            serial_log: args.serial_log,
+            Self::Run(args) => args.run(ctx),
+            Self::Stop { names, console: false, how } => stop::stop(ctx, &names, how.into()),
+            Self::Stop { names, how, .. } => {
+                let asked = stop::stop(ctx, &names, how.into())?;
+                if asked != ExitCode::SUCCESS {
+                    return Ok(asked);
+                }
+                let how = Use { escape: Some(console::DEFAULT_ESCAPE), log: None, no_input: false };
+                names.first().map_or(Ok(asked), |name| console::console(ctx, name, &how))
+            }
+            Self::StopAll(how) => stop::stop_all(ctx, how.into()),
+            Self::List { all } => list::list(ctx, all),
+            Self::Show { name } => list::show(ctx, name.as_ref()),
+            Self::Console { name, escape, log, no_input } => {
+                let escape =
+                    console::parse_escape(&escape).map_err(crate::command_error::CommandError::usage)?;
+                console::console(ctx, &name, &Use { escape, log, no_input })
+            }
+            Self::Logs { name, which, follow } => console::logs(ctx, &name, which, follow),
+            Self::Wait { name, ssh: true, timeout, .. } => wait::ssh(ctx, &name, timeout.unwrap_or(30)),
+            Self::Wait { name, guest: true, timeout, .. } => wait::guest(ctx, &name, timeout.unwrap_or(30)),
+            Self::Wait { name, timeout, .. } => wait::stopped(ctx, &name, timeout),
+            Self::Adopt { name } => {
+                let (dir, _) = wait::running(&name)?;
+                let keeping = Keeping { ready: Ready::Qemu, stop_seconds: STOP_SECONDS };
+                supervise::adopt(ctx, &dir, keeping)
+            }
+            Self::Control(verb) => verb.run(ctx),
+            Self::Supervise => supervise::supervise(ctx),
         }
     }
 }

@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::command_error::{Context, Result};
 
 /// Protocol of a forwarded port.
@@ -19,7 +21,8 @@ pub enum Protocol {
 }
 
 /// One forwarded port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct HostForward {
     /// Protocol.
     pub protocol: Protocol,
@@ -64,6 +67,20 @@ impl FromStr for HostForward {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse(text).ok_or("write tcp:[ADDRESS]:PORT-[GUEST]:PORT, as tcp:127.0.0.1:8080-:80")
+    }
+}
+
+impl TryFrom<String> for HostForward {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<HostForward> for String {
+    fn from(rule: HostForward) -> Self {
+        rule.to_string()
     }
 }
 

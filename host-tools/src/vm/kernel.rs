@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use genpack_core::kernel::arch::Arch;
 use genpack_core::kernel::image::{Codec, Format, HEAD_LEN, Payload, detect};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags, fcntl_add_seals, memfd_create, openat2};
+use rustix::io::Errno;
 
 use crate::command_error::{CommandError, Context, Result};
 use crate::io::system_image::SystemImage;
@@ -28,21 +30,110 @@ pub struct BootFiles {
     pub arch: Arch,
 }
 
-/// Reads the preferred kernel of the image and its initramfs.
+/// Where kernels are looked for.
+pub trait Tree {
+    /// Returns the names in a directory, `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn names(&self, directory: &str) -> Result<Option<Vec<String>>>;
+    /// Tells whether a file is there; links are followed inside the tree.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn has(&self, path: &str) -> Result<bool>;
+    /// Copies a file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn copy_to(&self, path: &str, to: &mut dyn Write) -> Result<()>;
+}
+
+impl Tree for SystemImage {
+    fn names(&self, directory: &str) -> Result<Option<Vec<String>>> {
+        self.list(directory)
+    }
+
+    fn has(&self, path: &str) -> Result<bool> {
+        self.exists(path)
+    }
+
+    fn copy_to(&self, path: &str, to: &mut dyn Write) -> Result<()> {
+        self.copy(path, to).map(drop)
+    }
+}
+
+/// A root directory of the host's; its links never lead out of it.
+#[derive(Debug)]
+pub struct RootDirectory(OwnedFd);
+
+impl RootDirectory {
+    /// Opens the directory.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty())
+            .map(Self)
+            .with_context(|| format!("opening {}", path.display()))
+    }
+
+    fn file(&self, path: &str, flags: OFlags) -> Result<Option<File>, Errno> {
+        let inside = path.trim_start_matches('/');
+        match openat2(&self.0, inside, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT) {
+            Ok(fd) => Ok(Some(fd.into())),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+impl Tree for RootDirectory {
+    fn names(&self, directory: &str) -> Result<Option<Vec<String>>> {
+        let what = || format!("reading {directory}");
+        let Some(found) = self.file(directory, OFlags::RDONLY | OFlags::DIRECTORY).with_context(what)? else {
+            return Ok(None);
+        };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&found).with_context(what)? {
+            // A name that is no UTF-8 is no kernel's.
+            names.extend(entry.with_context(what)?.file_name().to_str().ok().map(str::to_owned));
+        }
+        names.retain(|name| name != "." && name != "..");
+        names.sort();
+        Ok(Some(names))
+    }
+
+    fn has(&self, path: &str) -> Result<bool> {
+        let found = self.file(path, OFlags::PATH).with_context(|| format!("opening {path}"))?;
+        Ok(found.is_some_and(|file| file.metadata().is_ok_and(|m| m.is_file())))
+    }
+
+    fn copy_to(&self, path: &str, mut to: &mut dyn Write) -> Result<()> {
+        let what = || format!("reading {path}");
+        let Some(mut file) = self.file(path, OFlags::RDONLY).with_context(what)? else {
+            return Err(CommandError::failed("no such file").context(what()));
+        };
+        io::copy(&mut file, &mut to).map(drop).with_context(what)
+    }
+}
+
+/// Reads the preferred kernel of the tree and its initramfs.
 ///
 /// # Errors
-/// When the image has no kernel, or one that we cannot recognise, or is corrupt.
-pub fn read(image: &SystemImage) -> Result<BootFiles> {
-    let boot = image.list("/boot")?.unwrap_or_default();
-    let modules = image.list("/usr/lib/modules")?.unwrap_or_default();
+/// When the tree has no kernel, or one that we cannot recognise, or is corrupt.
+pub fn read(image: &impl Tree) -> Result<BootFiles> {
+    let boot = image.names("/boot")?.unwrap_or_default();
+    let modules = image.names("/usr/lib/modules")?.unwrap_or_default();
     for candidate in candidates(&boot, &modules) {
         // A symbolic link may lead nowhere.
-        if !image.exists(&candidate.kernel)? {
+        if !image.has(&candidate.kernel)? {
             continue;
         }
         let mut initramfs = None;
         for path in &candidate.initramfs {
-            if image.exists(path)? {
+            if image.has(path)? {
                 initramfs = Some(seal(copy(image, path, "initramfs")?)?);
                 break;
             }
@@ -55,9 +146,9 @@ pub fn read(image: &SystemImage) -> Result<BootFiles> {
         .hint("give the image a kernel as /boot/kernel, or run a disk made with `genpack-host flash`"))
 }
 
-fn copy(image: &SystemImage, path: &str, name: &str) -> Result<File> {
+fn copy(image: &impl Tree, path: &str, name: &str) -> Result<File> {
     let mut file = memory(name)?;
-    image.copy(path, &mut file).with_context(|| format!("reading {path}"))?;
+    image.copy_to(path, &mut file).with_context(|| format!("reading {path}"))?;
     Ok(file)
 }
 
@@ -175,6 +266,21 @@ mod tests {
         for bytes in [&b""[..], b"x", b"\x1f\x8b\x08\0broken gzip"] {
             assert!(unwrap(file(bytes)).is_err(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn links_of_a_directory_stay_inside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let boot = dir.path().join("boot");
+        std::fs::create_dir(&boot).unwrap();
+        std::fs::write(dir.path().join("Image"), bzimage()).unwrap();
+        std::os::unix::fs::symlink("/Image", boot.join("kernel")).unwrap();
+        std::os::unix::fs::symlink("../../../../etc/passwd", boot.join("initramfs")).unwrap();
+        let files = read(&RootDirectory::open(dir.path()).unwrap()).unwrap();
+        assert_eq!((files.arch, files.kernel_path.as_str()), (Arch::X86_64, "/boot/kernel"));
+        assert!(files.initramfs.is_none());
+        std::fs::remove_file(boot.join("kernel")).unwrap();
+        assert!(read(&RootDirectory::open(dir.path()).unwrap()).is_err());
     }
 
     #[test]

@@ -2,11 +2,19 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A size of memory in MiB, at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory(u32);
 
 impl Memory {
+    /// Returns the size of this many MiB, `None` for 0.
+    #[must_use]
+    pub const fn of_mib(mib: u32) -> Option<Self> {
+        if mib == 0 { None } else { Some(Self(mib)) }
+    }
+
     /// Returns the size in MiB.
     #[must_use]
     pub const fn mib(self) -> u32 {

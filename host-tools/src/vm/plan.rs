@@ -1,36 +1,66 @@
-//! Options and findings → the machine. Pure: files are open and ports are chosen before.
-
-use std::path::PathBuf;
+//! Options and findings → the machine. Pure: files are open, addresses are taken and ports are chosen before.
 
 use genpack_core::kernel::arch::Arch;
-use genpack_qemu::machine::{Accel, Boot, Disk, Machine, Medium, Serial, Source, UserNetwork};
+use genpack_qemu::machine::{
+    Accel, Agent, Boot, Disk, Display, Flash, FwValue, Gpu, Log, Machine, Medium, Network, PciDevice, Serial,
+    Share, Sockets, Sound, Source, UsbDevice, Vsock,
+};
 
-use crate::vm::hostfwd::HostForward;
-use crate::vm::identity::Name;
+use super::identity::Name;
+use super::options::{Accel as GpuOption, DisplayOptions, Options};
+use super::rundir::RunDir;
 
-/// What a machine is made from.
+/// Ports for devices that are attached later.
+pub const HOTPLUG_PORTS: u8 = 4;
+
+/// Where a machine's console is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On our terminal.
+    Terminal,
+    /// On our standard input and output.
+    Stdio,
+    /// On sockets in the run directory, for whoever comes.
+    Background,
+}
+
+/// What a machine is made from, besides its options.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Findings {
     /// Its name.
     pub name: Name,
+    /// Its run directory.
+    pub dir: RunDir,
+    /// Where its console is.
+    pub place: Place,
     /// Its architecture.
     pub arch: Arch,
-    /// Number of processors.
-    pub cpus: u16,
-    /// Memory, MiB.
-    pub memory_mib: u32,
     /// How guest code is executed.
     pub accel: Accel,
     /// What it boots from.
     pub start: Start,
-    /// The second disk.
-    pub data: Option<Medium>,
-    /// Forwarded ports; host ports are chosen.
-    pub hostfwd: Vec<HostForward>,
-    /// The console is on a terminal.
-    pub terminal: bool,
-    /// File that receives a copy of the console.
-    pub serial_log: Option<PathBuf>,
+    /// Data disk.
+    pub data: Option<Disk>,
+    /// Swap disk.
+    pub swap: Option<Disk>,
+    /// More disks.
+    pub disks: Vec<Disk>,
+    /// Optical disc.
+    pub cdrom: Option<Source>,
+    /// Network cards.
+    pub networks: Vec<Network>,
+    /// USB devices.
+    pub usb: Vec<UsbDevice>,
+    /// PCI devices.
+    pub pci: Vec<PciDevice>,
+    /// Directories of the host.
+    pub shares: Vec<Share>,
+    /// vsock.
+    pub vsock: Option<Vsock>,
+    /// Sound.
+    pub sound: Option<Sound>,
+    /// Values for the guest beside those of the options.
+    pub fw_cfg: Vec<(String, FwValue)>,
 }
 
 /// What a machine boots from.
@@ -41,112 +71,227 @@ pub enum Start {
         /// The image.
         image: Medium,
         /// Its kernel.
-        kernel: Source,
-        /// Its initramfs.
-        initramfs: Option<Source>,
-        /// Words of the user for the kernel.
-        append: Option<String>,
+        kernel: KernelFiles,
     },
+    /// A directory of the host, by the kernel in it.
+    Directory(KernelFiles),
     /// A disk, by firmware.
     Disk {
         /// The disk.
-        disk: Medium,
+        disk: Disk,
         /// [`Boot::Bios`] or [`Boot::Uefi`].
         firmware: Boot,
     },
 }
 
+/// A kernel to start directly.
+#[derive(Debug)]
+pub struct KernelFiles {
+    /// The kernel.
+    pub kernel: Source,
+    /// Its initramfs.
+    pub initramfs: Option<Source>,
+    /// UEFI that starts it.
+    pub flash: Option<Flash>,
+}
+
 /// Returns the machine.
 #[must_use]
-pub fn machine(parts: Parts) -> Machine {
-    let (boot, disks) = match parts.start {
-        Start::SystemImage { image, kernel, initramfs, append } => {
-            let cmdline = cmdline(&parts.name, parts.arch, append.as_deref());
-            (Boot::Kernel { kernel, initramfs, cmdline }, system_disks(image, parts.data))
+pub fn machine(options: &Options, found: Findings) -> Machine {
+    let name = &found.name;
+    let line = |is_image| cmdline(options, name, found.arch, is_image);
+    let (boot, mut disks) = match found.start {
+        Start::SystemImage { image, kernel } => {
+            let system = Disk::new("system", image).read_only();
+            (kernel.boot(line(true)), system_disks(system, found.data, found.swap))
+        }
+        Start::Directory(kernel) => {
+            let system = Disk::placeholder("system");
+            (kernel.boot(line(false)), system_disks(system, found.data, found.swap))
         }
         Start::Disk { disk, firmware } => {
-            let mut disks = vec![Disk { serial: "disk", medium: disk, read_only: false }];
-            disks.extend(parts.data.map(|data| Disk { serial: "data", medium: data, read_only: false }));
+            let mut disks = vec![disk];
+            disks.extend(found.data.into_iter().chain(found.swap));
             (firmware, disks)
         }
     };
-    let network = UserNetwork {
-        mac: parts.name.mac(0),
-        hostfwd: parts.hostfwd.iter().map(ToString::to_string).collect(),
+    disks.extend(found.disks);
+    let mut machine = Machine::new(name.as_str(), found.arch, boot);
+    machine.uuid.clone_from(&options.uuid);
+    machine.cpus = options.cpus.max(1);
+    machine.max_cpus = options.max_cpus;
+    machine.memory_mib = options.memory_mib();
+    machine.max_memory_mib = options.max_memory.map_or(0, super::memory::Memory::mib);
+    machine.accel = found.accel;
+    machine.boot_cdrom_once = options.bios && found.cdrom.is_some();
+    machine.disks = disks;
+    machine.cdrom = found.cdrom;
+    machine.networks = found.networks;
+    machine.hvc = options.hvc;
+    machine.display = options.display.as_ref().map(display);
+    machine.sound = found.sound;
+    machine.usb = found.usb;
+    machine.pci = found.pci;
+    machine.shares = found.shares;
+    machine.vsock = found.vsock;
+    machine.no_shutdown = options.no_shutdown;
+    machine.log = Log {
+        items: options.log_items.clone(),
+        trace: options.trace.clone(),
+        file: options.log_file.clone(),
     };
-    Machine {
-        arch: parts.arch,
-        cpus: parts.cpus,
-        memory_mib: parts.memory_mib,
-        accel: parts.accel,
-        boot,
-        disks,
-        network: Some(network),
-        serial: if parts.terminal { Serial::Terminal } else { Serial::Stdio },
-        serial_log: parts.serial_log,
-        fw_cfg: vec![("opt/vmname".to_owned(), parts.name.as_str().to_owned())],
-        qmp: None,
-        name: parts.name.as_str().to_owned(),
+    machine.extra.clone_from(&options.qemu_args);
+    machine.fw_cfg = vec![("opt/vmname".to_owned(), FwValue::Text(name.as_str().to_owned()))];
+    machine.fw_cfg.extend(found.fw_cfg);
+    for value in &options.fw_strings {
+        machine.fw_cfg.push((format!("opt/{}", value.0), FwValue::Text(value.1.clone())));
+    }
+    for value in &options.credentials {
+        let name = format!("opt/io.systemd.credentials/{}", value.0);
+        machine.fw_cfg.push((name, FwValue::Text(value.1.clone())));
+    }
+    channels(options, &found.dir, found.place, &mut machine);
+    machine
+}
+
+/// Puts in the sockets of the run directory, and the console.
+fn channels(options: &Options, dir: &RunDir, place: Place, machine: &mut Machine) {
+    machine.serial = match place {
+        Place::Terminal => Serial::Terminal,
+        Place::Stdio => Serial::Stdio,
+        Place::Background => Serial::Socket(dir.file("serial.sock")),
+    };
+    machine.serial_log = Some(options.serial_log.clone().unwrap_or_else(|| dir.file("console.log")));
+    let supervisor = (place == Place::Background).then(|| dir.file("supervisor.sock"));
+    machine.sockets = Sockets {
+        qmp: [dir.file("qmp.sock")].into_iter().chain(supervisor).collect(),
+        monitor: Some(dir.file("monitor.sock")),
+    };
+    machine.pidfile = Some(dir.file("qemu.pid"));
+    if !options.no_agent {
+        machine.guest_agent = Some(Agent { socket: dir.file("qga.sock") });
+    }
+    machine.balloon = true;
+    machine.hotplug_ports = HOTPLUG_PORTS;
+}
+
+impl KernelFiles {
+    fn boot(self, cmdline: String) -> Boot {
+        Boot::Kernel { kernel: self.kernel, initramfs: self.initramfs, cmdline, flash: self.flash }
     }
 }
 
 /// Returns vda, vdb and vdc: image, data and swap keep their letters whichever of them is missing.
-fn system_disks(image: Medium, data: Option<Medium>) -> Vec<Disk> {
-    let data_missing = data.is_none();
-    vec![
-        Disk { serial: "system", medium: image, read_only: true },
-        Disk { serial: "data", medium: data.unwrap_or(Medium::Placeholder), read_only: data_missing },
-        Disk { serial: "swap", medium: Medium::Placeholder, read_only: true },
-    ]
+fn system_disks(system: Disk, data: Option<Disk>, swap: Option<Disk>) -> Vec<Disk> {
+    let or_place = |disk: Option<Disk>, serial: &str| disk.unwrap_or_else(|| Disk::placeholder(serial));
+    vec![system, or_place(data, "data"), or_place(swap, "swap")]
 }
 
-/// Returns the kernel command line of a direct boot.
-fn cmdline(name: &Name, arch: Arch, append: Option<&str>) -> String {
+fn display(options: &DisplayOptions) -> Display {
+    Display {
+        gpu: match options.accel {
+            GpuOption::Virtio2d => Gpu::Virtio2d,
+            GpuOption::Qxl => Gpu::Qxl,
+            GpuOption::OpenGl => Gpu::OpenGl,
+            GpuOption::Vulkan => Gpu::Vulkan,
+        },
+        window: options.window.clone(),
+        spice: options.spice.clone(),
+        vnc: options.vnc.clone(),
+        outputs: options.outputs.max(1),
+        render_node: options.render_node.clone(),
+        resolution: options.resolution.map(|r| (r.width, r.height)),
+    }
+}
+
+/// Returns the kernel command line of a direct boot. The user's words come last, so that they count.
+fn cmdline(options: &Options, name: &Name, arch: Arch, is_image: bool) -> String {
+    let root = if is_image { "root=/dev/vda ro" } else { "root=fs rootfstype=virtiofs rw" };
     let console = match arch {
+        _ if options.hvc => "hvc0",
         Arch::Aarch64 => "ttyAMA0",
         Arch::X86_64 | Arch::I686 | Arch::Riscv64 => "ttyS0,115200n8r",
     };
-    let name = name.as_str();
-    let mut line = format!(
-        "root=/dev/vda ro net.ifnames=0 systemd.firstboot=0 systemd.hostname={name} console={console}"
-    );
-    if let Some(append) = append {
+    let mut line =
+        format!("{root} net.ifnames=0 systemd.firstboot=0 systemd.hostname={name} console={console}");
+    let window = options.display.as_ref().and_then(|display| display.window.as_deref());
+    if window.is_some_and(|window| window != "none") {
+        line.push_str(" console=tty1");
+    }
+    if let Some(append) = &options.append {
         line.push(' ');
         line.push_str(append);
     }
     line
 }
 
+/// Returns the environment of QEMU's window.
+#[must_use]
+pub fn environment(options: &Options) -> Vec<(String, String)> {
+    let display = options.display.as_ref();
+    let value = |key: &str, of: fn(&DisplayOptions) -> &Option<String>| {
+        display.and_then(|display| of(display).clone()).map(|value| (key.to_owned(), value))
+    };
+    [value("WAYLAND_DISPLAY", |d| &d.wayland_display), value("DISPLAY", |d| &d.x11_display)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Returns the disks of a record: serial number and QEMU's node.
+#[must_use]
+pub fn disk_nodes(machine: &Machine) -> Vec<(String, String)> {
+    let node = |(index, disk): (usize, &Disk)| (disk.serial.clone(), format!("disk{index}"));
+    let real = |(_, disk): &(usize, &Disk)| !matches!(disk.medium, Medium::Placeholder);
+    machine.disks.iter().enumerate().filter(real).map(node).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm::rundir::RunRoot;
+    use genpack_qemu::machine::DiskBus;
     use std::path::Path;
 
     fn file(path: &str) -> Medium {
         Medium::File(Source::path(Path::new(path)).unwrap())
     }
 
-    fn parts(start: Start, data: Option<Medium>) -> Parts {
-        Parts {
-            name: Name::parse("myart").unwrap(),
+    fn kernel() -> KernelFiles {
+        KernelFiles { kernel: Source::path(Path::new("k")).unwrap(), initramfs: None, flash: None }
+    }
+
+    fn findings(start: Start, place: Place) -> Findings {
+        let name = Name::parse("myart").unwrap();
+        Findings {
+            dir: RunRoot::at("/run/vm").of(&name),
+            name,
+            place,
             arch: Arch::X86_64,
-            cpus: 1,
-            memory_mib: 2048,
             accel: Accel::Tcg,
             start,
-            data,
-            hostfwd: vec!["tcp::8080-:80".parse().unwrap()],
-            terminal: false,
-            serial_log: None,
+            data: None,
+            swap: None,
+            disks: Vec::new(),
+            cdrom: None,
+            networks: Vec::new(),
+            usb: Vec::new(),
+            pci: Vec::new(),
+            shares: Vec::new(),
+            vsock: None,
+            sound: None,
+            fw_cfg: Vec::new(),
         }
     }
 
-    fn system_image(append: Option<&str>) -> Start {
-        Start::SystemImage {
-            image: file("sys"),
-            kernel: Source::path(Path::new("k")).unwrap(),
-            initramfs: None,
-            append: append.map(str::to_owned),
+    fn image() -> Start {
+        Start::SystemImage { image: file("sys"), kernel: kernel() }
+    }
+
+    fn line_of(options: &Options, start: Start) -> String {
+        match machine(options, findings(start, Place::Stdio)).boot {
+            Boot::Kernel { cmdline, .. } => cmdline,
+            boot => panic!("{boot:?}"),
         }
     }
 
@@ -154,40 +299,120 @@ mod tests {
         machine
             .disks
             .iter()
-            .map(|d| (d.serial, d.read_only, matches!(d.medium, Medium::Placeholder)))
+            .map(|d| (d.serial.as_str(), d.read_only, matches!(d.medium, Medium::Placeholder)))
             .collect()
     }
 
     #[test]
     fn cmdline_has_the_fixed_order_and_ends_with_the_users_words() {
-        let machine = machine(parts(system_image(Some("quiet  a=b")), None));
-        let Boot::Kernel { cmdline, .. } = &machine.boot else { panic!("{:?}", machine.boot) };
+        let append = Some("quiet  a=b".to_owned());
+        let fixed = "net.ifnames=0 systemd.firstboot=0 systemd.hostname=myart";
+        let plain = Options { append: append.clone(), ..Options::default() };
         assert_eq!(
-            cmdline,
-            "root=/dev/vda ro net.ifnames=0 systemd.firstboot=0 systemd.hostname=myart console=ttyS0,115200n8r quiet  a=b"
+            line_of(&plain, image()),
+            format!("root=/dev/vda ro {fixed} console=ttyS0,115200n8r quiet  a=b")
         );
+        assert_eq!(
+            line_of(&plain, Start::Directory(kernel())),
+            format!("root=fs rootfstype=virtiofs rw {fixed} console=ttyS0,115200n8r quiet  a=b")
+        );
+        let window =
+            |window: &str| Some(DisplayOptions { window: Some(window.into()), ..DisplayOptions::default() });
+        let screen = Options { append, hvc: true, display: window("gtk"), ..Options::default() };
+        assert_eq!(
+            line_of(&screen, image()),
+            format!("root=/dev/vda ro {fixed} console=hvc0 console=tty1 quiet  a=b")
+        );
+        let none = Options { display: window("none"), ..Options::default() };
+        assert!(line_of(&none, image()).ends_with("console=ttyS0,115200n8r"));
     }
 
     #[test]
-    fn missing_data_disk_leaves_its_letter_free() {
-        let without = machine(parts(system_image(None), None));
-        assert_eq!(disks(&without), [("system", true, false), ("data", true, true), ("swap", true, true)]);
-        let with = machine(parts(system_image(None), Some(file("d"))));
-        assert_eq!(disks(&with), [("system", true, false), ("data", false, false), ("swap", true, true)]);
+    fn missing_disk_leaves_its_letter_free() {
+        for (data, swap) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut found = findings(image(), Place::Stdio);
+            found.data = data.then(|| Disk::new("data", file("d")));
+            found.swap = swap.then(|| Disk::new("swap", file("s")));
+            found.disks = vec![Disk::new("docker", file("e"))];
+            let machine = machine(&Options::default(), found);
+            let expected = [
+                ("system", true, false),
+                ("data", !data, !data),
+                ("swap", !swap, !swap),
+                ("docker", false, false),
+            ];
+            assert_eq!(disks(&machine), expected);
+            let nodes: Vec<_> =
+                disk_nodes(&machine).into_iter().map(|(serial, node)| serial + &node).collect();
+            assert_eq!(nodes.first().map(String::as_str), Some("systemdisk0"));
+            assert_eq!(nodes.last().map(String::as_str), Some("dockerdisk3"));
+        }
+    }
+
+    #[test]
+    fn directory_keeps_the_systems_letter_free() {
+        let mut found = findings(Start::Directory(kernel()), Place::Stdio);
+        found.data = Some(Disk::new("data", file("d")));
+        let machine = machine(&Options::default(), found);
+        assert_eq!(disks(&machine)[..2], [("system", true, true), ("data", false, false)]);
     }
 
     #[test]
     fn disk_boots_by_firmware_and_is_writable() {
-        let start = Start::Disk { disk: file("disk.img"), firmware: Boot::Bios };
-        let machine = machine(parts(start, Some(file("d"))));
+        let disk = Disk { bus: DiskBus::Sata, ..Disk::new("disk", file("disk.img")) };
+        let mut found = findings(Start::Disk { disk, firmware: Boot::Bios }, Place::Stdio);
+        found.data = Some(Disk::new("data", file("d")));
+        let machine = machine(&Options::default(), found);
         assert!(matches!(machine.boot, Boot::Bios));
         assert_eq!(disks(&machine), [("disk", false, false), ("data", false, false)]);
     }
 
     #[test]
-    fn network_address_follows_from_the_name() {
-        let network = machine(parts(system_image(None), None)).network.unwrap();
-        assert_eq!(network.mac, "52:54:00:45:85:63");
-        assert_eq!(network.hostfwd, ["tcp::8080-:80"]);
+    fn console_and_control_are_where_others_find_them() {
+        let qmp =
+            |names: &[&str]| names.iter().map(|n| Path::new("/run/vm/myart").join(n)).collect::<Vec<_>>();
+        let background = machine(&Options::default(), findings(image(), Place::Background));
+        assert_eq!(background.serial, Serial::Socket("/run/vm/myart/serial.sock".into()));
+        assert_eq!(background.sockets.qmp, qmp(&["qmp.sock", "supervisor.sock"]));
+        assert_eq!(background.serial_log, Some("/run/vm/myart/console.log".into()));
+        let options = Options { no_agent: true, serial_log: Some("log".into()), ..Options::default() };
+        let terminal = machine(&options, findings(image(), Place::Terminal));
+        assert_eq!(terminal.serial, Serial::Terminal);
+        assert_eq!(terminal.sockets.qmp, qmp(&["qmp.sock"]));
+        assert_eq!(terminal.serial_log, Some("log".into()));
+        assert_eq!(terminal.guest_agent, None);
+    }
+
+    #[test]
+    fn guest_gets_its_values_by_name() {
+        let options = Options {
+            fw_strings: vec!["role=web".parse().unwrap()],
+            credentials: vec!["motd=hi".parse().unwrap()],
+            ..Options::default()
+        };
+        let machine = machine(&options, findings(image(), Place::Stdio));
+        let values: Vec<String> =
+            machine.fw_cfg.iter().map(|(key, value)| format!("{key} {value:?}")).collect();
+        assert_eq!(
+            values,
+            [
+                r#"opt/vmname Text("myart")"#,
+                r#"opt/role Text("web")"#,
+                r#"opt/io.systemd.credentials/motd Text("hi")"#
+            ]
+        );
+    }
+
+    #[test]
+    fn window_finds_its_display() {
+        let display = DisplayOptions {
+            wayland_display: Some("wayland-1".into()),
+            x11_display: Some(":0".into()),
+            ..DisplayOptions::default()
+        };
+        let options = Options { display: Some(display), ..Options::default() };
+        let expected = [("WAYLAND_DISPLAY", "wayland-1"), ("DISPLAY", ":0")];
+        assert_eq!(environment(&options), expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        assert!(environment(&Options::default()).is_empty());
     }
 }

@@ -1,0 +1,210 @@
+//! Programs that a machine needs beside QEMU: the daemon of virtiofs, passt.
+//!
+//! Both get a socket that is open already, so nobody waits for a file to appear, and both end with QEMU, whose
+//! connection they live on. Not handled: a daemon that dies early is told, not started anew.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use genpack_qemu::machine::{Share, Transport};
+use genpack_qemu::process::{Group, Lifetime, Process, Streams};
+
+use super::host::{Host, OLD_VIRTIOFS_DAEMON, VIRTIOFS_DAEMONS};
+use super::hostfwd::{HostForward, Protocol};
+use super::options::VirtiofsOptions;
+use super::rundir::RunDir;
+use super::words::{ShareTransport, ShareWords};
+use crate::command_error::{CommandError, Context, Result};
+
+/// Where our descriptor stands in a command line.
+const FD: &str = "FD";
+
+/// A program to start before QEMU.
+#[derive(Debug)]
+pub struct Companion {
+    /// Its name for people.
+    pub name: &'static str,
+    /// Its command line; [`FD`] inside a word stands for the descriptor's number.
+    argv: Vec<String>,
+    socket: OwnedFd,
+}
+
+impl Companion {
+    /// Starts it; its messages go to `log`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(self, log: &Path) -> Result<Process> {
+        let number = self.socket.as_raw_fd().to_string();
+        let argv: Vec<String> = self.argv.iter().map(|word| word.replace(FD, &number)).collect();
+        let log =
+            File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
+        let mut streams = Streams::new(Stdio::null(), Stdio::null(), Group::Own);
+        streams.stderr = Some(log);
+        streams.lifetime = Lifetime::Own;
+        let what = || format!("starting {}", self.name);
+        Process::spawn(&argv, &[std::os::fd::AsFd::as_fd(&self.socket)], streams)
+            .map_err(|e| CommandError::failed(e.to_string()).context(what()))
+    }
+}
+
+/// Returns the share and the daemon that it needs.
+///
+/// # Errors
+/// When the directory is not there, or virtiofs is asked for and its daemon is not installed.
+pub fn share(
+    words: &ShareWords,
+    options: &VirtiofsOptions,
+    dir: &RunDir,
+    host: &Host,
+    first: bool,
+    dry: bool,
+) -> Result<(Share, Option<Companion>)> {
+    let path =
+        std::fs::canonicalize(&words.path).with_context(|| format!("sharing {}", words.path.display()))?;
+    let daemon = host.first_of(&VIRTIOFS_DAEMONS);
+    let transport = words.transport.unwrap_or(match daemon {
+        Some(_) => ShareTransport::Virtiofs,
+        None => ShareTransport::NineP,
+    });
+    let share = |transport| Share { tag: words.tag.clone(), transport, read_only: words.read_only };
+    if transport == ShareTransport::NineP {
+        return Ok((share(Transport::NineP(path)), None));
+    }
+    let Some(daemon) = daemon else {
+        return Err(CommandError::failed("virtiofsd is not installed")
+            .hint("apt-get install virtiofsd, or share by 9p: PATH:TAG:9p"));
+    };
+    let name = if first { "virtiofs.sock".to_owned() } else { format!("virtiofs-{}.sock", words.tag) };
+    let socket = dir.file(&name);
+    if dry {
+        return Ok((share(Transport::Virtiofs(socket)), None));
+    }
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).with_context(|| format!("making {}", socket.display()))?;
+    let is_root = rustix::process::getuid().is_root();
+    let argv = virtiofsd(&daemon, &path, words.read_only, options, is_root);
+    Ok((
+        share(Transport::Virtiofs(socket)),
+        Some(Companion { name: "virtiofsd", argv, socket: listener.into() }),
+    ))
+}
+
+/// Returns the command line of the daemon.
+fn virtiofsd(
+    daemon: &Path,
+    directory: &Path,
+    read_only: bool,
+    options: &VirtiofsOptions,
+    is_root: bool,
+) -> Vec<String> {
+    let cache = options.cache.as_deref().unwrap_or("auto");
+    // Why these capabilities: the share can then be the upper directory of the guest's overlayfs.
+    let capabilities = "+sys_admin:+sys_resource:+fowner:+setfcap";
+    let directory = directory.to_string_lossy();
+    let mut argv = Vec::new();
+    if !is_root {
+        argv.extend(["unshare", "-r", "--map-auto", "--"].map(str::to_owned));
+    }
+    argv.push(daemon.to_string_lossy().into_owned());
+    argv.push(format!("--fd={FD}"));
+    if daemon.ends_with(OLD_VIRTIOFS_DAEMON.trim_start_matches('/')) {
+        argv.extend(["-o".into(), format!("source={directory}"), "-o".into(), format!("cache={cache}")]);
+        argv.extend(["-o".into(), "xattr".into(), "-o".into(), format!("modcaps={capabilities}")]);
+        if !is_root {
+            argv.extend(["-o".into(), "sandbox=chroot".into()]);
+        }
+    } else {
+        argv.push(format!("--shared-dir={directory}"));
+        argv.push(format!("--cache={cache}"));
+        argv.extend(["--xattr", "--allow-direct-io"].map(str::to_owned));
+        argv.push(format!("--modcaps={capabilities}"));
+        let handles = options.inode_file_handles.as_deref().unwrap_or("prefer");
+        argv.push(format!("--inode-file-handles={}", if is_root { handles } else { "never" }));
+        if !is_root {
+            argv.push("--sandbox=chroot".into());
+        }
+        if read_only {
+            argv.push("--readonly".into());
+        }
+    }
+    if let (Some(limit), true) = (options.rlimit_nofile, is_root) {
+        argv.push(format!("--rlimit-nofile={limit}"));
+    }
+    argv
+}
+
+/// Returns QEMU's end of a passt network and the program.
+///
+/// # Errors
+/// When passt is not installed.
+pub fn passt(program: Option<PathBuf>, hostfwd: &[HostForward]) -> Result<(OwnedFd, Companion)> {
+    let Some(program) = program else {
+        return Err(CommandError::failed("passt is not installed")
+            .hint("apt-get install passt, or use QEMU's own network: --net user"));
+    };
+    let (ours, theirs) = UnixStream::pair().context("making a network")?;
+    let argv = passt_argv(&program, hostfwd);
+    Ok((ours.into(), Companion { name: "passt", argv, socket: theirs.into() }))
+}
+
+fn passt_argv(program: &Path, hostfwd: &[HostForward]) -> Vec<String> {
+    let mut argv = vec![program.to_string_lossy().into_owned()];
+    argv.extend(["--foreground", "--quiet", "--one-off", "--fd"].map(str::to_owned));
+    argv.push(FD.to_owned());
+    for rule in hostfwd {
+        argv.push(if rule.protocol == Protocol::Tcp { "--tcp-ports" } else { "--udp-ports" }.to_owned());
+        let host = rule.host.map_or_else(String::new, |host| format!("{host}/"));
+        argv.push(format!("{host}{}:{}", rule.host_port, rule.guest_port));
+    }
+    argv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daemons_are_told_in_their_own_words() {
+        let options = VirtiofsOptions { rlimit_nofile: Some(9), ..VirtiofsOptions::default() };
+        let line = |daemon: &str, read_only, is_root| {
+            virtiofsd(Path::new(daemon), Path::new("/a,b"), read_only, &options, is_root).join(" ")
+        };
+        let capabilities = "+sys_admin:+sys_resource:+fowner:+setfcap";
+        assert_eq!(
+            line("/usr/libexec/virtiofsd", false, true),
+            format!(
+                "/usr/libexec/virtiofsd --fd=FD --shared-dir=/a,b --cache=auto --xattr --allow-direct-io \
+                     --modcaps={capabilities} --inode-file-handles=prefer --rlimit-nofile=9"
+            )
+        );
+        assert_eq!(
+            line("/usr/libexec/virtiofsd", true, false),
+            format!(
+                "unshare -r --map-auto -- /usr/libexec/virtiofsd --fd=FD --shared-dir=/a,b --cache=auto --xattr \
+                     --allow-direct-io --modcaps={capabilities} --inode-file-handles=never --sandbox=chroot \
+                     --readonly"
+            )
+        );
+        assert_eq!(
+            line(OLD_VIRTIOFS_DAEMON, false, true),
+            format!(
+                "/usr/lib/qemu/virtiofsd --fd=FD -o source=/a,b -o cache=auto -o xattr -o modcaps={capabilities} \
+                     --rlimit-nofile=9"
+            )
+        );
+    }
+
+    #[test]
+    fn passt_leads_ports_into_the_guest() {
+        let rules = ["tcp:127.0.0.1:8080-:80", "udp::53-:5353"].map(|rule| rule.parse().unwrap());
+        assert_eq!(
+            passt_argv(Path::new("/usr/bin/passt"), &rules).join(" "),
+            "/usr/bin/passt --foreground --quiet --one-off --fd FD --tcp-ports 127.0.0.1/8080:80 --udp-ports 53:5353"
+        );
+        assert!(passt(None, &[]).is_err());
+    }
+}

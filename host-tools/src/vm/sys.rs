@@ -1,0 +1,75 @@
+//! What the standard library and rustix do not offer: vsock addresses and the device behind them.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::ioctl::{Setter, ioctl};
+use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+
+/// `VHOST_VSOCK_SET_GUEST_CID` of `linux/vhost.h`: `_IOW(0xAF, 0x60, __u64)`.
+const VHOST_VSOCK_SET_GUEST_CID: u32 = 0x4008_af60;
+/// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS` of `linux/fs.h`, for a `long`.
+const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
+const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
+/// `FS_NOCOW_FL`: btrfs writes in place.
+const FS_NOCOW_FL: u32 = 0x0080_0000;
+/// `AF_VSOCK` of `linux/socket.h`.
+const AF_VSOCK: u16 = 40;
+
+/// Takes a vsock address for a guest; `None` when another machine has it.
+///
+/// # Errors
+/// When the device cannot be opened or refuses for another reason.
+pub(super) fn take_guest_cid(cid: u32) -> io::Result<Option<OwnedFd>> {
+    let device = File::options().read(true).write(true).open("/dev/vhost-vsock")?;
+    // SAFETY: the request reads a u64 through the pointer, which is what Setter passes.
+    let set = unsafe { ioctl(&device, Setter::<VHOST_VSOCK_SET_GUEST_CID, u64>::new(u64::from(cid))) };
+    match set {
+        Ok(()) => Ok(Some(device.into())),
+        Err(Errno::ADDRINUSE) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Makes writes to a file go in place, where the file system knows the difference.
+pub(super) fn set_no_copy_on_write(file: &File) -> io::Result<()> {
+    // SAFETY: the request writes an int (a long by its number) through the pointer, and u64 holds both.
+    let flags = unsafe { ioctl(file, rustix::ioctl::Getter::<FS_IOC_GETFLAGS, u64>::new()) }?;
+    // SAFETY: the request reads an int through the pointer.
+    unsafe { ioctl(file, Setter::<FS_IOC_SETFLAGS, u64>::new(flags | u64::from(FS_NOCOW_FL))) }?;
+    Ok(())
+}
+
+/// `struct sockaddr_vm` of `linux/vm_sockets.h`.
+#[repr(C)]
+struct VsockAddress {
+    family: u16,
+    reserved: u16,
+    port: u32,
+    cid: u32,
+    zero: [u8; 4],
+}
+
+// SAFETY: the pointer is to a live value of the kernel's layout and of the length that is passed with it.
+unsafe impl SocketAddrArg for VsockAddress {
+    unsafe fn with_sockaddr<R>(&self, f: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R) -> R {
+        let length = std::mem::size_of::<Self>();
+        f(std::ptr::from_ref(self).cast(), SocketAddrLen::try_from(length).unwrap_or(SocketAddrLen::MAX))
+    }
+}
+
+/// Connects to a port of a guest.
+///
+/// # Errors
+/// When nobody listens there or the guest is not running.
+pub(super) fn connect_vsock(cid: u32, port: u32) -> io::Result<OwnedFd> {
+    let family = AddressFamily::from_raw(AF_VSOCK);
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let address = VsockAddress { family: AF_VSOCK, reserved: 0, port, cid, zero: [0; 4] };
+    connect(socket.as_fd(), &address)?;
+    Ok(socket)
+}

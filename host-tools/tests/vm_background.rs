@@ -1,0 +1,250 @@
+//! Machines in the background as a user sees them: started, listed, looked at, orphaned, taken over, stopped.
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// Echoes its serial port; its power button does nothing.
+fn echo_guest() -> Vec<u8> {
+    let mut code = vec![
+        0xba, 0xfd, 0x03, 0xec, // again: mov $0x3fd,%dx; in %dx,%al
+        0xa8, 0x01, 0x74, 0xf8, // test $1,%al; jz again
+        0xba, 0xf8, 0x03, 0xec, 0xee, // mov $0x3f8,%dx; in %dx,%al; out %al,%dx
+        0xeb, 0xf1, // jmp again
+    ];
+    code.resize(510, 0);
+    code.extend([0x55, 0xaa]);
+    code.resize(1 << 20, 0);
+    code
+}
+
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    /// Returns a directory with a guest's disk, `None` where QEMU is not installed.
+    fn new() -> Option<Self> {
+        let name = "qemu-system-x86_64";
+        let found = std::env::var_os("PATH")
+            .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(name).is_file()));
+        assert!(found || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{name} is not installed");
+        if !found {
+            eprintln!("skipped: {name} is not installed");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("disk,1.img"), echo_guest()).unwrap();
+        Some(Self { dir })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_genpack-host"));
+        command.args(["--arch", "x86_64", "vm"]).args(arguments).stdin(Stdio::null());
+        command.env("GENPACK_VM_RUN", self.path("run")).current_dir(self.dir.path());
+        command
+    }
+
+    /// Runs a verb and returns its exit code, answer and words.
+    fn vm(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (status.code(), text(stdout), text(stderr))
+    }
+
+    fn start(&self, name: &str, more: &[&str]) {
+        let mut arguments = vec!["run", "disk,1.img", "--bios", "--no-kvm", "--detach", "-n", name];
+        arguments.extend(more);
+        let (code, _, words) = self.vm(&arguments);
+        assert_eq!(code, Some(0), "{words}");
+    }
+
+    fn list(&self) -> Vec<Value> {
+        let (code, answer, words) = self.vm(&["list", "--json"]);
+        assert_eq!(code, Some(0), "{words}");
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    fn console(&self, name: &str) -> (Child, ChildStdout) {
+        let mut command = self.command(&["console", name]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        (child, stdout)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // A test that failed leaves no machine behind.
+        let _ = self.command(&["stopall", "-f", "-w"]).output();
+    }
+}
+
+fn type_in(console: &mut Child, text: &str) {
+    console.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+fn read(output: &mut ChildStdout, text: &str) {
+    let mut bytes = vec![0; text.len()];
+    output.read_exact(&mut bytes).unwrap();
+    assert_eq!(String::from_utf8(bytes).unwrap(), text);
+}
+
+fn parent_of(pid: u64) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn kill(pid: i32) {
+    assert!(Command::new("sh").args(["-c", &format!("kill -9 {pid}")]).status().unwrap().success());
+    // A killed process is gone when it can no longer be looked at, or only its parent has to reap it.
+    while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn machine_outlives_its_keeper_and_is_taken_over() {
+    let Some(place) = Place::new() else { return };
+    place.start("echo", &["-m", "64"]);
+    let listed = place.list();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((&listed[0]["name"], &listed[0]["state"]), (&"echo".into(), &"running".into()));
+    assert!(place.vm(&["list"]).1.contains("disk,1.img"));
+
+    // Two consoles see the same guest, and both can type.
+    let (mut one, mut one_sees) = place.console("echo");
+    type_in(&mut one, "1");
+    read(&mut one_sees, "1");
+    let (mut two, mut two_sees) = place.console("echo");
+    type_in(&mut two, "2");
+    read(&mut two_sees, "2");
+    read(&mut one_sees, "2");
+    type_in(&mut one, "\x1d");
+    assert_eq!(one.wait().unwrap().code(), Some(0));
+    type_in(&mut two, "3");
+    read(&mut two_sees, "3");
+
+    // Verbs by its control channel.
+    assert_eq!(place.vm(&["pause", "echo"]).0, Some(0));
+    assert_eq!(place.list()[0]["state"], "paused");
+    assert_eq!(place.vm(&["resume", "echo"]).0, Some(0));
+    assert!(place.vm(&["hmp", "echo", "info", "block"]).1.contains("disk,1.img"));
+    let (code, answer, _) = place.vm(&["qmp", "echo", "query-status"]);
+    assert_eq!((code, answer.contains("\"running\"")), (Some(0), true));
+    assert_eq!(place.vm(&["qmp", "echo", "no-such-command"]).0, Some(1));
+
+    // Its name is taken, and a guest that ignores its button is told apart from one that is gone.
+    let (code, _, words) = place.vm(&["run", "disk,1.img", "--bios", "--no-kvm", "-n", "echo"]);
+    assert_eq!((code, words.contains("echo is already running")), (Some(1), true), "{words}");
+    let (code, _, words) = place.vm(&["stop", "-w", "--wait-timeout", "0", "echo"]);
+    assert_eq!(code, Some(3), "{words}");
+    assert_eq!(place.vm(&["stop", "nosuch"]).0, Some(4));
+    assert_eq!(place.vm(&["adopt", "echo"]).0, Some(1));
+
+    // Its keeper is killed: the machine stays, is listed and gets a new keeper.
+    let pid = place.list()[0]["pid"].as_u64().unwrap();
+    kill(parent_of(pid));
+    assert_eq!(two.wait().unwrap().code(), Some(0));
+    assert_eq!(place.list()[0]["pid"].as_u64(), Some(pid));
+    let mut adopter = place.command(&["adopt", "echo"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(adopter.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    assert!(line.contains("taking over"), "{line}");
+    while !place.path("run/echo/console.sock").exists() || place.vm(&["stop", "nosuch"]).0 != Some(4) {
+        std::thread::yield_now();
+    }
+    let (mut three, mut three_sees) = place.console("echo");
+    type_in(&mut three, "4");
+    read(&mut three_sees, "4");
+
+    // Stopped by force: nothing is left behind but the logs.
+    assert_eq!(place.vm(&["stop", "-f", "-w", "echo"]).0, Some(0));
+    assert_eq!(adopter.wait().unwrap().code(), Some(0));
+    assert_eq!(three.wait().unwrap().code(), Some(0));
+    assert!(place.list().is_empty());
+    assert_eq!(place.vm(&["stop", "echo"]).0, Some(4));
+    let mut left: Vec<String> = std::fs::read_dir(place.path("run/echo"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["console.log", "qemu.log", "qga.lock", "supervisor.lock", "supervisor.log"]);
+    assert_eq!(place.vm(&["logs", "echo"]).1, "1234");
+}
+
+#[test]
+fn detached_machine_that_does_not_start_shows_qemus_own_words() {
+    let Some(place) = Place::new() else { return };
+    let arguments =
+        ["run", "disk,1.img", "--bios", "--no-kvm", "--detach", "--qemu-arg=-device", "--qemu-arg=nosuch"];
+    let (code, answer, words) = place.vm(&arguments);
+    assert_eq!((code, answer.as_str()), (Some(1), ""), "{words}");
+    assert!(words.contains("'nosuch' is not a valid device model name"), "{words}");
+    assert!(place.list().is_empty());
+    let (code, _, words) = place.vm(&["run", "missing", "--detach"]);
+    assert_eq!(code, Some(1));
+    assert!(words.contains("opening missing"), "{words}");
+}
+
+#[test]
+fn disks_come_and_go_and_are_copied_while_the_machine_runs() {
+    let Some(place) = Place::new() else { return };
+    for file in ["data.img", "more.img"] {
+        std::fs::write(place.path(file), vec![7; 4 << 20]).unwrap();
+    }
+    place.start("echo", &["-d", "data.img", "--cpu", "1:2", "--memory", "64:512"]);
+    let ok = |arguments: &[&str]| {
+        let (code, answer, words) = place.vm(arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {words}");
+        answer
+    };
+    assert_eq!(ok(&["attach", "echo", "--disk", "more.img,serial=more"]), "attached0\n");
+    assert_eq!(ok(&["attach", "echo", "--net", "230.0.0.1:1234"]), "attached1\n");
+    assert!(ok(&["hmp", "echo", "info", "block"]).contains("more.img"));
+    let (code, _, words) = place.vm(&["attach", "echo", "--disk", "missing"]);
+    assert_eq!((code, words.contains("opening missing")), (Some(1), true), "{words}");
+
+    ok(&["snapshot", "echo", "copy.img"]);
+    assert!(std::fs::read(place.path("copy.img")).unwrap() == vec![7; 4 << 20]);
+    assert_eq!(place.vm(&["snapshot", "echo", "copy.img"]).0, Some(3));
+    assert_eq!(place.vm(&["snapshot", "echo", "other.img", "--disk", "nosuch"]).0, Some(1));
+
+    std::fs::File::options().write(true).open(place.path("data.img")).unwrap().set_len(8 << 20).unwrap();
+    let grown = ok(&["expand", "echo"]);
+    assert!(grown.contains("data.img: 4194304 -> 8388608 bytes"), "{grown}");
+
+    ok(&["set", "echo", "--cpu", "2"]);
+    ok(&["set", "echo", "--memory", "192"]);
+    assert_eq!(place.vm(&["set", "echo", "--cpu", "3"]).0, Some(1));
+    assert_eq!(place.vm(&["set", "echo", "--memory", "200"]).0, Some(2));
+    ok(&["stop", "-f", "-w", "echo"]);
+}
+
+#[test]
+fn machines_of_one_image_get_numbers_and_stop_together() {
+    let Some(place) = Place::new() else { return };
+    for _ in 0..2 {
+        let arguments = ["run", "disk,1.img", "--bios", "--no-kvm", "-m", "64", "--detach", "--ephemeral"];
+        let (code, _, words) = place.vm(&arguments);
+        assert_eq!(code, Some(0), "{words}");
+    }
+    let listed = place.list();
+    let names: Vec<_> = listed.iter().map(|machine| machine["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["genpack-vm", "genpack-vm-2"]);
+    let pids: Vec<_> = listed.iter().map(|machine| machine["pid"].as_u64().unwrap()).collect();
+    assert_eq!(place.vm(&["stopall", "-f", "-w"]).0, Some(0));
+    assert!(place.list().is_empty());
+    for pid in pids {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid}");
+    }
+    assert_eq!(place.vm(&["stopall"]).0, Some(0));
+}
