@@ -1,7 +1,8 @@
 //! An image file that appears complete or not at all, even after `kill -9`.
 //!
 //! It is written without any name (O_TMPFILE of open(2)), so whatever ends the program, nothing is left. At the end
-//! it gets the name `.NAME.PID.partial` for the moment before the rename(2) that puts it in place. Where the file
+//! it gets its name, if nothing has that; to replace a file, it is `.NAME.PID.partial` for the moment before the
+//! rename(2) that puts it in place. Where the file
 //! system knows no nameless files that is its name from the begin; the next run removes what a killed one left. A
 //! lock (flock(2)) tells what is left from what another process still writes.
 
@@ -98,7 +99,13 @@ impl OutFile {
         self.file.sync_all().with_context(what)?;
         if !self.is_named {
             let nameless = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-            linkat(CWD, &*nameless, CWD, &self.partial, AtFlags::SYMLINK_FOLLOW).with_context(what)?;
+            let link = |to: &Path| linkat(CWD, &*nameless, CWD, to, AtFlags::SYMLINK_FOLLOW);
+            match link(&self.target) {
+                Ok(()) => return sync_directory(&self.directory),
+                // No call puts a nameless file in the place of another.
+                Err(Errno::EXIST) => link(&self.partial).with_context(what)?,
+                Err(e) => return Err(e).with_context(what),
+            }
         }
         self.is_named = true;
         std::fs::rename(&self.partial, &self.target)

@@ -146,12 +146,29 @@ fn kill_at_the_last_steps_leaves_the_old_image_or_the_new_one() {
         ("fchmod", 1, false, false),
         ("fsync", 1, false, false),
         ("linkat", 1, false, false),
+        ("linkat", 2, false, false),
         ("rename,renameat,renameat2", 1, true, true),
         ("fsync", 2, false, true),
     ] {
         assert_eq!(kill_at(&changed, &ONE, calls, n), (false, left), "{calls} {n}");
         // Where something was left the next run has been.
         assert_eq!(is_new(), new, "{calls} {n}");
+    }
+}
+
+#[test]
+fn first_image_has_its_name_at_once() {
+    if !has_strace() {
+        return;
+    }
+    let Changed { case, new, .. } = changed();
+    // What it is killed at, and whether the image is there then.
+    for (calls, n, is_there) in [("fsync", 1, false), ("linkat", 1, false), ("fsync", 2, true)] {
+        fs::remove_file(case.image()).unwrap();
+        let (output, _) = case.traced(&inject(calls, "signal=KILL", n), &ONE);
+        assert!(!output.status.success(), "{calls} {n}");
+        assert_eq!(case.beside(), if is_there { &["image", "tree"][..] } else { &["tree"] }, "{calls} {n}");
+        assert!(case.bytes(&ONE) == new, "{calls} {n}");
     }
 }
 

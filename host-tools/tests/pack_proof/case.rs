@@ -70,9 +70,15 @@ impl Case {
         fs::read(self.image()).unwrap()
     }
 
-    pub(super) fn run(&self, args: &[&str]) -> Output {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let words = self.words(args);
-        Command::new(&words[0]).args(&words[1..]).env_remove("SOURCE_DATE_EPOCH").output().unwrap()
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env_remove("SOURCE_DATE_EPOCH");
+        command
+    }
+
+    pub(super) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
     }
 
     /// Runs it under strace with these options; returns what it said and the calls that were traced.
