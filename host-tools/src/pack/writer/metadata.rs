@@ -43,10 +43,7 @@ impl<'e> MetadataWriter<'e> {
 
     /// Returns where the next byte will be.
     pub(super) fn position(&self) -> Result<Position> {
-        // Why: inodes and directory headers have 32 bits for the place of a block.
-        let block = u32::try_from(self.blocks.len())
-            .map_err(|_| CommandError::failed("a table of the image would be larger than 4 GiB"))?;
-        Ok(Position { block, offset: self.open.len() as u16 })
+        Ok(Position { block: block_place(self.blocks.len())?, offset: self.open.len() as u16 })
     }
 
     /// Adds bytes, which may lie in several blocks.
@@ -62,6 +59,43 @@ impl<'e> MetadataWriter<'e> {
         Ok(())
     }
 
+    /// Adds bytes to an empty table and compresses their whole blocks on several threads, one for each encoder.
+    /// Returns where every such block begins, and last where the open one will.
+    pub(super) fn push_parallel(&mut self, bytes: &[u8], encoders: &mut [BlockEncoder]) -> Result<Vec<u32>> {
+        let (blocks, rest) = bytes.as_chunks::<METADATA_SIZE>();
+        let share = blocks.len().div_ceil(encoders.len().max(1)).max(1);
+        let compress = |encoder: &mut BlockEncoder, blocks: &[[u8; METADATA_SIZE]]| {
+            let (mut out, mut ends) = (Vec::new(), Vec::with_capacity(blocks.len()));
+            for block in blocks {
+                push_block(encoder, block, &mut out)?;
+                ends.push(out.len());
+            }
+            Ok((out, ends))
+        };
+        let parts: Vec<Result<(Vec<u8>, Vec<usize>)>> = std::thread::scope(|scope| {
+            let workers: Vec<_> = encoders
+                .iter_mut()
+                .zip(blocks.chunks(share))
+                .map(|(encoder, blocks)| scope.spawn(move || compress(encoder, blocks)))
+                .collect();
+            let join = |w: std::thread::ScopedJoinHandle<'_, _>| {
+                w.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            workers.into_iter().map(join).collect()
+        });
+        let mut starts = vec![self.position()?.block];
+        for part in parts {
+            let (out, ends) = part?;
+            let before = self.blocks.len();
+            for end in ends {
+                starts.push(block_place(before + end)?);
+            }
+            self.blocks.extend(out);
+        }
+        self.push(rest)?;
+        Ok(starts)
+    }
+
     fn close(&mut self) -> Result<()> {
         push_block(self.encoder, &self.open, &mut self.blocks)?;
         self.open.clear();
@@ -75,6 +109,11 @@ impl<'e> MetadataWriter<'e> {
         }
         Ok(self.blocks)
     }
+}
+
+/// Returns the place of a block as inodes and directory headers name it.
+fn block_place(at: usize) -> Result<u32> {
+    u32::try_from(at).map_err(|_| CommandError::failed("a table of the image would be larger than 4 GiB"))
 }
 
 /// Appends one block with its length word.
@@ -108,6 +147,34 @@ mod tests {
         assert_eq!(bytes[..3], [0x00, 0xA0, 1], "8192 with the bit for stored");
         assert_eq!(bytes[8194..8197], [108, 0x80, 2]);
         assert_eq!(bytes.len(), 8194 + 110);
+    }
+
+    #[test]
+    fn blocks_of_several_threads_are_those_of_one() {
+        let settings = Settings::new(Method::Gzip { level: 6 }).unwrap();
+        let encoders = |count: usize| -> Vec<BlockEncoder> {
+            (0..count).map(|_| BlockEncoder::new(&settings, 8192, true).unwrap()).collect()
+        };
+        let bytes: Vec<u8> = (0_u32..20_000).flat_map(|n| (n * n).to_le_bytes()).collect();
+        for len in [0, 100, 8192, 8193, 5 * 8192, bytes.len()] {
+            let mut one = encoders(1);
+            let mut table = MetadataWriter::new(&mut one[0]);
+            let mut places = vec![table.position().unwrap().block];
+            for block in bytes[..len].chunks(8192) {
+                table.push(block).unwrap();
+                places.push(table.position().unwrap().block);
+            }
+            if len % 8192 > 0 {
+                places.pop();
+            }
+            let wanted = table.finish().unwrap();
+            for count in [1, 2, 7] {
+                let (mut own, mut others) = (encoders(1), encoders(count));
+                let mut table = MetadataWriter::new(&mut own[0]);
+                assert_eq!(table.push_parallel(&bytes[..len], &mut others).unwrap(), places, "{len} {count}");
+                assert!(table.finish().unwrap() == wanted, "{len} {count}");
+            }
+        }
     }
 
     #[test]
