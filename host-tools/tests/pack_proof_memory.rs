@@ -77,6 +77,7 @@ fn memory_for_3_gib_is_what_the_threads_need() {
             jobs: NonZeroUsize::new(4).unwrap(),
             mtime_limit: None,
             verify: true,
+            tails: false,
             exports: false,
             cache: None,
             interrupt: &interrupt,

@@ -26,6 +26,13 @@ pub(super) struct Args {
     /// Bytes of a data block: a power of two from 4K to 1M [default: 128K, for xz 1M]
     #[arg(long, value_name = "N", value_parser = block_size)]
     block_size: Option<u32>,
+    /// Branch converter tried by xz; arm64 needs Linux 6.12 to mount, GRUB cannot read it
+    /// [default: x86 for x86 programs, else none]
+    #[arg(long, value_name = "NAME", value_parser = ["none", "x86", "arm64"])]
+    bcj: Option<String>,
+    /// Put the ends of long files into fragments too: at most 0.5 % smaller, reads more
+    #[arg(long)]
+    tails: bool,
     /// Leave out what fits: * ? [a-z] ** as in .gitignore, / at the begin for DIR itself
     #[arg(long = "exclude", short = 'e', value_name = "GLOB")]
     exclude: Vec<String>,
@@ -57,6 +64,8 @@ impl Args {
                 compression: self.compression,
                 level: self.level,
                 block_size: self.block_size,
+                tails: self.tails,
+                bcj: self.bcj,
                 excludes: self.exclude,
                 one_file_system: self.one_file_system,
                 cache: self.cache.map(|dir| ctx.path(&dir)),

@@ -1,4 +1,4 @@
-//! The one system call of this crate that needs `unsafe`.
+//! A mount namespace for one thread.
 #![allow(unsafe_code)]
 
 use rustix::thread::UnshareFlags;

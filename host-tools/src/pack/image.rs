@@ -32,6 +32,8 @@ pub struct Request<'a> {
     pub settings: Settings,
     /// Bytes of a data block.
     pub block_size: u32,
+    /// Put the tails of long files into fragment blocks too.
+    pub tails: bool,
     /// Threads.
     pub jobs: NonZeroUsize,
     /// Newest modification time in the image, and its own.
@@ -137,6 +139,7 @@ fn pack(
         jobs: request.jobs,
         mtime_limit: request.mtime_limit,
         verify: request.verify,
+        tails: request.tails,
         exports: false,
         cache: cache.map(|(blocks, files)| writer::Cache { blocks, files, looked_at: request.looked_at }),
         interrupt: request.interrupt,
@@ -176,6 +179,7 @@ fn manifest(tree: &Tree, request: &Request<'_>) -> Manifest {
     let mut hasher = ManifestHasher::new(WRITER_VERSION, request.looked_at);
     hasher.field(&request.settings.cache_tag().0);
     hasher.field(&request.block_size.to_le_bytes());
+    hasher.field(&[u8::from(request.tails)]);
     hasher.field(format!("{:?}", request.mtime_limit).as_bytes());
     // Hard links are told by the order in which inodes appear, not by numbers that a copy does not share.
     let mut inodes = BTreeMap::new();

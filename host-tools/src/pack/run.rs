@@ -45,6 +45,7 @@ pub fn run(ctx: &Ctx, model: &Model, lower_plan: &LowerPlan, key: Key, work: &Wo
     let request = Request {
         settings: plan.compression.settings,
         block_size: plan.compression.block_size,
+        tails: false,
         jobs: image::default_jobs(),
         mtime_limit: plan.mtime_limit,
         verify: true,
@@ -84,6 +85,7 @@ fn image_tree(ctx: &Ctx, lower_plan: &LowerPlan, work: &WorkDir, interrupt: &Int
     ctx.ui.detail(format!("{} of {before} paths stay behind", before - tree.entries.len()));
     plan::store_boot_files(&mut tree)?;
     // Why no warning: the one that packages make, on /var/log/journal, systemd makes again at every start.
-    ctx.ui.detail(format!("{} paths lose an access control list", tree.drop_unstorable_xattrs()));
+    let lists = tree.drop_unstorable_xattrs().map_or(0, |(lists, _)| lists);
+    ctx.ui.detail(format!("{lists} paths lose an access control list"));
     Ok(tree)
 }

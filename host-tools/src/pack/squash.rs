@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::io::interrupt::Interrupt;
-use crate::pack::compress::Settings;
+use crate::pack::compress::{Bcj, Settings};
 use crate::pack::entry::Kind;
 use crate::pack::image::{self, Outcome, Request};
 use crate::pack::plan::{self, words};
@@ -27,6 +27,10 @@ pub struct Squash {
     pub level: Option<u32>,
     /// Bytes of a data block.
     pub block_size: Option<u32>,
+    /// Put the tails of long files into fragment blocks too.
+    pub tails: bool,
+    /// The branch converter of xz: `none`, `x86`, `arm64`; by the programs in the folder when not named.
+    pub bcj: Option<String>,
     /// Patterns of what stays out.
     pub excludes: Vec<String>,
     /// Do not enter other file systems.
@@ -51,8 +55,15 @@ pub fn run(ctx: &Ctx, squash: &Squash) -> Result<()> {
     let globs = squash.excludes.iter().map(|text| glob(text)).collect::<Result<Vec<_>>>()?;
     let block_size = squash.block_size.unwrap_or_else(|| Settings::default_block_size(&squash.compression));
     let settings = |arch| {
-        Settings::parse(&squash.compression, squash.level, block_size, arch)
-            .map_err(|e| CommandError::usage(e.to_string()))
+        let settings = Settings::parse(&squash.compression, squash.level, block_size, arch)
+            .map_err(|e| CommandError::usage(e.to_string()))?;
+        let bcj = match squash.bcj.as_deref() {
+            None => return Ok(settings),
+            Some("x86") => Some(Bcj::X86),
+            Some("arm64") => Some(Bcj::Arm64),
+            Some(_) => None,
+        };
+        settings.with_bcj(bcj).ok_or_else(|| CommandError::usage("only xz has branch converters: --bcj"))
     };
     settings(None)?;
     let mtime_limit = match squash.mtime {
@@ -70,10 +81,13 @@ pub fn run(ctx: &Ctx, squash: &Squash) -> Result<()> {
     let before = tree.entries.len();
     let mut tree = without_own_files(ctx, tree, squash)?
         .without(|_, e| globs.iter().any(|g| g.matches(&e.path, matches!(e.kind, Kind::Directory))));
-    let lists = tree.drop_unstorable_xattrs();
-    if lists > 0 {
+    if let Some((lists, first)) = tree.drop_unstorable_xattrs() {
+        let first = String::from_utf8_lossy(&first).into_owned();
+        let first = if first.is_empty() { "/".to_owned() } else { first };
         ctx.ui.warning(
-            format!("access control lists get lost, which SquashFS cannot hold: paths with one: {lists}"),
+            format!(
+                "access control lists get lost, which SquashFS cannot hold; paths: {lists}, first: {first}"
+            ),
             Some("only owner, group and mode stay; the group's bits of the mode are the list's mask"),
         );
     }
@@ -103,6 +117,7 @@ pub fn run(ctx: &Ctx, squash: &Squash) -> Result<()> {
     let request = Request {
         settings,
         block_size,
+        tails: squash.tails,
         jobs,
         mtime_limit,
         verify: squash.verify,

@@ -7,6 +7,7 @@ pub mod arch;
 pub mod glob;
 pub mod merge;
 pub mod scan;
+mod sys;
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -96,11 +97,14 @@ impl Tree {
         Self { entries }
     }
 
-    /// Drops extended attributes that SquashFS cannot hold; returns how many paths lose an access control list.
-    pub fn drop_unstorable_xattrs(&mut self) -> usize {
-        let mut acls = 0;
+    /// Drops extended attributes that SquashFS cannot hold; returns how many paths lose an access control list, and
+    /// the first of them.
+    pub fn drop_unstorable_xattrs(&mut self) -> Option<(usize, Vec<u8>)> {
+        let mut acls: Option<(usize, Vec<u8>)> = None;
         for entry in &mut self.entries {
-            acls += usize::from(entry.xattrs.iter().any(|x| x.name.starts_with(ACL)));
+            if entry.xattrs.iter().any(|x| x.name.starts_with(ACL)) {
+                acls.get_or_insert_with(|| (0, entry.path.clone())).0 += 1;
+            }
             entry.xattrs.retain(|x| STORABLE.iter().any(|prefix| x.name.starts_with(prefix)));
         }
         acls
@@ -188,7 +192,8 @@ mod tests {
         let xattr = |name: &str| crate::pack::entry::Xattr { name: name.into(), value: b"v".to_vec() };
         let names = ["user.a", "system.posix_acl_access", "btrfs.compression", "security.capability"];
         tree.entries[1].xattrs = names.map(xattr).to_vec();
-        assert_eq!(tree.drop_unstorable_xattrs(), 1);
+        assert_eq!(tree.drop_unstorable_xattrs(), Some((1, b"a".to_vec())));
+        assert_eq!(tree.drop_unstorable_xattrs(), None);
         assert_eq!(tree.entries[1].xattrs, ["user.a", "security.capability"].map(xattr));
     }
 }

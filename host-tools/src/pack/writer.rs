@@ -20,10 +20,11 @@ mod worker;
 mod xattr;
 
 use std::fs::File;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::os::unix::fs::FileExt;
 
 use genpack_core::fs::squashfs::{Flags, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE};
+use rustix::fs::{Advice, fadvise};
 
 use crate::command_error::{CommandError, Result};
 use crate::io::interrupt::Interrupt;
@@ -56,6 +57,8 @@ pub struct Options<'a> {
     pub mtime_limit: Option<u32>,
     /// Decode every block again and compare it with the source, and read the image back in the end.
     pub verify: bool,
+    /// Put the tails of files that are longer than a block into fragment blocks too.
+    pub tails: bool,
     /// Write the export table, which only NFS needs.
     pub exports: bool,
     /// What makes a repack cheap.
@@ -128,6 +131,9 @@ pub trait Output: Sync {
     /// # Errors
     /// What the system has to say.
     fn read_exact_at(&self, out: &mut [u8], offset: u64) -> std::io::Result<()>;
+
+    /// Lets the disk begin with bytes that were written, so that little is left to do for whoever syncs them.
+    fn begin_writeback(&self, _offset: u64, _len: u64) {}
 }
 
 impl Output for File {
@@ -137,6 +143,12 @@ impl Output for File {
 
     fn read_exact_at(&self, out: &mut [u8], offset: u64) -> std::io::Result<()> {
         FileExt::read_exact_at(self, out, offset)
+    }
+
+    fn begin_writeback(&self, offset: u64, len: u64) {
+        // Why this advice: for pages that are dirty it does what sync_file_range(2) does, and they stay in memory;
+        // no file system must follow it.
+        let _ = fadvise(self, offset, NonZeroU64::new(len), Advice::DontNeed);
     }
 }
 
@@ -155,7 +167,7 @@ pub fn write(
     let tree = Tree::new(entries)?;
     let ids = Ids::new(tree.entries())?;
     let xattrs = XattrLists::new(&tree)?;
-    let order = Order::new(&tree, options.block_size);
+    let order = Order::new(&tree, options.block_size, options.tails);
     let limit = options.mtime_limit.unwrap_or(u32::MAX);
     let newest = tree.entries().iter().map(|e| e.mtime).max().unwrap_or(0);
 

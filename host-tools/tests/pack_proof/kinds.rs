@@ -3,7 +3,7 @@
 use genpack_host::io::interrupt::Interrupt;
 use genpack_host::pack::compress::Method;
 use genpack_host::pack::entry::{Device, Entry, Kind};
-use genpack_host::pack::writer::write;
+use genpack_host::pack::writer::{Options, write};
 
 use super::mounted::Mounted;
 use super::readers::{assert_same, below, promised, read};
@@ -64,7 +64,11 @@ fn boundaries_come_back(shift: u32) {
     {
         entries.push(file(&format!("tail-{i}"), (0..tail).map(|_| random.next() as u8).collect()));
     }
-    comes_back(&entries, Method::Zstd { level: 1 }, block as u32, &format!("blocks of {block}"));
+    for tails in [false, true] {
+        let interrupt = Interrupt::default();
+        let options = Options { tails, ..options(Method::Zstd { level: 1 }, block as u32, &interrupt) };
+        round_trip(&entries, &options, &format!("blocks of {block}, tails: {tails}"));
+    }
 }
 
 #[test]

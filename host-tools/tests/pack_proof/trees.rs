@@ -36,8 +36,9 @@ fn come_back(seeds: Range<u64>) {
         let method = methods[seed as usize % methods.len()];
         // Not in step with the methods: every pair of the two comes.
         let block_size = [4096, 8192, 65_536, 131_072][seed as usize / methods.len() % 4];
-        let options = Options { exports: seed % 2 == 0, ..options(method, block_size, &interrupt) };
-        let what = format!("seed {seed}, {method:?}, {block_size}");
+        let tails = (seed + seed / methods.len() as u64).is_multiple_of(2);
+        let options = Options { tails, exports: seed % 2 == 0, ..options(method, block_size, &interrupt) };
+        let what = format!("seed {seed}, {method:?}, {block_size}, tails: {tails}");
         round_trip(&grown(seed, block_size), &options, &what);
     }
 }

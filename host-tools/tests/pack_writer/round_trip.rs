@@ -5,25 +5,62 @@ use std::path::Path;
 use genpack_host::io::interrupt::Interrupt;
 use genpack_host::pack::compress::Method;
 use genpack_host::pack::entry::{Entry, Kind};
-use genpack_host::pack::writer::Summary;
+use genpack_host::pack::writer::{Options, Summary};
 
 use super::readers::{assert_same, can_unsquash, promised, read, unsquash};
-use super::trees::{Prng, directory, entry, everything, file, with_xattrs, xattr};
+use super::trees::{Prng, directory, entry, everything, file, stored, with_xattrs, xattr};
 use super::{options, pack};
 
 const GZIP: Method = Method::Gzip { level: 6 };
 
-/// Packs entries and asks both readers.
+/// Packs entries, with and without tails in fragment blocks, and asks both readers.
 #[track_caller]
 fn round_trip(entries: Vec<Entry>, method: Method, block_size: u32, image: &Path) -> Summary {
-    let wanted = promised(&entries);
-    let summary = pack(entries, image, &options(method, block_size, &Interrupt::default())).unwrap();
-    let what = format!("{method:?} {block_size}");
+    let interrupt = Interrupt::default();
+    let options = options(method, block_size, &interrupt);
+    comes_back(&entries, &Options { tails: true, ..options }, image);
+    comes_back(&entries, &options, image)
+}
+
+#[track_caller]
+fn comes_back(entries: &[Entry], options: &Options<'_>, image: &Path) -> Summary {
+    let wanted = promised(entries);
+    let summary = pack(entries.to_vec(), image, options).unwrap();
+    let what = format!("{:?} {} tails: {}", options.compression, options.block_size, options.tails);
     assert_same(&read(image), &wanted, &format!("our reader, {what}"));
     if can_unsquash() {
         assert_same(&unsquash(image), &wanted, &format!("unsquashfs, {what}"));
     }
     summary
+}
+
+#[test]
+fn tail_shares_a_fragment_block_unless_it_is_zeros() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    let mut random = Prng(9);
+    let mut noise = |len: usize| -> Vec<u8> { (0..len).map(|_| random.next() as u8).collect() };
+    let (blocks, tail) = (noise(8192), noise(1000));
+    let entries = vec![
+        directory(""),
+        file("a", [&blocks[..], &tail].concat()),
+        file("b-same", [&blocks[..], &tail].concat()),
+        file("c-tail-alone", tail.clone()),
+        file("d-other-blocks", [&noise(4096)[..], &tail].concat()),
+        file("e-zeros", [&noise(4096)[..], &[0; 1000]].concat()),
+        file("f-hole", vec![0; 9192]),
+        file("g-full", noise(4096)),
+        stored("h-stored", noise(5000)),
+    ];
+    let interrupt = Interrupt::default();
+    let options = Options { tails: true, ..options(Method::None, 4096, &interrupt) };
+    let summary = comes_back(&entries, &options, &image);
+    assert_eq!((summary.duplicate_bytes, summary.sparse_bytes), (8192 + 3 * 1000, 1000 + 9192));
+    let found = genpack_host::io::system_image::SystemImage::open(&image).unwrap();
+    assert_eq!(found.superblock().fragments, 1, "1000 bytes, once");
+    let own = [8192, 1000, 4096, 4096, 4096, 5000].iter().sum::<u64>();
+    let tables = summary.image_bytes - own;
+    assert!((1..4096 + 1024).contains(&tables), "{tables}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub(super) fn options(method: Method, block_size: u32, interrupt: &Interrupt) ->
         jobs: NonZeroUsize::new(2).unwrap(),
         mtime_limit: None,
         verify: true,
+        tails: false,
         exports: true,
         cache: None,
         interrupt,

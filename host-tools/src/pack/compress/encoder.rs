@@ -59,7 +59,7 @@ pub struct Encoder {
 
 enum Codec {
     None,
-    Gzip(libdeflater::Compressor),
+    Gzip(libdeflater::Compressor, Vec<u8>),
     Lzo(Box<lzokay::compress::Dict>),
     Xz(Xz),
     Lz4(CompressionMode),
@@ -83,7 +83,10 @@ impl Encoder {
             Method::None => Codec::None,
             Method::Gzip { level } => {
                 let level = libdeflater::CompressionLvl::new(i32::from(level));
-                Codec::Gzip(libdeflater::Compressor::new(level.map_err(|_| Error::Refused(name))?))
+                Codec::Gzip(
+                    libdeflater::Compressor::new(level.map_err(|_| Error::Refused(name))?),
+                    vec![0; usize::try_from(block_size).unwrap_or(usize::MAX)],
+                )
             }
             Method::Lzo => Codec::Lzo(lzokay::compress::Dict::new()),
             Method::Xz { level, dictionary, bcj } => Codec::Xz(Xz::new(level, dictionary, bcj)),
@@ -124,10 +127,13 @@ impl Codec {
     fn encode(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let len = match self {
             Self::None => 0,
-            Self::Gzip(c) => {
-                // Why: libdeflate needs no room beyond what it fills, and gives up where there is no more.
-                out.resize(raw.len(), 0);
-                c.zlib_compress(raw, out).unwrap_or(0)
+            Self::Gzip(c, room) => {
+                // Why: libdeflate needs no room beyond what it fills, and gives up where there is no more. What it
+                // fills is copied because that is less than clearing all the room in `out` would be.
+                let room = room.get_mut(..raw.len()).unwrap_or_default();
+                let len = c.zlib_compress(raw, room).unwrap_or(0);
+                out.extend_from_slice(room.get(..len).unwrap_or_default());
+                return Ok(());
             }
             Self::Lzo(dict) => {
                 out.resize(lzokay::compress::compress_worst_size(raw.len()), 0);

@@ -26,15 +26,26 @@ pub const DEFAULT_XZ_BLOCK_SIZE: u32 = 1 << 20;
 pub enum Bcj {
     /// Code for x86 and x86-64.
     X86,
+    /// Code for arm64. The kernel undoes it from Linux 6.12 on, GRUB does not.
+    Arm64,
 }
 
 impl Bcj {
-    /// Returns the filter that helps the code of this architecture and that its kernels and GRUB undo.
+    /// Returns the filter that helps the code of this architecture and that its kernels and GRUB undo. For arm64 that
+    /// is none: an image that only Linux 6.12 and newer can mount must be asked for.
     #[must_use]
     pub const fn of_arch(arch: Arch) -> Option<Self> {
         match arch {
             Arch::X86_64 | Arch::I686 => Some(Self::X86),
             Arch::Aarch64 | Arch::Riscv64 => None,
+        }
+    }
+
+    /// Returns its bit in the compressor options, which no kernel looks at.
+    const fn flag(self) -> u32 {
+        match self {
+            Self::X86 => 1,
+            Self::Arm64 => 1 << 6,
         }
     }
 }
@@ -186,6 +197,17 @@ impl Settings {
         })
     }
 
+    /// Returns the same settings with this branch converter; `None` when the method has none at all.
+    #[must_use]
+    pub const fn with_bcj(self, bcj: Option<Bcj>) -> Option<Self> {
+        match self.method {
+            Method::Xz { level, dictionary, .. } => {
+                Some(Self { method: Method::Xz { level, dictionary, bcj } })
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the block size to use when none is named.
     #[must_use]
     pub fn default_block_size(name: &str) -> u32 {
@@ -266,7 +288,7 @@ impl Settings {
             | Method::Zstd { level: 15 } => return None,
             // The window of 32 KiB, no strategy but the default one.
             Method::Gzip { level } => (u32::from(level), Some(15)),
-            Method::Xz { dictionary, bcj: Some(Bcj::X86), .. } => (dictionary, Some(1)),
+            Method::Xz { dictionary, bcj: Some(bcj), .. } => (dictionary, Some(bcj.flag())),
             Method::Lz4 { high } => (1, Some(u32::from(high))),
             Method::Zstd { level } => (u32::from(level), None),
         };
@@ -377,7 +399,11 @@ mod tests {
         ] {
             assert_eq!(options(name, level).as_deref(), bytes, "{name} {level:?}");
         }
-        assert_eq!(Settings::parse("xz", None, 1 << 20, None).unwrap().options_bytes(), None);
+        let xz = Settings::parse("xz", None, 1 << 20, None).unwrap();
+        assert_eq!(xz.options_bytes(), None);
+        let arm64 = xz.with_bcj(Some(Bcj::Arm64)).unwrap().options_bytes();
+        assert_eq!(arm64.as_deref(), Some([8, 0x80, 0, 0, 16, 0, 64, 0, 0, 0].as_slice()));
+        assert_eq!(Settings::parse("gzip", None, 1 << 20, None).unwrap().with_bcj(None), None);
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Xz {
             let mut filters = Filters::new();
             match bcj {
                 Bcj::X86 => filters.x86(),
+                Bcj::Arm64 => filters.arm64(),
             };
             let bound = if out.is_empty() { raw.len() } else { out.len() };
             stream(filters.lzma2(&options), raw, bound, &mut self.filtered)?;
@@ -60,10 +61,15 @@ fn stream(filters: &Filters, raw: &[u8], bound: usize, out: &mut Vec<u8>) -> Res
     Ok(())
 }
 
-/// Counts what looks like a near call or jump: an opcode, three bytes, and the fourth of a small offset.
+/// Counts what looks like a near call or jump: on x86 an opcode, three bytes, and the fourth of a small offset; on
+/// arm64 BL and ADRP.
 fn branches(bcj: Bcj, raw: &[u8]) -> usize {
     match bcj {
         Bcj::X86 => raw.windows(5).filter(|w| matches!(w, [0xE8 | 0xE9, _, _, _, 0 | 0xFF])).count(),
+        Bcj::Arm64 => {
+            let is_branch = |w: &&[u8; 4]| w[3] & 0xFC == 0x94 || w[3] & 0x9F == 0x90;
+            raw.as_chunks::<4>().0.iter().filter(is_branch).count()
+        }
     }
 }
 

@@ -15,11 +15,12 @@ use rustix::fs::{
     minor, openat, openat2, readlinkat, statat,
 };
 use rustix::io::Errno;
+use rustix::process::fchdir;
 
 use crate::command_error::{CommandError, Context, Result};
 use crate::io::interrupt::Interrupt;
 use crate::pack::entry::{Content, Device, Entry, FileEntry, Identity, Kind, Xattr};
-use crate::pack::tree::Tree;
+use crate::pack::tree::{Tree, sys};
 
 /// Longest list of attribute names and longest value: XATTR_LIST_MAX and XATTR_SIZE_MAX of linux/limits.h.
 const XATTR_MAX: usize = 65_536;
@@ -93,10 +94,9 @@ pub fn scan(path: &Path, options: Options<'_>) -> Result<Tree> {
     });
     let more = Condvar::new();
     std::thread::scope(|scope| {
-        for _ in 1..options.jobs.clamp(1, MAX_JOBS) {
+        for _ in 0..options.jobs.clamp(1, MAX_JOBS) {
             scope.spawn(|| list_directories(&folder, &queue, &more));
         }
-        list_directories(&folder, &queue, &more);
     });
     let queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
     match queue.failed {
@@ -133,6 +133,7 @@ fn lock<'q>(queue: &'q Mutex<Queue>) -> MutexGuard<'q, Queue> {
 /// Takes directories from the queue until there are none and nobody can find more.
 fn list_directories(folder: &Folder<'_>, queue: &Mutex<Queue>, more: &Condvar) {
     let mut reader = Reader::new(folder);
+    reader.may_enter = sys::unshare_current_directory().is_ok();
     let mut state = lock(queue);
     loop {
         let Some((number, path)) = state.waiting.pop() else {
@@ -182,6 +183,8 @@ struct Reader<'f, 'a> {
     folder: &'f Folder<'a>,
     /// Room for what getdents64(2) says; always empty.
     directory: Vec<u8>,
+    /// This thread has a current directory of its own.
+    may_enter: bool,
     /// The path `/proc/self/fd/N/NAME`.
     link: Vec<u8>,
     names: Vec<u8>,
@@ -193,6 +196,7 @@ impl<'f, 'a> Reader<'f, 'a> {
         Self {
             folder,
             directory: Vec::with_capacity(DIRECTORY_BYTES),
+            may_enter: false,
             link: Vec::new(),
             names: vec![0; XATTR_MAX],
             value: vec![0; XATTR_MAX],
@@ -220,6 +224,7 @@ impl<'f, 'a> Reader<'f, 'a> {
             }
         }
         names.sort_unstable();
+        let is_inside = self.may_enter && fchdir(&fd).is_ok();
         let mut entries = Vec::with_capacity(names.len());
         for name in names {
             let mut full = Vec::with_capacity(path.len() + name.as_bytes().len() + 1);
@@ -228,7 +233,7 @@ impl<'f, 'a> Reader<'f, 'a> {
                 full.push(b'/');
             }
             full.extend_from_slice(name.as_bytes());
-            let read = self.read(fd.as_fd(), &name, full);
+            let read = self.read(fd.as_fd(), is_inside, &name, full);
             entries.push(read.map_err(|(path, e)| {
                 let e = CommandError::failed(std::io::Error::from(e).to_string());
                 let name = String::from_utf8_lossy(&path).into_owned();
@@ -242,10 +247,11 @@ impl<'f, 'a> Reader<'f, 'a> {
     fn read(
         &mut self,
         dir: BorrowedFd<'_>,
+        is_inside: bool,
         name: &CStr,
         path: Vec<u8>,
     ) -> Result<(Entry, bool), (Vec<u8>, Errno)> {
-        let (stat, kind, xattrs) = match self.look(dir, name, &path) {
+        let (stat, kind, xattrs) = match self.look(dir, is_inside, name, &path) {
             Ok(found) => found,
             Err(e) => return Err((path, e)),
         };
@@ -257,6 +263,7 @@ impl<'f, 'a> Reader<'f, 'a> {
     fn look(
         &mut self,
         dir: BorrowedFd<'_>,
+        is_inside: bool,
         name: &CStr,
         path: &[u8],
     ) -> rustix::io::Result<(Stat, Kind, Vec<Xattr>)> {
@@ -276,20 +283,27 @@ impl<'f, 'a> Reader<'f, 'a> {
             FileType::Socket => Kind::Socket,
             FileType::Unknown => return Err(Errno::NOTSUP),
         };
-        let xattrs = self.xattrs(dir, Some(name))?;
+        let xattrs = if is_inside { self.xattrs_of(name) } else { self.xattrs(dir, Some(name)) }?;
         Ok((stat, kind, xattrs))
     }
 
     /// Reads the extended attributes of a name in a directory, or of the directory itself.
     ///
     /// Why by `/proc`: listxattrat(2) came with Linux 6.13 only, flistxattr(2) needs an open file, and opening waits
-    /// at a FIFO, wakes a device and fails at a socket.
+    /// at a FIFO, wakes a device and fails at a socket. From inside the directory it takes half the time.
     fn xattrs(&mut self, dir: BorrowedFd<'_>, name: Option<&CStr>) -> rustix::io::Result<Vec<Xattr>> {
         self.link.clear();
         // Writing to a Vec cannot fail. Why the slash: without a name, too, the link of /proc is to be followed.
         let _ = write!(self.link, "/proc/self/fd/{}/", dir.as_raw_fd());
         self.link.extend_from_slice(name.map_or(b"\0".as_slice(), CStr::to_bytes_with_nul));
-        let link = CStr::from_bytes_with_nul(&self.link).map_err(|_| Errno::INVAL)?;
+        let link = std::mem::take(&mut self.link);
+        let xattrs = self.xattrs_of(CStr::from_bytes_with_nul(&link).map_err(|_| Errno::INVAL)?);
+        self.link = link;
+        xattrs
+    }
+
+    /// Reads the extended attributes of what a path leads to; a link at its end is not followed.
+    fn xattrs_of(&mut self, link: &CStr) -> rustix::io::Result<Vec<Xattr>> {
         let length = match with_room(&mut self.names, |room| llistxattr(link, room)) {
             Ok(length) => length,
             Err(Errno::NOTSUP) => 0,

@@ -35,8 +35,9 @@ use crate::io::decompress::Decompressors;
 use crate::pack::cache::Hash;
 use crate::pack::entry::{Device, Entry, Kind};
 
-/// How much is read at a time, in bytes, unless a block is longer.
-const PIECE: u64 = 1 << 20;
+/// How much is read at a time, in bytes, unless a block is longer: it stays in a core's own cache until its checksum
+/// is taken.
+const PIECE: u64 = 128 << 10;
 /// Metadata blocks: one as it is stored, and 512 KiB of them decompressed, so that a walk in order reads each about
 /// once.
 const METADATA_BLOCKS: usize = 65;
@@ -74,12 +75,22 @@ impl<O: Output> ReadAt for Image<'_, O> {
 /// # Errors
 /// [`ErrorKind::VerifyFailed`] when it is not what was packed.
 pub(super) fn run<O: Output>(wanted: &Wanted<'_>, options: &Options<'_>, out: &O) -> Result<()> {
-    let data = wanted.sources.data;
-    for blocks in [data.runs.blocks(), data.fragments.as_slice()] {
-        stored_blocks(blocks, options, out)?;
-    }
-    options.interrupt.check()?;
-    stored_tables(wanted, options, out)?;
+    std::thread::scope(|scope| {
+        let stored = scope.spawn(|| {
+            let data = wanted.sources.data;
+            stored_blocks(data.runs.blocks(), options, out)?;
+            stored_blocks(&data.fragments, options, out)?;
+            stored_tables(wanted, options, out)
+        });
+        let walked = walk(wanted, out);
+        // Why first: bytes that are not what was written explain whatever the reader finds.
+        stored.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        options.interrupt.check()?;
+        walked
+    })
+}
+
+fn walk<O: Output>(wanted: &Wanted<'_>, out: &O) -> Result<()> {
     let image = Image { out, len: wanted.superblock.bytes_used };
     let cache = vec![MetadataBlock::EMPTY; METADATA_BLOCKS];
     let fs = FileSystem::open(image, Decompressors::default(), cache)

@@ -7,15 +7,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::inode::NONE;
-use super::order::{Order, Read, size};
+use super::order::{Order, Piece, Read, cut};
 use super::pool::Pool;
 use super::runs::{Block, Run, Runs, STORED_BIT, Step};
 use super::sink::Sink;
 use super::tree::Tree;
-use super::worker::{Batch, Done, FragmentBlock, Job, Member, SmallFile, Span};
+use super::worker::{Batch, Done, FragmentBlock, Job, Member, Small, Span};
 use super::{Options, Output, Progress};
 use crate::command_error::{CommandError, Result};
 use crate::pack::cache::{Chunk, Hash};
+use crate::pack::entry::{Entry, Kind};
 
 /// Where a file's content is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,13 +79,8 @@ pub(super) fn store<O: Output>(
     sink: &mut Sink<'_, O>,
     progress: &dyn Progress,
 ) -> Result<Data> {
-    let job = Job {
-        tree,
-        order,
-        options,
-        tag: options.compression.cache_tag(),
-        may_repeat: may_repeat(tree, order),
-    };
+    let job =
+        Job { tree, order, options, tag: options.compression.cache_tag(), may_repeat: may_repeat(order) };
     let pool = Pool::new(&job);
     std::thread::scope(|scope| {
         for _ in 0..options.workers() {
@@ -102,19 +98,20 @@ pub(super) fn store<O: Output>(
             open_len: 0,
             submitted: 0,
             seen: HashMap::new(),
+            headless: HashMap::new(),
         };
         let _end = pool.end_on_drop();
         store.run().map(|()| store.data)
     })
 }
 
-/// Returns for each small file whether another has its size: only then can they be equal.
-fn may_repeat(tree: &Tree, order: &Order) -> Vec<bool> {
-    let mut sizes: HashMap<u64, bool> = HashMap::new();
-    for inode in &order.small {
-        sizes.entry(size(tree, *inode)).and_modify(|again| *again = true).or_insert(false);
+/// Returns for each piece whether another has its length: only then can they be equal.
+fn may_repeat(order: &Order) -> Vec<bool> {
+    let mut lengths: HashMap<u32, bool> = HashMap::new();
+    for piece in &order.pieces {
+        lengths.entry(piece.len).and_modify(|again| *again = true).or_insert(false);
     }
-    order.small.iter().map(|inode| sizes[&size(tree, *inode)]).collect()
+    order.pieces.iter().map(|piece| lengths[&piece.len]).collect()
 }
 
 struct Store<'s, 'o, O> {
@@ -130,8 +127,10 @@ struct Store<'s, 'o, O> {
     open_len: u64,
     /// Fragment blocks that were handed to the workers.
     submitted: u32,
-    /// Small files that are somewhere: by content and length.
+    /// Pieces that are somewhere: whose they are, by content and length.
     seen: HashMap<(Chunk, u32), u32>,
+    /// What the blocks of files hold whose tails are still to be read.
+    headless: HashMap<u32, Vec<Chunk>>,
 }
 
 /// The file whose blocks are being stored.
@@ -202,9 +201,9 @@ impl<O: Output> Store<'_, '_, O> {
         }
         self.file.chunks.extend_from_slice(&span.chunks);
         let words = self.data.words.len() - self.file.first_word;
-        let size = size(self.job.tree, span.inode);
-        if words as u64 == size.div_ceil(u64::from(self.job.options.block_size)) {
-            self.close_file(span.inode, words)?;
+        let (blocks, tail) = self.cut(span.inode);
+        if words as u64 == blocks {
+            self.close_file(span.inode, words, tail > 0)?;
         }
         self.pool.recycle(span.bytes);
         Ok(())
@@ -225,7 +224,19 @@ impl<O: Output> Store<'_, '_, O> {
         Ok(())
     }
 
-    fn close_file(&mut self, inode: u32, words: usize) -> Result<()> {
+    fn entry(&self, inode: u32) -> &Entry {
+        self.job.tree.entry(self.job.tree.inodes()[inode as usize].entry)
+    }
+
+    fn cut(&self, inode: u32) -> (u64, u32) {
+        let Options { block_size, tails, .. } = *self.job.options;
+        match &self.entry(inode).kind {
+            Kind::File(file) => cut(file, block_size, tails),
+            _ => (0, 0),
+        }
+    }
+
+    fn close_file(&mut self, inode: u32, words: usize, has_tail: bool) -> Result<()> {
         let file = std::mem::take(&mut self.file);
         let narrow = |n: usize| {
             u32::try_from(n).map_err(|_| CommandError::failed("the files have more than 2^32 blocks"))
@@ -238,57 +249,96 @@ impl<O: Output> Store<'_, '_, O> {
         };
         self.data.sparse_bytes += file.sparse;
         self.data.duplicate_bytes += file.shared_bytes;
-        let entry = self.job.tree.entry(self.job.tree.inodes()[inode as usize].entry);
-        if file.chunks.len() == words
-            && let (Some(cache), Some(identity)) = (self.job.options.cache, entry.identity)
-        {
-            cache.files.record(identity, cache.looked_at, file.chunks);
+        if has_tail {
+            // Room for the length word of a tail that turns out to be a hole.
+            self.data.words.push(0);
+        }
+        if file.chunks.len() == words && self.job.options.cache.is_some() {
+            if has_tail {
+                self.headless.insert(inode, file.chunks);
+            } else {
+                self.record(inode, file.chunks);
+            }
         }
         Ok(())
     }
 
-    fn batch(&mut self, batch: Batch) -> Result<()> {
-        let new: Vec<SmallFile> = batch.files.iter().filter(|file| self.is_new(file)).copied().collect();
+    /// Notes for the next run what a file holds.
+    fn record(&self, inode: u32, chunks: Vec<Chunk>) {
+        if let (Some(cache), Some(identity)) = (self.job.options.cache, self.entry(inode).identity) {
+            cache.files.record(identity, cache.looked_at, chunks);
+        }
+    }
+
+    fn batch(&mut self, mut batch: Batch) -> Result<()> {
+        for file in batch.files.extract_if(.., |file| file.piece.from > 0 && file.chunk == Some(Chunk::Zeros))
+        {
+            self.end_in_hole(&file.piece);
+        }
+        let new: Vec<Small> = batch.files.iter().filter(|file| self.is_new(file)).copied().collect();
         let (bytes, new) = compact(batch.bytes, new);
         for file in new {
             let block_size = u64::from(self.job.options.block_size);
-            let is_full = self.open_len + u64::from(file.len) > block_size;
-            if is_full || self.open_len >= block_size / 4 * 3 && begins_block(self.path(file.inode)) {
+            let Piece { inode, len, .. } = file.piece;
+            let is_full = self.open_len + u64::from(len) > block_size;
+            if is_full || self.open_len >= block_size / 4 * 3 && begins_block(&self.entry(inode).path) {
                 self.submit();
                 while let Some(block) = self.pool.next_fragment(self.pool.most_fragments())? {
                     self.fragment(block)?;
                 }
             }
-            self.data.placements[file.inode as usize] =
-                Placement { fragment: self.submitted, offset: self.open_len as u32, ..Placement::NOWHERE };
-            self.open_len += u64::from(file.len);
+            self.place(inode, (self.submitted, self.open_len as u32));
+            self.open_len += u64::from(len);
             self.open.push(Member { file, bytes: Arc::clone(&bytes) });
         }
-        // Only now: a file may be equal to a later one of its own batch.
-        for file in &batch.files {
-            self.done_bytes += u64::from(file.len);
-            if let Some(first) = file.chunk.and_then(|chunk| self.seen.get(&(chunk, file.len)))
-                && *first != file.inode
+        // Only now: a piece may be equal to a later one of its own batch.
+        for Small { piece, at, chunk } in &batch.files {
+            self.done_bytes += u64::from(piece.len);
+            let Some(chunk) = *chunk else { continue };
+            if let Some(first) = self.seen.get(&(chunk, piece.len))
+                && *first != piece.inode
             {
-                self.data.placements[file.inode as usize] = self.data.placements[*first as usize];
+                let first = &self.data.placements[*first as usize];
+                self.place(piece.inode, (first.fragment, first.offset));
+            }
+            if at.is_some()
+                && let Some(mut chunks) = self.headless.remove(&piece.inode)
+            {
+                chunks.push(chunk);
+                self.record(piece.inode, chunks);
             }
         }
         Ok(())
     }
 
-    fn path(&self, inode: u32) -> &[u8] {
-        &self.job.tree.entry(self.job.tree.inodes()[inode as usize].entry).path
+    /// Says which fragment block a piece is in, and where.
+    fn place(&mut self, inode: u32, (fragment, offset): (u32, u32)) {
+        let placement = &mut self.data.placements[inode as usize];
+        (placement.fragment, placement.offset) = (fragment, offset);
     }
 
-    fn is_new(&mut self, file: &SmallFile) -> bool {
+    /// A tail of zeros is a last block that is a hole.
+    fn end_in_hole(&mut self, tail: &Piece) {
+        self.done_bytes += u64::from(tail.len);
+        let placement = &mut self.data.placements[tail.inode as usize];
+        placement.words.1 += 1;
+        placement.sparse += u64::from(tail.len);
+        self.data.sparse_bytes += u64::from(tail.len);
+        if let Some(mut chunks) = self.headless.remove(&tail.inode) {
+            chunks.push(Chunk::Zeros);
+            self.record(tail.inode, chunks);
+        }
+    }
+
+    fn is_new(&mut self, file: &Small) -> bool {
         let Some(chunk) = file.chunk else { return true };
-        match self.seen.entry((chunk, file.len)) {
+        match self.seen.entry((chunk, file.piece.len)) {
             std::collections::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(file.inode);
+                vacant.insert(file.piece.inode);
                 true
             }
             std::collections::hash_map::Entry::Occupied(_) => {
-                self.data.duplicate_bytes += u64::from(file.len);
+                self.data.duplicate_bytes += u64::from(file.piece.len);
                 false
             }
         }
@@ -322,8 +372,8 @@ fn begins_block(path: &[u8]) -> bool {
 }
 
 /// Copies what is new out of a batch that holds mostly what is not, so that little memory is kept for it.
-fn compact(bytes: Arc<Vec<u8>>, mut new: Vec<SmallFile>) -> (Arc<Vec<u8>>, Vec<SmallFile>) {
-    let read = |f: &SmallFile| f.at.map(|at| (at as usize, f.len as usize));
+fn compact(bytes: Arc<Vec<u8>>, mut new: Vec<Small>) -> (Arc<Vec<u8>>, Vec<Small>) {
+    let read = |f: &Small| f.at.map(|at| (at as usize, f.piece.len as usize));
     let needed: usize = new.iter().filter_map(read).map(|(_, len)| len).sum();
     if needed * 2 > bytes.len() {
         return (bytes, new);

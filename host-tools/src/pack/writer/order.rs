@@ -4,7 +4,8 @@
 //! their inodes, a file's blocks side by side as the format demands; then the fragment blocks, which hold the files
 //! that are shorter, in the order of their inodes too, so that what is used together is read together. (Sorted by
 //! the ends of their names they would take 0.3 % less.) The tail of a longer file is a block of its own, as
-//! mksquashfs has it: to read the file's end, no other file is decompressed.
+//! mksquashfs has it, so that to read the file's end no other file is decompressed; or, with
+//! [`super::Options::tails`], it stands among the small files.
 
 use super::tree::Tree;
 use crate::pack::entry::{FileEntry, Kind};
@@ -12,8 +13,17 @@ use crate::pack::entry::{FileEntry, Kind};
 /// How much is read in one go, in bytes, unless a block is longer: a worker's trip to the others and back costs
 /// nothing beside it, and so many are under way that it is small beside the compressors' memory.
 const SPAN_BYTES: u64 = 512 << 10;
-/// Most small files that are read in one go.
-const BATCH_FILES: usize = 256;
+/// Most pieces that are read in one go.
+const BATCH_PIECES: usize = 256;
+
+/// What goes into a fragment block: a file that is shorter than a block, or the tail of a longer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) inode: u32,
+    /// Where it begins in the file: not 0 for a tail.
+    pub(super) from: u64,
+    pub(super) len: u32,
+}
 
 /// A piece of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +37,12 @@ pub(super) enum Read {
         /// How many.
         blocks: u32,
     },
-    /// Whole files that are shorter than a block.
+    /// Pieces that are shorter than a block.
     Batch {
-        /// Index into [`Order::small`] of the first.
+        /// Index into [`Order::pieces`] of the first.
         first: u32,
         /// How many.
-        files: u32,
+        pieces: u32,
     },
 }
 
@@ -40,42 +50,50 @@ pub(super) enum Read {
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) reads: Vec<Read>,
-    /// Inodes of the files that go into fragment blocks, in their order there.
-    pub(super) small: Vec<u32>,
+    /// What goes into fragment blocks, in the order there.
+    pub(super) pieces: Vec<Piece>,
     /// Bytes of all files.
     pub(super) source_bytes: u64,
 }
 
 impl Order {
-    pub(super) fn new(tree: &Tree, block_size: u32) -> Self {
-        let block_size = u64::from(block_size);
-        let (mut reads, mut small, mut source_bytes) = (Vec::new(), Vec::new(), 0);
-        let per_span = (SPAN_BYTES / block_size).max(1);
+    pub(super) fn new(tree: &Tree, block_size: u32, tails: bool) -> Self {
+        let (mut reads, mut pieces, mut source_bytes) = (Vec::new(), Vec::new(), 0);
+        let per_span = (SPAN_BYTES / u64::from(block_size)).max(1);
         for (inode, file) in files(tree) {
             source_bytes += file.size;
-            if file.size < block_size && !file.stored {
-                small.push(inode);
-                continue;
-            }
-            let blocks = file.size.div_ceil(block_size);
+            let (blocks, tail) = cut(file, block_size, tails);
             for first in (0..blocks).step_by(per_span as usize) {
                 reads.push(Read::Span { inode, first, blocks: (blocks - first).min(per_span) as u32 });
             }
+            if tail > 0 {
+                pieces.push(Piece { inode, from: blocks * u64::from(block_size), len: tail });
+            }
         }
         let (mut first, mut bytes) = (0, 0);
-        for (i, inode) in small.iter().enumerate() {
-            let size = size(tree, *inode);
-            if i > first && (bytes + size > SPAN_BYTES.max(block_size) || i - first == BATCH_FILES) {
-                reads.push(Read::Batch { first: first as u32, files: (i - first) as u32 });
+        for (i, Piece { len, .. }) in pieces.iter().enumerate() {
+            let len = u64::from(*len);
+            let is_full = bytes + len > SPAN_BYTES.max(u64::from(block_size));
+            if i > first && (is_full || i - first == BATCH_PIECES) {
+                reads.push(Read::Batch { first: first as u32, pieces: (i - first) as u32 });
                 (first, bytes) = (i, 0);
             }
-            bytes += size;
+            bytes += len;
         }
-        if first < small.len() {
-            reads.push(Read::Batch { first: first as u32, files: (small.len() - first) as u32 });
+        if first < pieces.len() {
+            reads.push(Read::Batch { first: first as u32, pieces: (pieces.len() - first) as u32 });
         }
-        Self { reads, small, source_bytes }
+        Self { reads, pieces, source_bytes }
     }
+}
+
+/// Returns how many blocks a file has and how many bytes behind them go into a fragment block.
+pub(super) fn cut(file: &FileEntry, block_size: u32, tails: bool) -> (u64, u32) {
+    let block_size = u64::from(block_size);
+    if file.stored || file.size >= block_size && !tails {
+        return (file.size.div_ceil(block_size), 0);
+    }
+    (file.size / block_size, (file.size % block_size) as u32)
 }
 
 /// Returns the regular files that hold something, in the order of their inodes.
@@ -86,10 +104,27 @@ fn files(tree: &Tree) -> impl Iterator<Item = (u32, &FileEntry)> {
     })
 }
 
-/// Returns the size of an inode's file.
-pub(super) fn size(tree: &Tree, inode: u32) -> u64 {
-    match &tree.entry(tree.inodes()[inode as usize].entry).kind {
-        Kind::File(file) => file.size,
-        _ => 0,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::entry::Content;
+
+    #[test]
+    fn file_is_cut_into_blocks_and_what_shares_a_fragment_block() {
+        let file = |size, stored| FileEntry { size, content: Content::Bytes([].into()), stored };
+        for (size, stored, tails, wanted) in [
+            (0, false, true, (0, 0)),
+            (1, false, false, (0, 1)),
+            (4095, false, true, (0, 4095)),
+            (4096, false, true, (1, 0)),
+            (4097, false, false, (2, 0)),
+            (4097, false, true, (1, 1)),
+            (8192, false, true, (2, 0)),
+            (1, true, true, (1, 0)),
+            (4097, true, true, (2, 0)),
+            (u64::MAX, false, true, (u64::MAX / 4096, 4095)),
+        ] {
+            assert_eq!(cut(&file(size, stored), 4096, tails), wanted, "{size} {stored} {tails}");
+        }
     }
 }

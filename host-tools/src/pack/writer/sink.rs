@@ -7,6 +7,8 @@ use crate::pack::cache::Hash;
 
 /// How much is written at a time, in bytes: at this size the system calls cost nothing that can be measured.
 const PIECE: usize = 1 << 20;
+/// How much is written before the disk is told to begin with it.
+const WRITEBACK: u64 = 8 << 20;
 
 /// The end of an image that is being written.
 pub(super) struct Sink<'o, O> {
@@ -15,6 +17,8 @@ pub(super) struct Sink<'o, O> {
     piece: Vec<u8>,
     /// Where `piece` begins.
     at: u64,
+    /// Up to here the disk was told to begin.
+    begun: u64,
     /// Of everything since [`Sink::begin_tables`], and where that was.
     tables: Option<(u64, blake3::Hasher)>,
 }
@@ -33,7 +37,7 @@ pub(super) struct Finished {
 impl<'o, O: Output> Sink<'o, O> {
     /// Begins behind the superblock.
     pub(super) fn new(out: &'o mut O) -> Self {
-        Self { out, piece: Vec::with_capacity(PIECE), at: superblock::LEN as u64, tables: None }
+        Self { out, piece: Vec::with_capacity(PIECE), at: superblock::LEN as u64, begun: 0, tables: None }
     }
 
     /// Returns where the next byte will be.
@@ -100,6 +104,10 @@ impl<'o, O: Output> Sink<'o, O> {
             if full { error.hint("free some space on its file system") } else { error }
         })?;
         self.at += bytes.len() as u64;
+        if self.at - self.begun >= WRITEBACK {
+            self.out.begin_writeback(self.begun, self.at - self.begun);
+            self.begun = self.at;
+        }
         Ok(())
     }
 }

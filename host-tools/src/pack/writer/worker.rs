@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::block::BlockEncoder;
-use super::order::{Order, Read, size};
+use super::order::{Order, Piece, Read};
 use super::runs::{STORED_BIT, checksum};
 use super::source::{OpenFile, reading};
 use super::tree::Tree;
@@ -22,7 +22,7 @@ pub(super) struct Job<'a> {
     pub(super) order: &'a Order,
     pub(super) options: &'a Options<'a>,
     pub(super) tag: CacheTag,
-    /// For each of [`Order::small`] whether it can be equal to another.
+    /// For each of [`Order::pieces`] whether it can be equal to another.
     pub(super) may_repeat: Vec<bool>,
 }
 
@@ -50,19 +50,18 @@ pub(super) struct SpanBlock {
     pub(super) raw_len: u32,
 }
 
-/// Small files.
+/// Small files and tails.
 #[derive(Debug)]
 pub(super) struct Batch {
     /// Those that were read, one behind the other.
     pub(super) bytes: Arc<Vec<u8>>,
-    pub(super) files: Vec<SmallFile>,
+    pub(super) files: Vec<Small>,
 }
 
-/// A small file.
+/// A small file or a tail.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SmallFile {
-    pub(super) inode: u32,
-    pub(super) len: u32,
+pub(super) struct Small {
+    pub(super) piece: Piece,
     /// Where it begins in the batch; `None` if its bytes were not read.
     pub(super) at: Option<u32>,
     /// What it holds, unless nobody asks.
@@ -72,8 +71,8 @@ pub(super) struct SmallFile {
 /// A member of a fragment block.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
-    pub(super) file: SmallFile,
-    /// What [`SmallFile::at`] points into.
+    pub(super) file: Small,
+    /// What [`Small::at`] points into.
     pub(super) bytes: Arc<Vec<u8>>,
 }
 
@@ -116,7 +115,7 @@ impl<'a> Worker<'a> {
     pub(super) fn read(&mut self, read: Read, out: Vec<u8>) -> Result<Done> {
         match read {
             Read::Span { inode, first, blocks } => self.span(inode, first, blocks, out).map(Done::Span),
-            Read::Batch { first, files } => self.batch(first, files, out).map(Done::Batch),
+            Read::Batch { first, pieces } => self.batch(first, pieces, out).map(Done::Batch),
         }
     }
 
@@ -216,29 +215,35 @@ impl<'a> Worker<'a> {
         Some((word(encoded, self.cached.len()), hash))
     }
 
-    fn batch(&mut self, first: u32, files: u32, mut out: Vec<u8>) -> Result<Batch> {
-        let (first, files) = (first as usize, files as usize);
-        let mut small = Vec::with_capacity(files);
+    fn batch(&mut self, first: u32, pieces: u32, mut out: Vec<u8>) -> Result<Batch> {
+        let Options { cache, block_size, .. } = self.job.options;
+        let mut small = Vec::with_capacity(pieces as usize);
         out.clear();
-        for (i, inode) in self.job.order.small.iter().enumerate().skip(first).take(files) {
-            let entry = self.entry(*inode);
-            let len = size(self.job.tree, *inode) as u32;
-            let mut file = SmallFile { inode: *inode, len, at: None, chunk: None };
-            if let Some([chunk]) = known(self.job.options.cache, entry) {
+        for i in first as usize..(first + pieces) as usize {
+            let piece = self.job.order.pieces[i];
+            let entry = self.entry(piece.inode);
+            let mut file = Small { piece, at: None, chunk: None };
+            // A file's chunks are its blocks and, last, what is behind them.
+            let block = (piece.from / u64::from(*block_size)) as usize;
+            if let Some(chunk) = known(*cache, entry).and_then(|chunks| chunks.get(block)) {
                 file.chunk = Some(*chunk);
                 small.push(file);
                 continue;
             }
             let at = out.len();
-            out.resize(at + len as usize, 0);
-            read_whole(entry, &mut out[at..])?;
+            out.resize(at + piece.len as usize, 0);
+            read_piece(entry, piece.from, &mut out[at..])?;
             file.at = Some(at as u32);
-            if self.job.options.cache.is_some() || self.job.may_repeat[i] {
+            if cache.is_some() || self.job.may_repeat[i] {
                 let chunk = Chunk::of(&out[at..]);
                 file.chunk = Some(chunk);
-                if let (Some(cache), Some(identity)) = (self.job.options.cache, entry.identity) {
+                if piece.from == 0
+                    && let (Some(cache), Some(identity)) = (cache, entry.identity)
+                {
                     cache.files.record(identity, cache.looked_at, vec![chunk]);
                 }
+            } else if piece.from > 0 && is_zero(&out[at..]) {
+                file.chunk = Some(Chunk::Zeros);
             }
             small.push(file);
         }
@@ -249,7 +254,7 @@ impl<'a> Worker<'a> {
     pub(super) fn fragment(&mut self, members: &[Member], mut out: Vec<u8>) -> Result<FragmentBlock> {
         out.clear();
         let key = self.job.options.cache.map(|cache| {
-            let members = members.iter().map(|m| (m.file.chunk.unwrap_or(Chunk::Zeros), m.file.len));
+            let members = members.iter().map(|m| (m.file.chunk.unwrap_or(Chunk::Zeros), m.file.piece.len));
             (cache, Key::of_fragment(&self.job.tag, members))
         });
         if let Some((cache, key)) = &key
@@ -259,13 +264,14 @@ impl<'a> Worker<'a> {
         }
         let mut filled = 0;
         for Member { file, bytes } in members {
-            let to = &mut self.raw[filled..filled + file.len as usize];
-            filled += file.len as usize;
+            let Piece { inode, from, len } = file.piece;
+            let to = &mut self.raw[filled..filled + len as usize];
+            filled += len as usize;
             match file.at {
-                Some(at) => to.copy_from_slice(&bytes[at as usize..][..file.len as usize]),
+                Some(at) => to.copy_from_slice(&bytes[at as usize..][..len as usize]),
                 None => {
-                    let entry = self.job.tree.entry(self.job.tree.inodes()[file.inode as usize].entry);
-                    read_whole(entry, to)?;
+                    let entry = self.job.tree.entry(self.job.tree.inodes()[inode as usize].entry);
+                    read_piece(entry, from, to)?;
                     if file.chunk.is_some_and(|known| known != Chunk::of(to)) {
                         return Err(changed_unseen(entry));
                     }
@@ -277,7 +283,9 @@ impl<'a> Worker<'a> {
         let is_right = |decoded: &[u8]| {
             let mut rest = decoded;
             members.iter().all(|Member { file, bytes }| {
-                let Some((own, behind)) = rest.split_at_checked(file.len as usize) else { return false };
+                let Some((own, behind)) = rest.split_at_checked(file.piece.len as usize) else {
+                    return false;
+                };
                 rest = behind;
                 match file.at {
                     Some(at) => bytes.get(at as usize..).is_some_and(|b| b.starts_with(own)),
@@ -295,10 +303,10 @@ impl<'a> Worker<'a> {
     }
 }
 
-fn read_whole(entry: &Entry, out: &mut [u8]) -> Result<()> {
+fn read_piece(entry: &Entry, from: u64, out: &mut [u8]) -> Result<()> {
     // Why one look at the file, behind the reading: it tells as well what the file was before.
     let open = OpenFile::open_unchecked(entry)?;
-    open.read(0, out)?;
+    open.read(from, out)?;
     open.check().map(drop)
 }
 
