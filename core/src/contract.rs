@@ -6,6 +6,7 @@ pub mod boot_slots;
 pub mod boot_state;
 pub mod boot_status;
 pub mod cmdline_keys;
+pub mod fw_cfg;
 pub mod image_meta;
 pub mod labels;
 pub mod paths;

@@ -30,6 +30,7 @@ pub mod fetch;
 pub mod flash;
 pub mod initramfs;
 pub mod io;
+pub mod keys;
 pub mod look;
 pub mod lower;
 pub mod model;

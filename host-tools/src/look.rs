@@ -1,5 +1,6 @@
 //! Verbs that only read; `unpack` writes, but only a directory of its own.
 
+pub mod check;
 pub mod image;
 pub mod ini;
 pub mod inspect;

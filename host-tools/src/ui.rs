@@ -8,6 +8,8 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use genpack_core::text::diagnostic::Diagnostic;
+
 use crate::command_error::{CommandError, Context, Result, Snippet};
 
 /// When to use colour.
@@ -149,6 +151,12 @@ impl Ui {
         if let Some(hint) = hint {
             err(&format!("  hint: {hint}\n"));
         }
+    }
+
+    /// Prints a finding of a check, which is the answer.
+    pub fn finding(&self, finding: &Diagnostic, snippet: &Snippet) {
+        let hint = finding.hint.as_ref().map_or(String::new(), |hint| format!("\n  hint: {hint}"));
+        self.answer(format!("{}: {}\n{snippet}{hint}", finding.severity.word(), finding.message));
     }
 
     /// Prints a warning about a place in a text file.

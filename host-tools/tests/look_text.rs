@@ -102,3 +102,42 @@ fn ini_prints_every_section_whatever_the_file_holds() {
     assert_eq!(json, serde_json::json!({"_default": {"host": "a"}, "x": {"k": "é"}}));
     assert_eq!(stderr.matches("warning: ").count(), 2, "{stderr}");
 }
+
+#[test]
+fn check_says_what_a_boot_would_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_genpack-host"))
+            .current_dir(dir.path())
+            .args(args)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    assert_eq!(run(&["check"]).0, 1, "there is no file yet");
+    std::fs::write(dir.path().join("system.ini"), "hostname = a\nlocale =\n").unwrap();
+    assert_eq!(run(&["check", "--json"]).0, 0, "a note is nothing to repair");
+    std::fs::write(dir.path().join("good.ini"), "hostname = a\n").unwrap();
+    assert_eq!(run(&["check", "good.ini"]), (0, "good.ini: nothing to repair\n".into(), String::new()));
+    std::fs::write(dir.path().join("system.ini.txt"), "hostnam = a\r\nwifi_key = hunter2\r\n").unwrap();
+    let (code, stdout, stderr) = run(&["check", "system.ini.txt"]);
+    assert_eq!((code, stderr.as_str()), (3, ""));
+    assert_eq!(
+        stdout,
+        "warning: the file is called 'system.ini.txt' and is read, until there is a system.ini\n\
+         system.ini.txt:1:1\n  hostnam = a\n  ^\n  \
+         hint: rename it to system.ini; in Explorer, View > Show > File name extensions shows how it is really called\n\
+         warning: the key 'hostnam' is not known, so it is ignored\n\
+         system.ini.txt:1:1\n  hostnam = a\n  ^^^^^^^\n  hint: did you mean 'hostname'?\n\
+         warning: 'wifi_key' is not set: the password of a Wi-Fi network has 8 to 63 characters\n\
+         system.ini.txt:2:1\n  wifi_key = (not shown)\n  ^\n  \
+         hint: write it like this: wifi_key = my long password\n"
+    );
+    let (code, stdout, _) = run(&["check", "--json", "system.ini.txt"]);
+    let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let last = &document["files"][0]["findings"][2];
+    assert_eq!((code, &last["line"], &last["column"]), (3, &2.into(), &12.into()));
+    assert_eq!((&last["text"], &last["end_column"]), (&"wifi_key = (not shown)".into(), &19.into()));
+    assert_eq!(run(&["check", "vm.ini"]).0, 2);
+}

@@ -12,6 +12,7 @@ use crate::run::{Executor, show};
 use crate::stage2::inputs::{Configuration, read_configuration};
 use crate::stage2::{finding_line, plan_for};
 use crate::tree::Tree;
+use genpack_core::contract::system_ini::choose;
 use rustix::io::Errno;
 
 /// Longest boot-status that is printed, bytes.
@@ -123,7 +124,9 @@ fn read(file: &str) -> Result<Configuration, Errno> {
     if tree.stat(name).is_none() && tree.read_link(name).is_none() {
         return Err(Errno::NOENT);
     }
-    read_configuration(&tree, name)
+    let mut configuration = read_configuration(&tree, name)?;
+    configuration.findings.splice(0..0, choose(&mut [name].into_iter()).finding());
+    Ok(configuration)
 }
 
 fn cannot(what: &str, file: &str, e: Errno) -> i32 {

@@ -17,13 +17,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use file::{Found, choose};
-pub use keys::{GROUPS, Group, KEYS, Key, Plurality, find};
-pub use report::{report, shown};
+#[cfg(feature = "docs")]
+pub use keys::TOPICS;
+pub use keys::{GROUPS, Group, KEYS, Key, Plurality, find, group};
+pub use report::{HIDDEN, report, shown};
 pub use rule::Rule;
 pub use settings::{Hooks, SakuraVps, Settings, User, WgWalbrix};
 
-use crate::text::diagnostic::{Collector, Diagnostic, Severity, Span, excerpt};
-use crate::text::ini::{DEFAULT_SECTION, Document, Property, Section, parse_bool};
+use crate::text::diagnostic::{Collector, Diagnostic, Severity, Span, excerpt, insert};
+use crate::text::ini::{DEFAULT_SECTION, Document, Property, Section, decode, parse_bool};
 use crate::units::usize_from_u32;
 use keys::{Draft, HOOKS, Slot, USER};
 use rule::Why;
@@ -34,6 +36,29 @@ const QUOTES: [char; 8] = ['"', '\'', '\u{201C}', '\u{201D}', '\u{201E}', '\u{20
 const MAX_VALUES: usize = 256;
 /// Most users, and most hooks that are switched.
 const MAX_ENTRIES: usize = 64;
+
+/// A file that was read, with everything there is to say about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct File {
+    /// The text that the findings' places refer to.
+    pub text: String,
+    /// What can be used.
+    pub settings: Settings,
+    /// Findings, in the order of the lines.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// Reads the bytes of a `system.ini`; any bytes are one.
+#[must_use]
+pub fn read(bytes: &[u8]) -> File {
+    let mut encoding = Vec::new();
+    let text = decode(bytes, &mut encoding).into_owned();
+    let (settings, mut findings) = parse(&text);
+    for finding in encoding {
+        insert(&mut findings, finding);
+    }
+    File { text, settings, findings }
+}
 
 /// Reads the settings out of the text of a `system.ini`, with everything there is to say about it, in the order of
 /// the lines.

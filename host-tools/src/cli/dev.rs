@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::command_error::Result;
+use crate::command_error::{Context, Result};
 use crate::ctx::Ctx;
-use crate::dev::loaders;
+use crate::dev::{docs, loaders};
 use crate::initramfs;
 
 /// Verbs of the group.
@@ -25,6 +25,12 @@ pub(super) enum Verb {
     },
     /// Prints the JSON Schema of genpack.json5, for editors
     Schema,
+    /// Writes the documents that are made from tables: keys.md and the default system.ini
+    Docs {
+        /// The directory, which exists
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Makes the initramfs of a kernel in a tree, as a build does
     Initramfs {
         /// Tree with usr/lib/modules/VERSION and boot/config-VERSION
@@ -51,6 +57,7 @@ impl Verb {
                 ctx.ui.text(&crate::model::schema::text());
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Docs { directory } => write_docs(ctx, &ctx.path(&directory)),
             Self::Initramfs { root, kernel_version, out, init } => {
                 let (root, out, init) = (ctx.path(&root), ctx.path(&out), ctx.path(&init));
                 let inputs = initramfs::Inputs {
@@ -77,6 +84,17 @@ fn make_loaders(ctx: &Ctx, grub: &Path, directory: &Path) -> Result<ExitCode> {
     }
     for loader in made {
         ctx.ui.answer(format!("{:>9} {}", loader.bytes, loader.name));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_docs(ctx: &Ctx, directory: &Path) -> Result<ExitCode> {
+    for (name, text) in docs::all() {
+        let path = directory.join(name);
+        if !ctx.dry_run {
+            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        }
+        ctx.ui.answer(path.display());
     }
     Ok(ExitCode::SUCCESS)
 }

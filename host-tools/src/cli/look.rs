@@ -1,4 +1,4 @@
-//! Verbs that look at files: `json5`, `ini`, `probe`, `ls`, `cat`, `inspect`, `unpack`.
+//! Verbs that look at files: `json5`, `ini`, `check`, `probe`, `ls`, `cat`, `inspect`, `unpack`.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -33,6 +33,18 @@ pub(super) enum Verb {
     Ini {
         /// The file; absent or `-` is stdin
         file: Option<PathBuf>,
+    },
+    /// Says what a boot would find wrong in a system.ini
+    ///
+    /// Unknown keys with the nearest known one, values that cannot be used and what is used instead, all of them at once,
+    /// as genpack-init would report them beside the file. Ends with exit code 3 when something needs a repair.
+    #[command(after_help = "Examples:\n  \
+        genpack-host check /boot/system.ini\n  \
+        genpack-host check --json system.ini | jq .files[].findings[].message")]
+    Check {
+        /// The files; default: the system.ini of the working directory; `-` is stdin
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
     /// Tells what is on a file or device: partition table, file system, kernel
     ///
@@ -120,6 +132,7 @@ impl Verb {
         match self {
             Self::Json5 { file } => look::json5::run(ctx, file.as_deref()),
             Self::Ini { file } => look::ini::run(ctx, file.as_deref()),
+            Self::Check { files } => return look::check::run(ctx, &files),
             Self::Probe { path } => look::probe::run(ctx, &path),
             Self::Ls { image, path, long, recursive } => {
                 let style = look::image::Style { long, recursive };

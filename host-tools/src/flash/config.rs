@@ -1,9 +1,7 @@
-//! The `system.ini` of a flashed disk: the owner's file or a commented one, with the settings of the command line.
+//! The `system.ini` of a flashed disk: the owner's file or the [commented one](crate::keys::template), with the settings of the command line.
 //!
 //! The owner's text stays as it is, comments, order and line ends included; only the values that were asked for change.
 //! Keys and values are judged by the same code that reads them at boot.
-
-use std::fmt::Write;
 
 use genpack_core::contract::system_ini::{self, KEYS};
 use genpack_core::text::diagnostic::{Collector, Severity};
@@ -21,31 +19,47 @@ const SSH_PUBKEY: &str = "ssh_pubkey";
 pub fn parse_setting(text: &str) -> Result<(String, String)> {
     let (key, value) =
         text.split_once('=').ok_or_else(|| CommandError::usage(format!("--set {text}: there is no '='")))?;
-    let (key, value) = (key.trim().to_lowercase(), value.trim().to_owned());
+    let (key, value) = (key.trim(), value.trim().to_owned());
+    let (section, name) = place(key);
+    let name = name.to_ascii_lowercase();
+    let key = if section.is_empty() { name.clone() } else { format!("{section}.{name}") };
     if value.is_empty() || value.chars().any(char::is_control) {
         return Err(CommandError::usage(format!(
             "--set {text}: the value is empty or has more than one line"
         )));
     }
     // One line of a system.ini, judged by its reader.
-    let (_, findings) = system_ini::parse(&format!("{key} = {value}\n"));
+    let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+    let (_, findings) = system_ini::parse(&format!("{header}{name} = {value}\n"));
+    let known = system_ini::group(section).and_then(|group| group.keys.iter().find(|key| key.name == name));
+    let is_hook = section == "hooks";
+    if known.is_none() && !is_hook && findings.is_empty() {
+        return Err(CommandError::usage(format!("--set {text}: there is no key '{key}'")).hint(keys()));
+    }
     match findings.into_iter().find(|finding| finding.severity >= Severity::Warning) {
         None => Ok((key, value)),
         Some(finding) => {
-            let why = match system_ini::find(&key) {
-                Some(_) => finding.message,
-                None => format!("there is no key '{key}'"),
+            let why = match known {
+                None if !is_hook => format!("there is no key '{key}'"),
+                _ => finding.message,
             };
             let error = CommandError::usage(format!("--set {text}: {why}"));
             Err(match finding.hint {
                 Some(hint) => error.hint(hint),
-                None => error.hint(format!(
-                    "the keys are {}",
-                    KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
-                )),
+                None => error.hint(keys()),
             })
         }
     }
+}
+
+fn keys() -> String {
+    let names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    format!("the keys are {}; those of a section are written SECTION.KEY", names.join(", "))
+}
+
+/// Returns section and key of a `section.key`; the section of a user has a dot of its own.
+fn place(key: &str) -> (&str, &str) {
+    key.rsplit_once('.').unwrap_or(("", key))
 }
 
 /// Returns the keys of a `.pub` file.
@@ -75,21 +89,7 @@ pub fn public_keys(text: &str) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-/// Returns a `system.ini` that sets nothing and names every key.
-#[must_use]
-pub fn template() -> String {
-    let mut text = String::from(
-        "# Settings of this machine; they take effect at the next start.\n\
-         # Take the # away before a line and change what stands behind the =.\n",
-    );
-    for key in KEYS {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\n# {}\n#{} = {}\n", key.help, key.name, key.example());
-    }
-    text
-}
-
-/// Returns the text with these settings and keys in its first section.
+/// Returns the text with these settings (`key` or `section.key`) and public keys in their places.
 ///
 /// # Errors
 /// When the text is so broken that a setting has no effect.
@@ -97,20 +97,21 @@ pub fn merge(text: &str, settings: &[(String, String)], ssh_keys: &[String]) -> 
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut text = text.to_owned();
     for (key, value) in settings {
-        text = match property(&text, key) {
+        let (section, name) = place(key);
+        text = match property(&text, section, name) {
             Some(found) => replaced(&text, &found, value),
-            None => inserted(&text, key, &format!("{key} = {value}"), newline),
+            None => inserted(&text, section, name, &format!("{name} = {value}"), newline),
         };
     }
     for line in ssh_keys {
-        text = match property(&text, SSH_PUBKEY) {
+        text = match property(&text, "", SSH_PUBKEY) {
             Some(found) if found.value.lines().any(|have| have.trim() == line) => text,
             Some(found) => {
                 let end = found.value_span.end as usize;
                 let (before, after) = text.split_at(end.min(text.len()));
                 format!("{before}{newline}    {line}{after}")
             }
-            None => inserted(&text, SSH_PUBKEY, &format!("{SSH_PUBKEY} ={newline}    {line}"), newline),
+            None => inserted(&text, "", SSH_PUBKEY, &format!("{SSH_PUBKEY} ={newline}    {line}"), newline),
         };
     }
     let lost = settings
@@ -118,7 +119,9 @@ pub fn merge(text: &str, settings: &[(String, String)], ssh_keys: &[String]) -> 
         .map(|(key, value)| (key.as_str(), value.as_str()))
         .chain(ssh_keys.iter().map(|line| (SSH_PUBKEY, line.as_str())))
         .find(|(key, value)| {
-            property(&text, key).is_none_or(|found| !found.value.lines().any(|line| line.trim() == *value))
+            let (section, name) = place(key);
+            let found = property(&text, section, name);
+            found.is_none_or(|found| !found.value.lines().any(|line| line.trim() == *value))
         });
     match lost {
         // A key that is given twice keeps its last value; the earlier one is not lost, it was replaced.
@@ -130,11 +133,11 @@ pub fn merge(text: &str, settings: &[(String, String)], ssh_keys: &[String]) -> 
     }
 }
 
-/// Returns the first section's own value of a key.
-fn property(text: &str, key: &str) -> Option<Property> {
+/// Returns a section's own value of a key.
+fn property(text: &str, section: &str, key: &str) -> Option<Property> {
+    let section = if section.is_empty() { DEFAULT_SECTION } else { section };
     let document = Document::parse(text, &mut Collector::new());
-    let section = document.sections().iter().find(|section| section.name() == DEFAULT_SECTION)?;
-    section.get(key).cloned()
+    document.sections().iter().find(|found| found.name() == section)?.get(key).cloned()
 }
 
 fn replaced(text: &str, found: &Property, value: &str) -> String {
@@ -143,22 +146,43 @@ fn replaced(text: &str, found: &Property, value: &str) -> String {
     format!("{}{blank}{value}{}", text.get(..start).unwrap_or(text), text.get(end..).unwrap_or_default())
 }
 
-/// Puts lines behind the comment that names the key, else before the first header or at the end.
-fn inserted(text: &str, key: &str, lines: &str, newline: &str) -> String {
+/// Puts lines behind the comment of their section that names the key, else at the end of the section; a section that is
+/// not there is put at the end of the text.
+fn inserted(text: &str, section: &str, key: &str, lines: &str, newline: &str) -> String {
     let mut at = 0;
-    let mut place = None;
+    let mut is_inside = section.is_empty();
+    // Behind the section's last line that says something, and behind the comment that names the key.
+    let (mut end, mut named) = (is_inside.then_some(0), None);
+    // What stands below a header that is a comment belongs to it as soon as somebody takes the `#` away.
+    let mut is_example = false;
     for line in text.split_inclusive('\n') {
-        if line.starts_with('[') {
-            break;
-        }
         at += line.len();
-        let comment = line.trim_start().trim_start_matches(['#', ';']).trim_start();
-        let named = comment.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ':']));
-        if named && line.trim_start().starts_with(['#', ';']) {
-            place = Some(at);
+        let words = line.trim();
+        if let Some(header) = words.strip_prefix('[') {
+            is_inside = header.strip_suffix(']') == Some(section);
+            is_example = false;
+        }
+        let comment =
+            words.strip_prefix(['#', ';']).map(|rest| rest.trim_start_matches(['#', ';']).trim_start());
+        is_example |= comment.is_some_and(|comment| comment.starts_with('[') && comment.ends_with(']'));
+        if !is_inside || is_example {
+            continue;
+        }
+        if !words.is_empty() {
+            end = Some(at);
+        }
+        let is_named = comment
+            .and_then(|comment| comment.strip_prefix(key))
+            .is_some_and(|rest| rest.trim_start().starts_with(['=', ':']));
+        if is_named {
+            named = Some(at);
         }
     }
-    let (before, after) = text.split_at(place.unwrap_or(at));
+    let Some(place) = named.or(end) else {
+        let gap = if text.is_empty() || text.ends_with('\n') { "" } else { newline };
+        return format!("{text}{gap}{newline}[{section}]{newline}{lines}{newline}");
+    };
+    let (before, after) = text.split_at(place);
     let gap = if before.is_empty() || before.ends_with('\n') { "" } else { newline };
     format!("{before}{gap}{lines}{newline}{after}")
 }
@@ -167,6 +191,7 @@ fn inserted(text: &str, key: &str, lines: &str, newline: &str) -> String {
 mod tests {
     use super::*;
     use crate::command_error::Kind as ErrorKind;
+    use crate::keys::template;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB me@laptop";
 
@@ -183,6 +208,8 @@ mod tests {
             ("hostname=a\r\n[s]\r\nx = 1\r\n", "hostname=b\r\n[s]\r\nx = 1\r\n"),
             ("", "hostname = b\n"),
             ("x = 1", "x = 1\nhostname = b\n"),
+            ("x = 1\n\n[s]\ny = 1\n", "x = 1\nhostname = b\n\n[s]\ny = 1\n"),
+            ("x = 1\n#[user.bob]\n#hostname = c\n", "x = 1\nhostname = b\n#[user.bob]\n#hostname = c\n"),
             ("[s]\nhostname = c\n", "hostname = b\n[s]\nhostname = c\n"),
             (
                 "# hi\n#hostname = appliance\n\nx = 1\n",
@@ -211,15 +238,34 @@ mod tests {
     }
 
     #[test]
-    fn template_sets_nothing_and_takes_settings() {
-        let (settings, findings) = system_ini::parse(&template());
-        assert_eq!((settings, findings), (system_ini::Settings::default(), Vec::new()));
-        let (settings, findings) = system_ini::parse(&set(
+    fn template_takes_settings_and_keeps_its_comments() {
+        let text = set(
             &template(),
-            &[("hostname", "web-1"), ("timezone", "Asia/Tokyo")],
+            &[
+                ("hostname", "web-1"),
+                ("timezone", "Asia/Tokyo"),
+                ("user.ann.sudo", "yes"),
+                ("user.ann.groups", "audio"),
+                ("hooks.50-cert", "no"),
+            ],
             &[KEY],
-        ));
+        );
+        let (settings, findings) = system_ini::parse(&text);
         assert_eq!(findings, []);
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let kept = lines(&template());
+        assert_eq!(
+            lines(&text).into_iter().filter(|line| kept.contains(line)).count(),
+            kept.len() + 2,
+            "comments stay"
+        );
+        let ann = system_ini::User {
+            name: "ann".into(),
+            groups: vec!["audio".into()],
+            sudo: Some(true),
+            ..system_ini::User::default()
+        };
+        assert_eq!((settings.users, settings.hooks.switches), (vec![ann], vec![("50-cert".into(), false)]));
         assert_eq!(settings.hostname.as_deref(), Some("web-1"));
         assert_eq!(settings.timezone.as_deref(), Some("Asia/Tokyo"));
         assert_eq!(settings.ssh_pubkey, [KEY]);
@@ -228,6 +274,11 @@ mod tests {
     #[test]
     fn bad_settings_are_usage_errors_with_a_hint() {
         assert_eq!(parse_setting("Hostname = web").unwrap(), ("hostname".into(), "web".into()));
+        assert_eq!(parse_setting("user.bob.Sudo=yes").unwrap(), ("user.bob.sudo".into(), "yes".into()));
+        assert_eq!(parse_setting("hooks.50-x=no").unwrap(), ("hooks.50-x".into(), "no".into()));
+        for bad in ["user.Bob.sudo=yes", "user.bob.x=1", "other.x=1", "hooks.x=7"] {
+            assert_eq!(parse_setting(bad).unwrap_err().kind, ErrorKind::Usage, "{bad}");
+        }
         for bad in ["hostname", "hostname=", "hostnam=x", "hostname=-bad-", "debug=maybe", "hostname=a\nb=c"]
         {
             assert_eq!(parse_setting(bad).unwrap_err().kind, ErrorKind::Usage, "{bad}");

@@ -11,7 +11,6 @@ use genpack_core::contract::system_ini;
 use genpack_core::fs::fat::emit::Label;
 use genpack_core::guid::Guid;
 use genpack_core::text::diagnostic::Severity;
-use genpack_core::text::ini;
 use sha2::{Digest, Sha256};
 
 use super::plan::{BootFile, Identity, Inputs, Plan};
@@ -203,14 +202,11 @@ fn system_ini_file(ctx: &Ctx, request: &Request) -> Result<BootFile> {
     }
     let given = request.system_ini.as_ref().map(|path| resolve(ctx, path));
     let bytes = given.as_ref().map(|path| read_text(path)).transpose()?;
-    let mut findings = Vec::new();
-    let text = match &bytes {
-        Some(bytes) => ini::decode(bytes, &mut findings).into_owned(),
-        None => config::template(),
+    let system_ini::File { text, findings, .. } = match &bytes {
+        Some(bytes) => system_ini::read(bytes),
+        None => system_ini::read(crate::keys::template().as_bytes()),
     };
     if let Some(path) = &given {
-        let (_, more) = system_ini::parse(&text);
-        findings.extend(more);
         for finding in &findings {
             if finding.severity == Severity::Note {
                 ctx.ui.detail(format!("{}: {}", path.display(), finding.message));

@@ -34,12 +34,7 @@ impl Configuration {
     /// Reads the bytes of a `system.ini`; any bytes are a configuration.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
-        let mut encoding = Vec::new();
-        let text = ini::decode(bytes, &mut encoding).into_owned();
-        let (settings, mut findings) = system_ini::parse(&text);
-        for finding in encoding {
-            diagnostic::insert(&mut findings, finding);
-        }
+        let system_ini::File { text, settings, findings } = system_ini::read(bytes);
         Self { settings, findings, text }
     }
 

@@ -318,8 +318,20 @@ pub(super) fn find_in(keys: &'static [Key], name: &str) -> Option<&'static Key> 
     keys.iter().find(|key| key.name == name)
 }
 
-/// Returns the keys of a section of this name, and whether it is a section that the table has.
-pub(super) fn group(section: &str) -> Option<&'static Group> {
+/// Begins of the topics among the keys before the first header, for whoever lists them.
+#[cfg(feature = "docs")]
+pub static TOPICS: &[(&str, &str)] = &[
+    ("hostname", "The machine"),
+    ("ssh_pubkey", "Logging in"),
+    ("network_interface", "Network"),
+    ("wifi_ssid", "Wi-Fi"),
+    ("enable", "Services"),
+    ("swapfile", "Storage and start"),
+];
+
+/// Returns the keys of a section of this name, which is empty before the first header.
+#[must_use]
+pub fn group(section: &str) -> Option<&'static Group> {
     GROUPS.iter().find(|group| match group.section.strip_suffix('.') {
         Some(_) => section.len() > group.section.len() && section.starts_with(group.section),
         None => section == group.section,

@@ -46,10 +46,12 @@ pub fn report(text: &str, diagnostics: &[Diagnostic]) -> Option<String> {
     Some(out)
 }
 
+/// What stands for a password.
+pub const HIDDEN: &str = "(not shown)";
+
 /// Returns the line of a finding as others may see it, too: a password that is in it is not shown.
 #[must_use]
 pub fn shown(text: &str, span: Span) -> String {
-    const HIDDEN: &str = "(not shown)";
     let line = line_at(text, span.start).trim();
     let (key, delimiter) = match line.split_once(['=', ':', '\u{FF1D}', '\u{FF1A}']) {
         Some((key, _)) => (key.trim_end(), " = "),

@@ -426,3 +426,7 @@ fn endpoint(value: &mut String) -> Result<(), Why> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "rule_tests.rs"]
+mod tests;
