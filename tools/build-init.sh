@@ -19,7 +19,9 @@ build() {
         # shellcheck source=/dev/null
         . "$dir/cross/env"
     fi
-    cargo build --locked --profile init -p genpack-init-static --bin genpack-init --target "$triple"
+    # Addresses that are fixed and equal pieces of code that are shared: 7 KiB less.
+    cargo rustc --locked --profile init -p genpack-init-static --bin genpack-init --target "$triple" -- \
+        -C relocation-model=static -C llvm-args=-enable-machine-outliner=always
     mkdir -p "$dir/init/$arch"
     # Aside and renamed: a reader never sees half a program.
     cp "${CARGO_TARGET_DIR:-target}/$triple/init/genpack-init" "$dir/init/$arch/.genpack-init.new"

@@ -4,13 +4,15 @@
 //! |---|---|
 //! | `modules.rs` | a kernel's module tables, the closure of a set of modules |
 //! | `plan.rs` | which modules an initramfs needs, which files it has; pure |
+//! | `program.rs` | a program with its loader and libraries: `fsck.fat`, where the tree has it |
 //! | `run.rs` | reading, decompressing, packing |
 //!
-//! The same kernel and the same init give the same bytes. Not handled: firmware files, stripping of symbols, tools
-//! other than the init (it needs none).
+//! Modules are decompressed here, so that the kernel need not know how and the archive packs them better. The same tree
+//! and the same init give the same bytes. Not handled: firmware files, stripping of symbols, other tools.
 
 mod modules;
 mod plan;
+mod program;
 mod run;
 
 pub use run::{Compression, Inputs, Made, make};

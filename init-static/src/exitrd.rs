@@ -15,6 +15,7 @@ use crate::fault::Fault;
 use crate::op::{Op, Step};
 use crate::report::Log;
 use crate::run::Executor;
+use crate::sys::device::Watchdog;
 use crate::sys::{loop_device, power, stdio};
 use crate::tree::Tree;
 use genpack_core::contract::paths;
@@ -24,6 +25,10 @@ use plan::Verb;
 /// Seconds after which the machine ends whatever is still mounted: longer than a slow card takes to write its cache,
 /// shorter than a person waits before pulling the plug.
 pub const DEADLINE_S: u32 = 30;
+
+/// Seconds after which the watchdog restarts a machine whose kernel hangs at its end: longer than [`DEADLINE_S`], after
+/// which the second process ends it.
+pub const WATCHDOG_S: u32 = 60;
 
 /// Rounds of unmounting; each round frees what the one before it kept busy, and the chain overlay, image, loop device,
 /// data, boot has five links.
@@ -47,6 +52,14 @@ pub fn run(args: &[&[u8]]) -> ! {
     });
     if let Err(e) = power::end_after(DEADLINE_S, verb) {
         log.warning(format_args!("no deadline: errno {}", e.raw_os_error()));
+    }
+    // Why: systemd has left it armed for minutes, or not at all; a machine that is to stay on must not be restarted.
+    match Watchdog::arm(WATCHDOG_S) {
+        Ok((watchdog, _)) if verb == Verb::Halt => watchdog.disarm(),
+        Ok((_, seconds)) => {
+            log.info(format_args!("the watchdog restarts the machine after {seconds} seconds"))
+        }
+        Err(_) => {}
     }
     let mut argument = String::new();
     match Tree::open("/") {

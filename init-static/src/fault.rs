@@ -1,18 +1,24 @@
 //! What can go wrong in PID 1, and what follows: a table, not luck.
 //!
-//! PID 1 never ends by itself: the kernel would panic. The last two answers, a reboot after a delay and an opt-in
-//! shell, are at the bottom of this file.
+//! PID 1 never ends by itself: the kernel would panic. The last answer, a reboot after a delay, is at the bottom of this
+//! file. A panic of ours is answered there too, also when memory has run out; a fault of the processor (a signal that
+//! PID 1 has no handler for) ends in a panic of the kernel, and `panic=` on its command line or the watchdog restarts
+//! the machine.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::exitrd::plan::Verb;
 use crate::report;
 use crate::sys::clock::pause;
 use crate::sys::exec::exec;
+use crate::sys::power;
 use genpack_core::contract::paths;
-use rustix::system::RebootCommand;
 
 /// Seconds a person has to read the screen before the machine reboots.
 pub const REBOOT_DELAY_S: u32 = 10;
+/// Seconds that a machine stops whose owner wants it to stop (`on_data_failure = rescue`): long enough for a person to
+/// come, and not for ever where none does.
+pub const RESCUE_DELAY_S: u32 = 600;
 
 /// What an operation was for; decides what its failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +29,18 @@ pub enum Fault {
     BootFs,
     /// The data file system.
     DataFs,
+    /// The data file system of an owner who wants it or nothing (`on_data_failure`).
+    NeededData,
     /// A system image.
     Image,
     /// The writable layer on the data file system.
     Overlay,
     /// The writable layer in memory.
     MemoryOverlay,
+    /// An image on trial: the loader takes the one before, with the kernel that belongs to it.
+    Trial,
+    /// The emptying of the writable layer.
+    Reset,
     /// The step from the initramfs into the root.
     Switch,
     /// One setting of `system.ini`.
@@ -57,8 +69,10 @@ impl Fault {
         match self {
             Self::Housekeeping | Self::Provision | Self::Report => Policy::Continue,
             Self::DataFs | Self::Overlay => Policy::Degrade,
+            // Why: a reset that stops half-way goes on at the next boot, from the step that failed.
+            Self::Reset => Policy::Degrade,
             Self::BootFs | Self::Image => Policy::Rescue,
-            Self::MemoryOverlay | Self::Switch => Policy::Reboot,
+            Self::NeededData | Self::Trial | Self::MemoryOverlay | Self::Switch => Policy::Reboot,
         }
     }
 }
@@ -92,13 +106,13 @@ pub fn exec_init() {
 
 /// Waits [`REBOOT_DELAY_S`] seconds and reboots.
 pub fn reboot_after_delay() -> ! {
-    report::last_words(format_args!("nothing left to try, rebooting in {REBOOT_DELAY_S} seconds"));
-    pause(REBOOT_DELAY_S);
+    end_after_delay(Verb::Reboot, REBOOT_DELAY_S)
+}
+
+/// Gives a person so many seconds to read the screen, and ends the machine.
+pub fn end_after_delay(verb: Verb, seconds: u32) -> ! {
+    report::last_words(format_args!("nothing left to try, {verb} in {seconds} seconds"));
+    pause(seconds);
     rustix::fs::sync();
-    loop {
-        if let Err(e) = rustix::system::reboot(RebootCommand::Restart) {
-            report::last_words(format_args!("reboot failed: errno {}", e.raw_os_error()));
-        }
-        pause(REBOOT_DELAY_S);
-    }
+    power::end(verb, "")
 }

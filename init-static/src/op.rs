@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::fault::Fault;
+use crate::sys::device::Growable;
 
 /// User and group of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +172,42 @@ pub enum Op {
         /// Seconds that it may take.
         deadline_s: u32,
     },
+    /// Removes a directory with everything in it; a missing one is fine.
+    RemoveTree {
+        /// Where.
+        path: String,
+        /// Seconds after which the rest stays for the next time.
+        deadline_s: u32,
+    },
+    /// Writes to a disk and waits until it is there.
+    WriteDisk {
+        /// Its node.
+        disk: String,
+        /// Where, bytes.
+        offset: u64,
+        /// What.
+        content: Vec<u8>,
+    },
+    /// Tells the kernel the new size of a partition.
+    ResizePartition {
+        /// Node of the disk.
+        disk: String,
+        /// Number of the partition.
+        number: u32,
+        /// Where it begins, bytes.
+        start: u64,
+        /// Its new size, bytes.
+        bytes: u64,
+    },
+    /// Makes a mounted file system as large as its device.
+    GrowFileSystem {
+        /// Mount point.
+        mounted: String,
+        /// Which one it is.
+        kind: Growable,
+        /// Size of the device, bytes.
+        bytes: u64,
+    },
     /// Empties the initramfs and makes this directory the root.
     SwitchRoot {
         /// The new root.
@@ -225,6 +262,16 @@ impl fmt::Display for Op {
             Self::Run { argv, .. } => {
                 f.write_str("run")?;
                 argv.iter().try_for_each(|word| write!(f, " {word}"))
+            }
+            Self::RemoveTree { path, .. } => write!(f, "remove tree {path}"),
+            Self::WriteDisk { disk, offset, content } => {
+                write!(f, "write {} bytes to {disk} at {offset}", content.len())
+            }
+            Self::ResizePartition { disk, number, bytes, .. } => {
+                write!(f, "resize partition {number} of {disk} to {bytes} bytes")
+            }
+            Self::GrowFileSystem { mounted, bytes, .. } => {
+                write!(f, "grow file system {mounted} to {bytes} bytes")
             }
             Self::SwitchRoot { root } => write!(f, "switch root to {root}"),
         }

@@ -13,6 +13,7 @@ use crate::fault::{Fault, Policy};
 use crate::op::{Flag, Op, Step};
 use crate::report::Log;
 use crate::stage1::modules::Modules;
+use crate::sys::device;
 use crate::sys::loop_device::LoopDevice;
 use crate::sys::process::{self, Outcome};
 use crate::tree::{self, Tree};
@@ -209,9 +210,19 @@ impl Executor {
                 rustix::mount::unmount(target.as_str(), UnmountFlags::empty())?;
                 true
             }
-            Op::Remount { target, writable } => {
-                let flags = if *writable { MountFlags::empty() } else { MountFlags::RDONLY };
-                rustix::mount::mount_remount(target.as_str(), flags, "")?;
+            Op::Remount { target, writable } => remount(target, *writable)?,
+            Op::RemoveTree { path, deadline_s } => tree.remove_tree(path, *deadline_s)?,
+            Op::WriteDisk { disk, offset, content } => {
+                write_disk(disk, *offset, content)?;
+                true
+            }
+            Op::ResizePartition { disk, number, start, bytes } => {
+                let disk = rustix::fs::open(disk.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+                device::resize_partition(disk.as_fd(), *number, *start, *bytes)?;
+                true
+            }
+            Op::GrowFileSystem { mounted, kind, bytes } => {
+                device::grow_file_system(mounted, *kind, *bytes)?;
                 true
             }
             Op::CopyProgram { from, to } => {
@@ -280,6 +291,55 @@ fn mount(source: &str, target: &str, fstype: &str, flags: &[Flag], options: &str
         Err(Errno::BUSY) if matches!(fstype, "proc" | "sysfs" | "devtmpfs") => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// Changes whether a mount can be written to and nothing else of it; answers whether it was different.
+fn remount(target: &str, writable: bool) -> Result<bool, Errno> {
+    let now = rustix::fs::statvfs(target)?.f_flag;
+    if now.contains(StatVfsMountFlags::RDONLY) != writable {
+        return Ok(false);
+    }
+    let kept = [
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+    ];
+    let kept = kept.iter().filter(|(is, _)| now.contains(*is));
+    let mut flags = kept.fold(MountFlags::empty(), |all, (_, flag)| all | *flag);
+    if !writable {
+        flags |= MountFlags::RDONLY;
+    }
+    rustix::mount::mount_remount(target, flags, "")?;
+    Ok(true)
+}
+
+fn write_disk(disk: &str, offset: u64, content: &[u8]) -> Result<(), Errno> {
+    let disk = rustix::fs::open(disk, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let (mut offset, mut rest) = (offset, content);
+    while !rest.is_empty() {
+        match rustix::io::pwrite(&disk, rest, offset) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(n) => {
+                offset += u64::try_from(n).unwrap_or(0);
+                rest = rest.get(n..).unwrap_or(&[]);
+            }
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    rustix::fs::fsync(&disk)
+}
+
+/// Returns a number that differs between images: a hash (FNV-1a) of the superblock, which has the time, all sizes and
+/// the places of all tables in it.
+#[must_use]
+pub fn image_id(image: &str) -> Option<String> {
+    let fd = rustix::fs::open(image, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut superblock = [0; 96];
+    let n = rustix::io::pread(&fd, &mut superblock[..], 0).ok()?;
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+    let hash = superblock.iter().fold(0xCBF2_9CE4_8422_2325, mix);
+    (n == superblock.len()).then(|| format!("{hash:016x}"))
 }
 
 /// Tells whether a mounted file system cannot be written to.

@@ -1,10 +1,12 @@
 //! Stage 1: PID 1 of the initramfs finds the boot partition, assembles the root and switches to it.
 //!
 //! [`run`] reads as the story of a boot; every decision in it is a function of [`plan`]. The layout it leaves behind
-//! (`/run/initramfs/{boot,ro,rw}`) is the contract with everything that runs later. Not handled: fsck, LVM, LUKS.
+//! (`/run/initramfs/{boot,ro,rw}`) is the contract with everything that runs later. Not handled: LVM, LUKS.
 
+pub mod data;
 pub mod devices;
 pub mod inputs;
+mod layer;
 pub mod modules;
 pub mod plan;
 pub mod record;
@@ -15,7 +17,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use self::devices::Devices;
+use self::data::Wishes;
+use self::devices::{BlockDevice, Devices};
 use self::modules::Modules;
 use self::plan::{Candidate, Choice, Device, Request, Root};
 use self::record::Record;
@@ -23,13 +26,20 @@ use crate::fault::{self, Fault, Policy};
 use crate::op::{Op, Step};
 use crate::report::{BootStatus, Log};
 use crate::run::{Executor, Failure};
+use crate::sys::device::Watchdog;
 use crate::sys::{clock, exec, stdio};
 use crate::tree::Tree;
 use genpack_core::contract::boot_state::{BootState, IMAGES, Image};
-use genpack_core::contract::{boot_status, paths};
+use genpack_core::contract::{boot_status, cmdline_keys, paths};
+use genpack_core::fs::fat::bpb::{self, Bpb};
+use genpack_core::source::ReadAt as _;
 
 /// Longest kernel command line; the kernel's own limit is 4 KiB or less.
 const MAX_CMDLINE: usize = 64 * 1024;
+/// The service manager that takes over the watchdog.
+const SYSTEMD: &str = "/usr/lib/systemd/systemd";
+/// Boot partitions that are tried in the place of one that cannot be booted.
+const MAX_ALTERNATIVES: usize = 4;
 
 /// What stage 1 knows at a time.
 struct Boot {
@@ -40,13 +50,18 @@ struct Boot {
     /// The boot state, when the loader knows it.
     record: Option<Record>,
     start_ms: u64,
+    start_cpu_ms: u64,
     /// The kernel's own modprobe, to be given back.
     modprobe: String,
+    watchdog: Option<Watchdog>,
+    /// The boot partition that is being tried.
+    boot_device: String,
+    wishes: Wishes,
 }
 
-/// Boots. The only ways out are the new root and a reboot.
+/// Boots. The only ways out are the new root and the end of the machine.
 pub fn run() -> ! {
-    let start_ms = clock::boot_ms();
+    let (start_ms, start_cpu_ms) = (clock::boot_ms(), clock::cpu_ms());
     let Ok(tree) = Tree::open("/") else { fault::reboot_after_delay() };
     let mut exec = Executor { tree, log: Log::new(), modules: None };
     // Why: every step of it is housekeeping, whose failures are logged and end nothing.
@@ -55,22 +70,31 @@ pub fn run() -> ! {
     if let Err(e) = stdio::open_console() {
         exec.log.warning(format_args!("no console: errno {}", e.raw_os_error()));
     }
-    let cmdline = exec.tree.read_text("/proc/cmdline", MAX_CMDLINE).unwrap_or_default();
+    let mut cmdline = exec.tree.read_text(cmdline_keys::BUILT_IN, MAX_CMDLINE).unwrap_or_default();
+    cmdline.push(' ');
+    cmdline.push_str(&exec.tree.read_text("/proc/cmdline", MAX_CMDLINE).unwrap_or_default());
     let request = inputs::request(cmdline.trim_end());
     exec.log.set_debug(request.debug);
     exec.log.info(format_args!("stage 1, version {}, root is {}", env!("CARGO_PKG_VERSION"), request.root));
-    let devices = Devices::open(&mut exec.log);
+    let devices = Devices::open(matches!(request.root, Root::PartUuid(_)), &mut exec.log);
     let mut status = BootStatus::default();
     status.set(boot_status::DEGRADED, "");
-    let mut boot = Boot { exec, devices, request, status, record: None, start_ms, modprobe: String::new() };
+    let mut boot = Boot {
+        exec,
+        devices,
+        request,
+        status,
+        record: None,
+        start_ms,
+        start_cpu_ms,
+        modprobe: String::new(),
+        watchdog: None,
+        boot_device: String::new(),
+        wishes: Wishes::of(&Default::default()),
+    };
     boot.prepare_modules();
     let Err(failure) = boot.assemble().and_then(|()| boot.switch());
-    boot.exec.log.error(format_args!("cannot boot: {}", failure.reason));
-    if boot.request.shell && boot.exec.tree.is_executable("/bin/sh") {
-        let errno = exec::exec(c"/bin/sh", &[c"sh"]);
-        boot.exec.log.error(format_args!("cannot start a shell: errno {}", errno.raw_os_error()));
-    }
-    fault::reboot_after_delay()
+    boot.end(&failure)
 }
 
 impl Boot {
@@ -88,10 +112,79 @@ impl Boot {
         let _ = self.exec.run(&[Step::new(Fault::Housekeeping, helper)]);
         self.devices.coldplug(&self.exec.tree, &mut modules, &mut self.exec.log);
         self.exec.modules = Some(modules);
+        self.arm_watchdog();
     }
 
-    /// Makes the new root at its place.
+    /// Arms the watchdog when the machine has one and it is not armed yet.
+    fn arm_watchdog(&mut self) {
+        if self.watchdog.is_some() {
+            return;
+        }
+        if let Ok((watchdog, seconds)) = Watchdog::arm(self.request.timeout_s + plan::WATCHDOG_S) {
+            self.exec.log.info(format_args!("the watchdog restarts the machine after {seconds} seconds"));
+            self.status.set_number(boot_status::WATCHDOG_S, seconds.into());
+            self.watchdog = Some(watchdog);
+        }
+    }
+
+    fn disarm_watchdog(&mut self) {
+        if let Some(watchdog) = self.watchdog.take() {
+            watchdog.disarm();
+            self.status.set_number(boot_status::WATCHDOG_S, 0);
+        }
+    }
+
+    /// Lets a person in who was allowed to come.
+    fn shell(&mut self) {
+        let places = ["/", paths::SYSROOT, paths::RO];
+        let has_shell = |root: &&str| Tree::open(root).is_ok_and(|tree| tree.is_executable("/bin/sh"));
+        let Some(root) = places.into_iter().find(has_shell) else {
+            return self.exec.log.warning(format_args!("there is no shell to start"));
+        };
+        self.disarm_watchdog();
+        if let Err(e) = exec::shell(root) {
+            self.exec.log.error(format_args!("cannot start a shell: errno {}", e.raw_os_error()));
+        }
+    }
+
+    /// Ends a boot for which there is no way on.
+    fn end(mut self, failure: &Failure) -> ! {
+        self.exec.log.error(format_args!("cannot boot: {}", failure.reason));
+        if self.request.shell {
+            self.shell();
+        }
+        let stops = failure.fault == Fault::NeededData && self.wishes.on_failure == data::OnFailure::Rescue;
+        let seconds = if stops { fault::RESCUE_DELAY_S } else { fault::REBOOT_DELAY_S };
+        self.disarm_watchdog();
+        fault::end_after_delay(self.request.last, seconds)
+    }
+
+    /// Makes the new root at its place, from another boot partition when the right one cannot be booted.
     fn assemble(&mut self) -> Result<(), Failure> {
+        let mut result = self.assemble_from_root();
+        for _ in 0..MAX_ALTERNATIVES {
+            let failure = match result {
+                Err(failure) if failure.policy() == Policy::Rescue && !self.boot_device.is_empty() => failure,
+                other => return other,
+            };
+            for op in plan::take_apart() {
+                self.exec.try_op(&op);
+            }
+            self.devices.give_up(&self.boot_device);
+            self.boot_device.clear();
+            self.record = None;
+            result = match self.find_now(&Root::Auto) {
+                Some(Choice::Boot(device, _)) => {
+                    self.degraded(&format!("booted from {} because {}", device.name, failure.reason));
+                    self.boot_from_partition(&device)
+                }
+                _ => return Err(failure),
+            };
+        }
+        result
+    }
+
+    fn assemble_from_root(&mut self) -> Result<(), Failure> {
         let root = self.request.root.clone();
         let choice = match self.find(&root) {
             Some(choice) => choice,
@@ -135,8 +228,18 @@ impl Boot {
             if now >= deadline {
                 return None;
             }
-            self.wait(deadline - now);
+            if !self.load_slow() {
+                self.wait(deadline - now);
+            }
         }
+    }
+
+    /// Loads what only slow devices need, once, and what they need by then is wanted.
+    fn load_slow(&mut self) -> bool {
+        let Executor { log, modules, .. } = &mut self.exec;
+        let loaded = modules.as_mut().is_some_and(|modules| self.devices.load_slow(modules, log));
+        self.arm_watchdog();
+        loaded
     }
 
     /// Chooses among the devices that are there now, looking into them where the choice asks for it.
@@ -162,7 +265,11 @@ impl Boot {
         }
     }
 
+    /// Waits until devices that are on their way have arrived: those that `done` asks for, or all.
     fn settle(&mut self, done: impl Fn(&[Device]) -> bool) {
+        if !done(self.devices.seen()) {
+            self.load_slow();
+        }
         let Executor { tree, log, modules } = &mut self.exec;
         if let Some(modules) = modules {
             self.devices.settle(tree, modules, log, done);
@@ -185,13 +292,14 @@ impl Boot {
 
     fn boot_from_partition(&mut self, device: &Device) -> Result<(), Failure> {
         self.exec.log.info(format_args!("boot partition {}", device.name));
+        self.boot_device.clone_from(&device.name);
         self.mount_boot(device)?;
         self.status.set(boot_status::BOOT_DEVICE, &device.path());
         self.enter_image();
-        self.settle(|seen| plan::data_device(device, seen).is_some());
-        let data = plan::data_device(device, self.devices.seen()).cloned();
+        self.read_wishes();
         let boot_files = self.names(paths::BOOT);
-        let data_place = self.mount_data(data.as_ref(), &boot_files)?;
+        let data = self.find_data(device);
+        let data_place = self.mount_data(data, &boot_files)?;
         let data_files = data_place.map(|place| self.names(place));
         let list = plan::candidates(
             self.request.image.as_deref(),
@@ -205,11 +313,13 @@ impl Boot {
         if self.record.as_ref().is_none_or(|record| record.state == BootState::default()) {
             self.exec.run(&plan::promote(&booted, &files))?;
         }
+        self.note_image(&booted);
         self.overlay()
     }
 
     /// Mounts the boot partition; one that cannot be written to (a locked card, errors) still boots.
     fn mount_boot(&mut self, device: &Device) -> Result<(), Failure> {
+        self.check_boot(device);
         if plan::boot_is_writable(device) {
             match self.exec.run(&plan::mount_boot(device, true)) {
                 Ok(()) => {
@@ -224,64 +334,38 @@ impl Boot {
         self.exec.run(&plan::mount_boot(device, false))
     }
 
+    /// Repairs a FAT that was not unmounted, where the initramfs has the program for it.
+    fn check_boot(&mut self, device: &Device) {
+        let is_dirty = || {
+            let source = BlockDevice::open(&device.name).ok()?;
+            let sector = source.read_array_at::<{ bpb::LEN }>(0).ok()??;
+            Bpb::parse(bpb::Raw::new(&sector)).ok().map(|bpb| bpb.dirty)
+        };
+        let state = match is_dirty() {
+            None => "",
+            Some(false) => "clean",
+            Some(true) => {
+                let repaired = self.exec.tree.is_executable(paths::FSCK_FAT)
+                    && (self.exec.try_op(&plan::repair_boot(device)) || is_dirty() == Some(false));
+                if repaired { "repaired" } else { "dirty" }
+            }
+        };
+        self.status.set(boot_status::BOOT_FS, state);
+        if !matches!(state, "" | "clean") {
+            self.exec.log.warning(format_args!("{} was not unmounted: {state}", device.name));
+        }
+    }
+
     fn boot_from_image(&mut self, device: &Device) -> Result<(), Failure> {
         self.exec.log.info(format_args!("image on {}", device.name));
         self.status.set(boot_status::BOOT_DEVICE, "");
         self.settle(|seen| plan::data_device_of_image(device, seen).is_some());
         let data = plan::data_device_of_image(device, self.devices.seen()).cloned();
-        self.mount_data(data.as_ref(), &[])?;
-        self.mount_first(&[Candidate { name: device.name.clone(), directory: "/dev".into() }])?;
+        self.mount_data(data.map_or(data::Data::None, data::Data::Labelled), &[])?;
+        let booted =
+            self.mount_first(&[Candidate { name: device.name.clone(), directory: "/dev".into() }])?;
+        self.note_image(&booted);
         self.overlay()
-    }
-
-    /// Mounts what is to be writable; answers where images on the data file system can be found.
-    fn mount_data(
-        &mut self,
-        data: Option<&Device>,
-        boot_files: &[String],
-    ) -> Result<Option<&'static str>, Failure> {
-        self.status.set(boot_status::PERSISTENT, "no");
-        self.status.set(boot_status::DATA_DEVICE, "");
-        let mut place = None;
-        match data {
-            Some(device) if self.request.transient => {
-                self.exec.run(&plan::mount_memory())?;
-                let needed = !boot_files.iter().any(|f| Image::of_file(f).is_some());
-                if needed && self.exec.run(&plan::mount_data(device, true)).is_ok() {
-                    place = Some(paths::IMAGE_STORE);
-                }
-            }
-            Some(device) => match self.exec.run(&plan::mount_data(device, false)) {
-                Ok(()) => {
-                    self.status.set(boot_status::PERSISTENT, "yes");
-                    self.status.set(boot_status::DATA_DEVICE, &device.path());
-                    place = Some(paths::RW);
-                }
-                Err(failure) => {
-                    self.degraded(&failure.reason);
-                    self.exec.run(&plan::mount_memory())?;
-                }
-            },
-            None if !self.request.transient && self.shares_data() => {
-                self.status.set(boot_status::PERSISTENT, "yes");
-                self.status.set(boot_status::DATA_DEVICE, paths::VIRTIOFS_TAG);
-                place = Some(paths::RW);
-            }
-            None => self.exec.run(&plan::mount_memory())?,
-        }
-        Ok(place)
-    }
-
-    /// Mounts the host's shared directory when the machine has such a device.
-    fn shares_data(&mut self) -> bool {
-        let has_device = self.exec.tree.list("/sys/bus/virtio/devices").is_ok_and(|devices| {
-            devices.iter().any(|d| {
-                let modalias = format!("/sys/bus/virtio/devices/{}/modalias", d.name);
-                // Why: 26 (0x1A) is the device type of a virtio file system.
-                self.exec.tree.read_text(&modalias, 4096).is_some_and(|m| m.starts_with("virtio:d0000001A"))
-            })
-        });
-        has_device && self.exec.run(&plan::mount_shared_data()).is_ok()
     }
 
     /// Mounts the first image that is whole and has a system in it.
@@ -307,7 +391,7 @@ impl Boot {
                 Err(failure) => return Err(failure),
             }
             if self.give_up(candidate) {
-                return Err(last);
+                return Err(Failure { fault: Fault::Trial, ..last });
             }
         }
         Err(last)
@@ -316,26 +400,6 @@ impl Boot {
     fn has_system(&self) -> bool {
         Tree::open(paths::RO)
             .is_ok_and(|image| plan::programs(None).iter().any(|program| image.is_executable(program)))
-    }
-
-    /// Mounts the overlay; when the data file system cannot carry it, in memory.
-    fn overlay(&mut self) -> Result<(), Failure> {
-        let tree = &self.exec.tree;
-        let legacy = tree.is_dir(&format!("{}/rw/{}", paths::RW, paths::UPPER));
-        let upper = format!("{}/{}", plan::overlay_base(legacy), paths::UPPER);
-        let usr_in_upper = tree.is_dir(&format!("{upper}/usr")) && tree.is_dir(&format!("{}/usr", paths::RO));
-        let is_memory = self.status.get(boot_status::PERSISTENT) != Some("yes");
-        let fault = if is_memory { Fault::MemoryOverlay } else { Fault::Overlay };
-        match self.exec.run(&plan::overlay(fault, legacy, usr_in_upper)) {
-            Err(failure) if failure.policy() == Policy::Degrade => {
-                self.degraded(&failure.reason);
-                self.status.set(boot_status::PERSISTENT, "no");
-                self.status.set(boot_status::DATA_DEVICE, "");
-                self.exec.run(&plan::give_up_data())?;
-                self.exec.run(&plan::overlay(Fault::MemoryOverlay, false, false))
-            }
-            other => other,
-        }
     }
 
     /// Notes why this boot has less than was configured.
@@ -350,6 +414,15 @@ impl Boot {
         self.exec.tree.list(directory).unwrap_or_default().into_iter().map(|e| e.name).collect()
     }
 
+    /// Leaves the watchdog armed for a system that looks after it, and stops it for any other.
+    fn hand_over_watchdog(&mut self, is_taken: bool) {
+        let Some(watchdog) = &self.watchdog else { return };
+        watchdog.keep_alive();
+        if !is_taken || self.exec.run(&plan::hand_over_watchdog()).is_err() {
+            self.disarm_watchdog();
+        }
+    }
+
     /// Leaves log and status for stage 2, and becomes it.
     fn switch(&mut self) -> Result<core::convert::Infallible, Failure> {
         let new_root = Tree::open(paths::SYSROOT)
@@ -359,12 +432,26 @@ impl Boot {
             .filter(|program| new_root.is_executable(program))
             .filter_map(|program| CString::new(program).ok())
             .collect();
+        let takes_watchdog = self.request.init.is_none() && new_root.is_executable(SYSTEMD);
         drop(new_root);
+        if self.request.stop && self.request.shell {
+            self.shell();
+        } else if self.request.stop {
+            self.exec.log.warning(format_args!("rd.break is ignored without genpack.shell"));
+        }
+        self.hand_over_watchdog(takes_watchdog);
+        let degraded = self.status.get(boot_status::DEGRADED).unwrap_or_default();
+        if !degraded.is_empty() {
+            self.exec.run(&plan::motd(degraded))?;
+        }
         let stage1_ms = clock::boot_ms().saturating_sub(self.start_ms);
         self.status.set_number(boot_status::START_MS, self.start_ms);
         self.status.set_number(boot_status::STAGE1_MS, stage1_ms);
         let peak_kib = crate::stage2::peak_kib(&self.exec.tree);
         self.status.set_number(boot_status::STAGE1_PEAK_KIB, peak_kib);
+        self.status.set_number(boot_status::START_CPU_MS, self.start_cpu_ms);
+        let cpu_ms = clock::cpu_ms().saturating_sub(self.start_cpu_ms);
+        self.status.set_number(boot_status::STAGE1_CPU_MS, cpu_ms);
         self.exec.log.info(format_args!("switching to the new root after {stage1_ms} ms, {peak_kib} KiB"));
         self.note(BootState::handed_over);
         self.exec.modules = None;

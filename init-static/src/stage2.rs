@@ -143,6 +143,11 @@ fn finish(exec: &mut Executor, configuration: &Configuration, start_ms: u64) {
     let init_start_ms = status.number(boot_status::START_MS).unwrap_or(start_ms);
     status.set_number(boot_status::START_MS, init_start_ms);
     status.set_number(boot_status::STAGE2_PEAK_KIB, peak_kib(&exec.tree));
+    if let (Some(start), Some(stage1)) =
+        (status.number(boot_status::START_CPU_MS), status.number(boot_status::STAGE1_CPU_MS))
+    {
+        status.set_number(boot_status::STAGE2_CPU_MS, clock::cpu_ms().saturating_sub(start + stage1));
+    }
     let now_ms = clock::boot_ms();
     let (stage2_ms, init_ms) = (now_ms.saturating_sub(start_ms), now_ms.saturating_sub(init_start_ms));
     status.set_number(boot_status::STAGE2_MS, stage2_ms);
@@ -150,6 +155,10 @@ fn finish(exec: &mut Executor, configuration: &Configuration, start_ms: u64) {
     exec.log.info(format_args!("stage 2 done in {stage2_ms} ms, {init_ms} ms since /init started"));
     if let Err(e) = append_log(&exec.tree, &old_log, exec.log.text()) {
         exec.log.warning(format_args!("no {}: errno {}", paths::INIT_LOG, e.raw_os_error()));
+    }
+    if configuration.settings.boot_rw != Some(true) {
+        // Why: a power cut does not hurt a FAT that nobody writes to; without a boot partition it fails, and that is fine.
+        exec.try_op(&Op::Remount { target: paths::BOOT.into(), writable: false });
     }
     let log = format!("{old_log}{}", exec.log.text());
     let run = Op::Mkdir { path: paths::RUN_GENPACK.into(), mode: 0o755, owner: None };

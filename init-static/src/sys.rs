@@ -6,6 +6,7 @@
 #[cfg(any(freestanding, test))]
 pub mod alloc;
 pub mod clock;
+pub mod device;
 pub mod exec;
 pub mod loop_device;
 pub mod power;

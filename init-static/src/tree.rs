@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
 use crate::op::Owner;
+use crate::sys::clock;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
@@ -287,6 +288,27 @@ impl Tree {
         }
     }
 
+    /// Removes a directory and everything below it; answers whether there was one.
+    ///
+    /// # Errors
+    /// `EAGAIN` when time was over first, else the errno of the last removal.
+    pub fn remove_tree(&self, path: &str, deadline_s: u32) -> Result<bool, Errno> {
+        let end_ms = clock::boot_ms().saturating_add(u64::from(deadline_s) * 1000);
+        let (parent, name) = self.parent(path, false)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&parent, name.as_str(), flags, Mode::empty()) {
+            Ok(directory) => delete_content(directory.as_fd(), None, 0, end_ms),
+            Err(Errno::NOENT) => return Ok(false),
+            Err(e) => return Err(e),
+        }
+        let removed = rustix::fs::unlinkat(&parent, name.as_str(), AtFlags::REMOVEDIR);
+        sync_dir(parent.as_fd());
+        match removed {
+            Err(Errno::NOTEMPTY) if clock::boot_ms() >= end_ms => Err(Errno::AGAIN),
+            other => other.map(|()| true),
+        }
+    }
+
     /// Gives `to` the modification time of `from`; answers whether it was different.
     ///
     /// # Errors
@@ -425,28 +447,32 @@ pub fn delete_initramfs() -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open("/", flags, Mode::empty())?;
     let device = rustix::fs::fstat(&root)?.st_dev;
-    delete_content(root.as_fd(), device, 0);
+    delete_content(root.as_fd(), Some(device), 0, u64::MAX);
     Ok(())
 }
 
-/// Depth of the initramfs that is deleted; deeper content only costs memory.
-const MAX_DELETE_DEPTH: u32 = 32;
+/// Depth to which trees are deleted: every level keeps a descriptor open, of which a process has 1024.
+const MAX_DELETE_DEPTH: u32 = 500;
 
-fn delete_content(dir: BorrowedFd<'_>, device: u64, depth: u32) {
+/// Deletes what is in a directory, on this device only when one is given, until `end_ms`.
+fn delete_content(dir: BorrowedFd<'_>, device: Option<u64>, depth: u32, end_ms: u64) {
     let Ok(entries) = list(dir) else { return };
     for entry in entries {
         let name = entry.name.as_str();
         let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-        if stat.st_dev != device {
+        if device.is_some_and(|device| stat.st_dev != device) {
             continue;
         }
-        // Why: what cannot be deleted costs memory, nothing else.
+        if end_ms < u64::MAX && clock::boot_ms() >= end_ms {
+            return;
+        }
+        // Why: what cannot be deleted costs room, nothing else; the caller hears of it by what is left.
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             if depth < MAX_DELETE_DEPTH
                 && let Ok(child) = rustix::fs::openat(dir, name, flags, Mode::empty())
             {
-                delete_content(child.as_fd(), device, depth + 1);
+                delete_content(child.as_fd(), device, depth + 1, end_ms);
             }
             let _ = rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR);
         } else {

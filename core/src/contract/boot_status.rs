@@ -32,3 +32,25 @@ pub const STAGE2_PEAK_KIB: &str = "stage2_peak_kib";
 pub const TRIAL: &str = "trial";
 /// Image that was given up since the last update, and why; empty otherwise.
 pub const ROLLED_BACK: &str = "rolled_back";
+/// Processor time of PID 1 before `/init`, which the kernel's own start has used, milliseconds.
+pub const START_CPU_MS: &str = "start_cpu_ms";
+/// Processor time of stage 1, milliseconds.
+pub const STAGE1_CPU_MS: &str = "stage1_cpu_ms";
+/// Processor time of stage 2, milliseconds.
+pub const STAGE2_CPU_MS: &str = "stage2_cpu_ms";
+/// What became of the data partition: `used`, `shared` (a directory of the host), `none` (none was configured),
+/// `failed` (one was expected), `transient` (it was left alone).
+pub const DATA: &str = "data";
+/// State of the boot partition's FAT: `clean`, `repaired`, `dirty` (no fsck.fat is at hand, or it did not help); empty
+/// for another file system.
+pub const BOOT_FS: &str = "boot_fs";
+/// Options of the overlay that decide how the writable layer is kept.
+pub const OVERLAY: &str = "overlay";
+/// A number that differs between images.
+pub const IMAGE_ID: &str = "image_id";
+/// `yes` when the writable layer was last used with another image.
+pub const IMAGE_CHANGED: &str = "image_changed";
+/// Seconds after which the watchdog restarts the machine; 0 without one.
+pub const WATCHDOG_S: &str = "watchdog_s";
+/// `yes` when the writable layer was emptied because someone asked for it.
+pub const RESET: &str = "reset";

@@ -21,5 +21,13 @@ pub const TRANSIENT: &str = "genpack.transient";
 pub const IMAGE: &str = "genpack.image";
 /// Allow an interactive shell when stage 1 fails.
 pub const SHELL: &str = "genpack.shell";
+/// Stop before the new root is entered, for whoever [`SHELL`] lets in.
+pub const RD_BREAK: &str = "rd.break";
+/// `0`: no shell, whatever [`SHELL`] says.
+pub const RD_SHELL: &str = "rd.shell";
+/// What follows when nothing boots: `reboot` (the default), `poweroff`, `halt`.
+pub const RD_EMERGENCY: &str = "rd.emergency";
+/// Words that an initramfs was built with, which the kernel command line overrules: a file in the initramfs.
+pub const BUILT_IN: &str = "/etc/cmdline";
 /// Log every operation of the init.
 pub const DEBUG: &str = "genpack.debug";

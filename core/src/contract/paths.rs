@@ -60,3 +60,13 @@ pub const IMAGE_STORE: &str = "/run/initramfs/store";
 pub const VIRTIOFS_TAG: &str = "fs";
 /// What the init has put into files that are not its own, so that it can take it out again.
 pub const MANIFEST: &str = "/var/lib/genpack";
+/// Files on the boot partition, or beside the writable layer, that ask stage 1 to empty the writable layer.
+pub const RESET_REQUESTS: [&str; 2] = ["system.reset", "system.reset.txt"];
+/// Number of the image that the writable layer was last used with, relative to [`RW`].
+pub const IMAGE_ID: &str = "image.id";
+/// Settings for systemd that only count for this boot.
+pub const SYSTEMD_RUN: &str = "/run/systemd";
+/// What a person is told at login.
+pub const MOTD: &str = "/run/motd.d/10-genpack";
+/// The checker of FAT file systems, where the initramfs has one.
+pub const FSCK_FAT: &str = "/usr/sbin/fsck.fat";

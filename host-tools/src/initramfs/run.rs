@@ -1,11 +1,13 @@
 //! Makes an initramfs: reads what the plan names, decompresses modules, packs and compresses the archive.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use genpack_core::archive::cpio_newc::{EmitError, Entry, Writer};
+use genpack_core::contract::paths::FSCK_FAT;
 
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
@@ -13,6 +15,7 @@ use crate::io::atomic_file;
 
 use super::modules::Tables;
 use super::plan::{Plan, plan};
+use super::program;
 
 /// Level of zstd: the last one that packs in seconds.
 const ZSTD_LEVEL: i32 = 15;
@@ -111,7 +114,12 @@ fn make_archive(ctx: &Ctx, inputs: Inputs<'_>) -> Result<Made> {
     if !plan.absent.is_empty() {
         ctx.ui.detail(format!("not in kernel {version}: {}", plan.absent.join(" ")));
     }
-    let archive = pack(&plan, version, &directory, &init, &builtin)?;
+    let fsck = program::files(inputs.root, FSCK_FAT.trim_start_matches('/')).unwrap_or_default();
+    if fsck.is_empty() {
+        ctx.ui.detail("no fsck.fat in the tree: a damaged boot partition is only reported".to_owned());
+    }
+    let archive =
+        pack(&plan, &Content { version, modules: &directory, init: &init, builtin: &builtin, fsck })?;
     let config = config(inputs.root, version)?;
     let compression = Compression::of_kernel(config.as_deref());
     let bytes = compress(&archive, compression)?;
@@ -153,8 +161,19 @@ fn optional(path: &Path) -> Result<Option<String>> {
     }
 }
 
+/// What an archive has beside its plan.
+struct Content<'a> {
+    version: &'a str,
+    modules: &'a Path,
+    init: &'a [u8],
+    builtin: &'a str,
+    /// Files of fsck.fat by their paths.
+    fsck: BTreeMap<String, Vec<u8>>,
+}
+
 /// Returns the archive.
-fn pack(plan: &Plan, version: &str, modules: &Path, init: &[u8], builtin: &str) -> Result<Vec<u8>> {
+fn pack(plan: &Plan, content: &Content<'_>) -> Result<Vec<u8>> {
+    let Content { version, modules, init, builtin, fsck } = content;
     let mut archive = Vec::new();
     let mut writer = Writer::new(|b: &[u8]| {
         archive.extend_from_slice(b);
@@ -174,9 +193,19 @@ fn pack(plan: &Plan, version: &str, modules: &Path, init: &[u8], builtin: &str) 
     for entry in small {
         writer.entry(&entry).map_err(emit_error)?;
     }
+    let mut made: BTreeSet<&str> = plan.directories.iter().map(String::as_str).collect();
+    for (path, content) in fsck {
+        for (at, _) in path.match_indices('/') {
+            let directory = path.get(..at).unwrap_or("");
+            if made.insert(directory) {
+                writer.entry(&Entry::directory(directory.as_bytes())).map_err(emit_error)?;
+            }
+        }
+        writer.entry(&Entry::file(path.as_bytes(), 0o755, content)).map_err(emit_error)?;
+    }
     let target = format!("usr/lib/modules/{version}");
     let tables =
-        [("modules.alias", plan.alias.as_str()), ("modules.builtin", builtin), ("modules.dep", &plan.dep)];
+        [("modules.alias", plan.alias.as_str()), ("modules.builtin", *builtin), ("modules.dep", &plan.dep)];
     for (name, text) in tables {
         let name = format!("{target}/{name}");
         writer.entry(&Entry::file(name.as_bytes(), 0o644, text.as_bytes())).map_err(emit_error)?;

@@ -13,6 +13,8 @@ use super::uevent::Uevent;
 use crate::report::Log;
 use crate::sys::clock;
 use crate::tree::{self, Tree};
+use genpack_core::disk::gpt::Gpt;
+use genpack_core::disk::mbr::{self, Mbr};
 use genpack_core::fs::probe;
 use genpack_core::source::{ReadAt, ReadError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -34,12 +36,31 @@ const MAX_WALK: usize = 200_000;
 const MAX_DEVICES: usize = 256;
 /// Devices without content of their own, or slow and never ours.
 const IGNORED: [&str; 5] = ["loop", "ram", "zram", "fd", "nbd"];
+/// Bytes of a sector in `/sys`, whatever the device's own are.
+const SECTOR: u64 = 512;
 /// Silence that ends the wait for a data device, milliseconds.
 const QUIET_MS: u64 = 100;
 /// Longest wait for silence, milliseconds.
 const MAX_SETTLE_MS: u64 = 2000;
 
-struct BlockDevice(OwnedFd);
+/// Classes of PCI devices whose drivers look for disks for a long time: IDE, RAID, SATA, SAS, USB.
+const SLOW: [&[u8]; 5] = [b"bc01sc01", b"bc01sc04", b"bc01sc06", b"bc01sc07", b"bc0Csc03"];
+
+/// A block device as bytes.
+pub struct BlockDevice(OwnedFd);
+
+impl BlockDevice {
+    /// Opens a device by its name.
+    ///
+    /// # Errors
+    /// The errno of `open(2)`.
+    pub fn open(name: &str) -> Result<Self, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        // Why: some names have a `/` in sysfs written as `!`.
+        let node = format!("/dev/{}", name.replace('!', "/"));
+        Ok(Self(rustix::fs::open(node.as_str(), flags, Mode::empty())?))
+    }
+}
 
 impl ReadAt for BlockDevice {
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
@@ -69,6 +90,12 @@ pub struct Devices {
     events: Option<OwnedFd>,
     /// In the order of their names.
     seen: Vec<Device>,
+    /// What [`SLOW`] devices ask for and was not loaded yet.
+    slow: Vec<String>,
+    /// Devices that nobody is to look at again.
+    given_up: Vec<String>,
+    /// Whether partitions are asked for by their identity in the table.
+    part_uuids: bool,
 }
 
 /// What a batch of events was about.
@@ -85,12 +112,12 @@ struct Batch {
 impl Devices {
     /// Opens the event socket; without one, waiting looks at `/sys` from time to time.
     #[must_use]
-    pub fn open(log: &mut Log) -> Self {
+    pub fn open(part_uuids: bool, log: &mut Log) -> Self {
         let events = open_events();
         if let Err(e) = &events {
             log.warning(format_args!("no device events: errno {}", e.raw_os_error()));
         }
-        Self { events: events.ok(), seen: Vec::new() }
+        Self { events: events.ok(), seen: Vec::new(), slow: Vec::new(), given_up: Vec::new(), part_uuids }
     }
 
     /// Returns the devices seen so far.
@@ -106,12 +133,29 @@ impl Devices {
         }
     }
 
-    /// Loads modules for all devices the machine has, then looks at the block devices.
+    /// Loads modules for all devices the machine has but the slow ones, then looks at the block devices.
     pub fn coldplug(&mut self, tree: &Tree, modules: &mut Modules, log: &mut Log) {
-        let modaliases = modaliases();
-        let new = modules.load_aliases(&modaliases, log);
-        log.info(format_args!("{} kinds of devices, {new} modules loaded for them", modaliases.len()));
+        let is_slow = |m: &String| m.as_bytes().windows(8).any(|part| SLOW.contains(&part));
+        let (slow, fast): (Vec<String>, Vec<String>) = modaliases().into_iter().partition(is_slow);
+        let new = modules.load_aliases(&fast, log);
+        log.info(format_args!("{} kinds of devices, {new} modules loaded for them", fast.len()));
+        self.slow = slow;
         self.scan(tree, log);
+    }
+
+    /// Loads the modules for slow devices, without waiting for what they find; answers whether there was one.
+    pub fn load_slow(&mut self, modules: &mut Modules, log: &mut Log) -> bool {
+        let slow = core::mem::take(&mut self.slow);
+        modules.set_async(true);
+        let new = modules.load_aliases(&slow, log);
+        modules.set_async(false);
+        new > 0
+    }
+
+    /// Forgets a device for ever.
+    pub fn give_up(&mut self, name: &str) {
+        self.seen.retain(|d| d.name != name);
+        self.given_up.push(name.into());
     }
 
     /// Waits for events at most `timeout_ms`, loads modules for them and looks at new block devices.
@@ -187,10 +231,11 @@ impl Devices {
         self.seen.retain(|d| entries.iter().any(|e| e.name == d.name));
         for entry in entries {
             let ignored = IGNORED.iter().any(|prefix| entry.name.starts_with(prefix));
+            let ignored = ignored || self.given_up.contains(&entry.name);
             if ignored || self.seen.len() >= MAX_DEVICES || self.seen.iter().any(|d| d.name == entry.name) {
                 continue;
             }
-            if let Some(device) = look_at(&entry.name, tree) {
+            if let Some(device) = look_at(&entry.name, self.part_uuids, tree) {
                 log.debug(format_args!(
                     "device {}: {} uuid {} label {}",
                     device.name,
@@ -217,32 +262,51 @@ fn open_events() -> Result<OwnedFd, Errno> {
 }
 
 /// Reads name, disk and superblock of a device; `None` when it cannot be read now (no medium, no node yet).
-fn look_at(name: &str, tree: &Tree) -> Option<Device> {
+fn look_at(name: &str, part_uuids: bool, tree: &Tree) -> Option<Device> {
     let link = format!("/sys/class/block/{name}");
-    let sectors: u64 = tree.read_text(&format!("{link}/size"), 64)?.trim().parse().ok()?;
-    if sectors == 0 {
+    let number = |file: &str| tree.read_text(&format!("{link}/{file}"), 64)?.trim().parse::<u64>().ok();
+    let bytes = number("size")?.checked_mul(SECTOR)?;
+    if bytes == 0 {
         return None;
     }
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    // Why: some names have a `/` in sysfs written as `!`.
-    let node = format!("/dev/{}", name.replace('!', "/"));
-    let source = BlockDevice(rustix::fs::open(node.as_str(), flags, Mode::empty()).ok()?);
+    let source = BlockDevice::open(name).ok()?;
     // Why: an unreadable disk is a disk without a file system; another one may be fine.
     let found = probe::probe(&source).ok().flatten();
-    let disk = if tree.is_file(&format!("{link}/partition")) {
-        let target = tree.read_link(&link)?;
-        target.rsplit('/').nth(1)?.to_string()
-    } else {
-        name.to_string()
-    };
-    Some(Device {
+    let mut device = Device {
         name: name.to_string(),
-        disk,
+        disk: name.to_string(),
+        bytes,
+        fs_bytes: found.as_ref().map_or(0, |f| f.bytes),
         kind: found.as_ref().and_then(|f| kind(f.kind)),
+        foreign: found.as_ref().is_some_and(|f| kind(f.kind).is_none()),
         uuid: found.as_ref().and_then(|f| f.uuid.as_ref()).map(|u| u.as_str().to_string()),
         label: found.as_ref().and_then(|f| f.label.as_ref()).map(|l| l.as_str().to_string()),
-        has_image: None,
-    })
+        ..Device::default()
+    };
+    if let Some(partition) = number("partition").and_then(|n| u32::try_from(n).ok()) {
+        let target = tree.read_link(&link)?;
+        device.disk = target.rsplit('/').nth(1)?.to_string();
+        device.number = partition;
+        device.start = number("start")?.checked_mul(SECTOR)?;
+        let event = tree.read_text(&format!("{link}/uevent"), MAX_EVENT).unwrap_or_default();
+        device.part_label = event.lines().find_map(|line| line.strip_prefix("PARTNAME=")).map(String::from);
+        if part_uuids {
+            device.part_uuid = part_uuid(&device.disk, partition);
+        }
+    }
+    Some(device)
+}
+
+/// Reads the identity of a partition, as blkid spells it.
+fn part_uuid(disk: &str, number: u32) -> Option<String> {
+    let disk = BlockDevice::open(disk).ok()?;
+    if let Some(table) = Gpt::open(&disk).ok().flatten() {
+        let partition = table.partitions().filter_map(Result::ok).find(|p| p.number == number)?;
+        return Some(format!("{}", partition.unique_guid));
+    }
+    let sector = disk.read_array_at::<{ mbr::LEN }>(0).ok()??;
+    let table = Mbr::parse(mbr::Raw::new(&sector)).ok()?;
+    Some(format!("{:08x}-{number:02x}", table.disk_signature))
 }
 
 fn kind(kind: probe::Kind) -> Option<Kind> {

@@ -1,12 +1,13 @@
 //! What stage 1 is told: the kernel command line.
 //!
 //! Words and defaults are those of `genpack_core::contract::cmdline_keys`; the last of several equal keys wins.
-//! `root=PARTUUID=` and `root=PARTLABEL=` name no file system that we could probe: they mean the virtual machine's
-//! first disk, as they always did.
+//! Not handled: `rd.break=STAGE` (there is one place to stop at), `rd.debug`, `rd.retry`, `rd.udev.*`; a `root=` that names
+//! nothing means the virtual machine's first disk, as it always did.
 
 use alloc::string::{String, ToString};
 
 use super::plan::{Request, Root};
+use crate::exitrd::plan::Verb;
 use genpack_core::contract::{cmdline_keys as keys, paths};
 use genpack_core::text::kernel_cmdline;
 
@@ -24,7 +25,13 @@ pub fn request(cmdline: &str) -> Request {
         transient: switch(keys::TRANSIENT),
         image: value(keys::IMAGE).filter(|name| is_base_name(name)).map(ToString::to_string),
         init: value("init").filter(|path| path.starts_with('/')).map(ToString::to_string),
-        shell: switch(keys::SHELL),
+        shell: switch(keys::SHELL) && kernel_cmdline::switch(cmdline, keys::RD_SHELL, true),
+        stop: kernel_cmdline::switch(cmdline, keys::RD_BREAK, false),
+        last: match value(keys::RD_EMERGENCY) {
+            Some("poweroff") => Verb::PowerOff,
+            Some("halt") => Verb::Halt,
+            _ => Verb::Reboot,
+        },
         debug: switch(keys::DEBUG),
     }
 }
@@ -33,6 +40,16 @@ pub fn request(cmdline: &str) -> Request {
 fn is_base_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains('/')
 }
+
+/// A way to name a device: prefix of the value, directory of udev's links below `/dev`, what it means.
+type Naming = (&'static str, &'static str, fn(String) -> Root);
+
+const NAMES: [Naming; 4] = [
+    ("UUID=", "disk/by-uuid/", Root::DeviceUuid),
+    ("LABEL=", "disk/by-label/", Root::DeviceLabel),
+    ("PARTUUID=", "disk/by-partuuid/", Root::PartUuid),
+    ("PARTLABEL=", "disk/by-partlabel/", Root::PartLabel),
+];
 
 fn root(value: &str, fstype: Option<&str>) -> Root {
     if let Some(boot) = value.strip_prefix(keys::ROOT_SYSTEMIMG) {
@@ -44,17 +61,13 @@ fn root(value: &str, fstype: Option<&str>) -> Root {
     let value = value.strip_prefix("block:").unwrap_or(value);
     if let Some(name) = value.strip_prefix("/dev/") {
         let by = |prefix: &str| name.strip_prefix(prefix).map(String::from);
-        return match (by("disk/by-uuid/"), by("disk/by-label/")) {
-            (Some(uuid), _) => Root::DeviceUuid(uuid),
-            (_, Some(label)) => Root::DeviceLabel(label),
-            _ => Root::Device(name.into()),
-        };
+        let link = NAMES.iter().find_map(|(_, directory, make)| by(directory).map(make));
+        return link.unwrap_or_else(|| Root::Device(name.into()));
     }
-    if let Some(uuid) = value.strip_prefix("UUID=") {
-        return Root::DeviceUuid(uuid.into());
-    }
-    if let Some(label) = value.strip_prefix("LABEL=") {
-        return Root::DeviceLabel(label.into());
+    if let Some(root) =
+        NAMES.iter().find_map(|(prefix, _, make)| Some(make(value.strip_prefix(prefix)?.into())))
+    {
+        return root;
     }
     match (value, fstype) {
         // Why: a disk with nothing said about it is most likely one of ours.
@@ -85,7 +98,13 @@ mod tests {
             ("root=/dev/disk/by-uuid/AA-BB", Root::DeviceUuid("AA-BB".into())),
             ("root=UUID=abc", Root::DeviceUuid("abc".into())),
             ("root=LABEL=images", Root::DeviceLabel("images".into())),
-            ("root=PARTUUID=abc", Root::Device("vda".into())),
+            ("root=PARTUUID=abc", Root::PartUuid("abc".into())),
+            ("root=/dev/disk/by-partuuid/abc-01", Root::PartUuid("abc-01".into())),
+            ("root=PARTLABEL=boot", Root::PartLabel("boot".into())),
+            ("root=block:LABEL=x", Root::DeviceLabel("x".into())),
+            ("root=nonsense", Root::Device("vda".into())),
+            ("root=virtiofs", Root::Device("vda".into())),
+            ("rootfstype=virtiofs", Root::Virtiofs("fs".into())),
             ("root=fs rootfstype=virtiofs", Root::Virtiofs("fs".into())),
             ("root=virtiofs:tree", Root::Virtiofs("tree".into())),
             ("root=/dev/vdz root=systemimg:auto", Root::Auto),
@@ -123,6 +142,23 @@ mod tests {
             ("genpack.transient=1 genpack.transient=0", false),
         ] {
             assert_eq!(request(cmdline).transient, expected, "{cmdline}");
+        }
+    }
+
+    #[test]
+    fn words_of_dracut_mean_what_an_operator_expects() {
+        for (cmdline, shell, stop, last) in [
+            ("", false, false, Verb::Reboot),
+            ("rd.break", false, true, Verb::Reboot),
+            ("genpack.shell rd.break=pre-pivot", true, true, Verb::Reboot),
+            ("genpack.shell rd.shell=0", false, false, Verb::Reboot),
+            ("rd.shell=1", false, false, Verb::Reboot),
+            ("rd.emergency=poweroff", false, false, Verb::PowerOff),
+            ("rd.emergency=halt", false, false, Verb::Halt),
+            ("rd.emergency=nonsense", false, false, Verb::Reboot),
+        ] {
+            let request = request(cmdline);
+            assert_eq!((request.shell, request.stop, request.last), (shell, stop, last), "{cmdline}");
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Modules {
     softdep: String,
     /// Paths that need no second attempt, loaded or not.
     tried: Vec<String>,
+    /// Whether loading waits for the devices that a module finds.
+    is_async: bool,
 }
 
 impl Modules {
@@ -51,7 +53,13 @@ impl Modules {
             softdep: table("modules.softdep"),
             directory,
             tried: Vec::new(),
+            is_async: false,
         }
+    }
+
+    /// Sets whether a module's devices are looked for while the boot goes on; they are announced by events then.
+    pub fn set_async(&mut self, is_async: bool) {
+        self.is_async = is_async;
     }
 
     /// Loads modules by name, what they need first; answers how many are new in the kernel.
@@ -91,8 +99,9 @@ impl Modules {
     fn insert(&self, path: &str, log: &mut Log) -> bool {
         let file = format!("{}/{path}", self.directory);
         let flags = if path.ends_with(".ko") { 0 } else { COMPRESSED };
+        let parameters = if self.is_async { c"async_probe" } else { c"" };
         let inserted = rustix::fs::open(file.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .and_then(|fd| rustix::system::finit_module(&fd, c"", flags));
+            .and_then(|fd| rustix::system::finit_module(&fd, parameters, flags));
         match inserted {
             Ok(()) => {
                 log.debug(format_args!("loaded module {path}"));

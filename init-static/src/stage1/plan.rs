@@ -8,6 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::exitrd::plan::Verb;
 use crate::fault::Fault;
 use crate::op::{Flag, Op, Step};
 use genpack_core::contract::boot_state::Image;
@@ -53,12 +54,26 @@ impl Kind {
 }
 
 /// A block device as it was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
     /// Name below `/dev`.
     pub name: String,
     /// Name of the whole disk; the same for a whole disk.
     pub disk: String,
+    /// Number of the partition, 0 for a whole disk.
+    pub number: u32,
+    /// Where the partition begins on its disk, bytes.
+    pub start: u64,
+    /// Size, bytes.
+    pub bytes: u64,
+    /// Size that the file system claims, bytes; 0 when it claims none.
+    pub fs_bytes: u64,
+    /// Whether there is something on it that we know and do not mount.
+    pub foreign: bool,
+    /// Name in the partition table.
+    pub part_label: Option<String>,
+    /// Identity in the partition table; only looked for when it is asked for.
+    pub part_uuid: Option<String>,
     /// File system, when we know it.
     pub kind: Option<Kind>,
     /// UUID as blkid spells it.
@@ -90,6 +105,10 @@ pub enum Root {
     DeviceUuid(String),
     /// A block device by the label of its file system.
     DeviceLabel(String),
+    /// A partition by its identity in the table.
+    PartUuid(String),
+    /// A partition by its name in the table.
+    PartLabel(String),
     /// A tree shared by the host under this tag; used as it is.
     Virtiofs(String),
 }
@@ -102,6 +121,8 @@ impl fmt::Display for Root {
             Self::Device(name) => write!(f, "/dev/{name}"),
             Self::DeviceUuid(uuid) => write!(f, "device with UUID {uuid}"),
             Self::DeviceLabel(label) => write!(f, "device with label {label}"),
+            Self::PartUuid(uuid) => write!(f, "partition with UUID {uuid}"),
+            Self::PartLabel(label) => write!(f, "partition with label {label}"),
             Self::Virtiofs(tag) => write!(f, "virtiofs tag {tag}"),
         }
     }
@@ -122,6 +143,10 @@ pub struct Request {
     pub init: Option<String>,
     /// Offer a shell when nothing boots.
     pub shell: bool,
+    /// Stop before the new root is entered.
+    pub stop: bool,
+    /// What follows when nothing boots.
+    pub last: Verb,
     /// Log every operation.
     pub debug: bool,
 }
@@ -162,6 +187,10 @@ pub fn choose(root: &Root, seen: &[Device]) -> Choice {
         Root::Device(name) => boot(seen.iter().find(|d| d.name == *name)),
         Root::DeviceUuid(uuid) => boot(seen.iter().find(|d| has_uuid(d, uuid))),
         Root::DeviceLabel(label) => boot(seen.iter().find(|d| d.label.as_deref() == Some(label))),
+        Root::PartUuid(uuid) => {
+            boot(seen.iter().find(|d| d.part_uuid.as_ref().is_some_and(|u| u.eq_ignore_ascii_case(uuid))))
+        }
+        Root::PartLabel(label) => boot(seen.iter().find(|d| d.part_label.as_deref() == Some(label))),
         Root::Virtiofs(tag) => Choice::Tree(tag.clone()),
     }
 }
@@ -357,6 +386,45 @@ pub fn mount_boot(device: &Device, writable: bool) -> Vec<Step> {
     plan
 }
 
+/// Seconds that the check of a FAT may take: it reads the table of a large card once.
+const FSCK_DEADLINE_S: u32 = 120;
+
+/// Plans the repair of a boot partition that was not unmounted: what can be decided is decided, and written at once.
+#[must_use]
+pub fn repair_boot(device: &Device) -> Op {
+    let argv = [paths::FSCK_FAT, "-a", "-w", &device.path()].map(String::from).into();
+    Op::Run { argv, environment: Vec::new(), deadline_s: FSCK_DEADLINE_S }
+}
+
+/// Plans what a person is told at login about a boot that has less than was configured.
+#[must_use]
+pub fn motd(degraded: &str) -> Vec<Step> {
+    let text = format!("This system has started with less than was configured: {degraded}\n");
+    let directory = paths::MOTD.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let path = paths::MOTD.into();
+    let op = Op::Write { path, mode: 0o644, owner: None, content: text.into_bytes() };
+    [mkdir(Fault::Report, directory, 0o755), Step::new(Fault::Report, op)].into()
+}
+
+/// Seconds beyond the wait for the root that a boot may take before the watchdog restarts the machine: until systemd
+/// has opened it, a reset of a large layer and the check of a FAT included.
+pub const WATCHDOG_S: u32 = 240;
+
+/// Plans that systemd takes over an armed watchdog; a later drop-in of the image may say otherwise.
+#[must_use]
+pub fn hand_over_watchdog() -> Vec<Step> {
+    let directory = format!("{}/system.conf.d", paths::SYSTEMD_RUN);
+    let path = format!("{directory}/10-genpack-watchdog.conf");
+    let content = b"[Manager]\nRuntimeWatchdogSec=60s\n".to_vec();
+    let op = Op::Write { path, mode: 0o644, owner: None, content };
+    [
+        mkdir(Fault::Report, paths::SYSTEMD_RUN, 0o755),
+        mkdir(Fault::Report, &directory, 0o755),
+        Step::new(Fault::Report, op),
+    ]
+    .into()
+}
+
 /// Plans the marker of a running system on the boot partition; the shutdown stage takes it away.
 ///
 /// `now` are seconds since 1970; a person reads them in Notepad.
@@ -378,11 +446,12 @@ pub fn mark_running(now: u64) -> Vec<Step> {
     [Step::new(Fault::Report, op)].into()
 }
 
-/// Plans the look at a FAT that may or may not have an image.
+/// Plans the look at what may or may not be ours.
 #[must_use]
 pub fn look(device: &Device) -> Vec<Step> {
     let mut plan = Vec::new();
-    let (fstype, modules) = Kind::Fat.mount_type();
+    let Some(kind) = device.kind else { return plan };
+    let (fstype, modules) = kind.mount_type();
     plan.push(mkdir(Fault::BootFs, paths::LOOK, 0o755));
     plan.extend(load(modules));
     plan.push(mount(Fault::BootFs, &device.path(), paths::LOOK, fstype, &[Flag::ReadOnly], ""));
@@ -432,6 +501,21 @@ pub fn give_up_data() -> Vec<Step> {
     plan
 }
 
+/// Plans that everything of a boot that failed goes, the last mount first.
+#[must_use]
+pub fn take_apart() -> Vec<Op> {
+    let mounts = [paths::SYSROOT, paths::RO, paths::RW, paths::IMAGE_STORE, paths::BOOT];
+    mounts.into_iter().map(|target| Op::Unmount { target: target.into() }).collect()
+}
+
+/// Plans the note of which image the writable layer is used with.
+#[must_use]
+pub fn note_image(id: &str) -> Vec<Step> {
+    let path = format!("{}/{}", paths::RW, paths::IMAGE_ID);
+    let op = Op::Write { path, mode: 0o644, owner: None, content: format!("{id}\n").into_bytes() };
+    [Step::new(Fault::Report, op)].into()
+}
+
 /// Plans the mount of an image.
 #[must_use]
 pub fn mount_image(image: &Candidate) -> Vec<Step> {
@@ -446,6 +530,10 @@ pub fn mount_image(image: &Candidate) -> Vec<Step> {
 pub fn overlay_base(legacy_layout: bool) -> String {
     if legacy_layout { format!("{}/rw", paths::RW) } else { paths::RW.into() }
 }
+
+/// Why: the kernel's defaults differ between distributions, and an upper layer must survive a change of image: no index
+/// and no redirects into the old lower layer. xino keeps inode numbers stable where it can.
+pub const OVERLAY_OPTIONS: &str = "index=off,metacopy=off,redirect_dir=off,xino=auto";
 
 /// Plans the overlay: image below, writable layer above, at the place of the new root.
 ///
@@ -462,12 +550,7 @@ pub fn overlay(fault: Fault, legacy_layout: bool, usr_in_upper: bool) -> Vec<Ste
         let (from, to) = (format!("{}/usr", paths::RO), format!("{upper}/usr"));
         plan.push(Step::new(Fault::Housekeeping, Op::CopyMtime { from, to }));
     }
-    // Why: the kernel's defaults differ between distributions, and an upper layer must survive a change of image:
-    // no index and no redirects into the old lower layer. xino keeps inode numbers stable where it can.
-    let options = format!(
-        "lowerdir={},upperdir={upper},workdir={work},index=off,metacopy=off,redirect_dir=off,xino=auto",
-        paths::RO
-    );
+    let options = format!("lowerdir={},upperdir={upper},workdir={work},{OVERLAY_OPTIONS}", paths::RO);
     plan.push(mkdir(fault, paths::SYSROOT, 0o755));
     plan.push(mount(fault, "overlay", paths::SYSROOT, "overlay", &[], &options));
     plan

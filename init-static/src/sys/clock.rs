@@ -5,6 +5,7 @@
 use super::syscall::{number, syscall};
 
 const CLOCK_REALTIME: usize = 0;
+const CLOCK_PROCESS_CPUTIME_ID: usize = 2;
 const CLOCK_BOOTTIME: usize = 7;
 
 #[repr(C)]
@@ -25,6 +26,16 @@ fn gettime(clock: usize) -> Timespec {
 pub fn boot_ms() -> u64 {
     let now = gettime(CLOCK_BOOTTIME);
     now.seconds.unsigned_abs().saturating_mul(1000).saturating_add(now.nanoseconds.unsigned_abs() / 1_000_000)
+}
+
+/// Returns the processor time of this process in milliseconds; for PID 1 the kernel's own start counts too.
+#[must_use]
+pub fn cpu_ms() -> u64 {
+    let used = gettime(CLOCK_PROCESS_CPUTIME_ID);
+    used.seconds
+        .unsigned_abs()
+        .saturating_mul(1000)
+        .saturating_add(used.nanoseconds.unsigned_abs() / 1_000_000)
 }
 
 /// Returns the seconds since 1970 (`CLOCK_REALTIME`); without a clock chip that is little more than zero.

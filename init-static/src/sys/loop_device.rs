@@ -5,7 +5,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::syscall::{check, number, syscall};
+use super::device::ioctl;
 use crate::tree::Tree;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -48,12 +48,6 @@ struct LoopConfig {
 
 const _: () = assert!(size_of::<LoopInfo>() == 232 && size_of::<LoopConfig>() == 304);
 
-fn ioctl(fd: BorrowedFd<'_>, request: usize, argument: usize) -> Result<usize, Errno> {
-    let fd = usize::try_from(fd.as_raw_fd()).map_err(|_| Errno::BADF)?;
-    // SAFETY: only called below, with no argument or with a pointer to the structure that the request takes.
-    check(unsafe { syscall(number::IOCTL, [fd, request, argument, 0, 0, 0]) })
-}
-
 /// A loop device that shows a file; it dissolves when the last user (this value, then a mount) is gone.
 #[derive(Debug)]
 pub struct LoopDevice {
@@ -89,10 +83,12 @@ impl LoopDevice {
             reserved: [0; 8],
         };
         for _ in 0..MAX_ATTEMPTS {
-            let free = ioctl(control.as_fd(), LOOP_CTL_GET_FREE, 0)?;
+            // SAFETY: the request takes no argument.
+            let free = unsafe { ioctl(control.as_fd(), LOOP_CTL_GET_FREE, 0) }?;
             let path = format!("/dev/loop{free}");
             let device = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-            match ioctl(device.as_fd(), LOOP_CONFIGURE, (&raw const config).addr()) {
+            // SAFETY: the request reads one structure.
+            match unsafe { ioctl(device.as_fd(), LOOP_CONFIGURE, (&raw const config).addr()) } {
                 Ok(_) => return Ok(Self { path, _fd: device }),
                 Err(Errno::BUSY) => {}
                 Err(e) => return Err(e),
@@ -120,7 +116,8 @@ pub fn detach_idle(tree: &Tree) -> usize {
             let path = format!("/dev/{name}");
             let flags = OFlags::RDONLY | OFlags::CLOEXEC;
             rustix::fs::open(path.as_str(), flags, Mode::empty())
-                .is_ok_and(|device| ioctl(device.as_fd(), LOOP_CLR_FD, 0).is_ok())
+                // SAFETY: the request takes no argument.
+                .is_ok_and(|device| unsafe { ioctl(device.as_fd(), LOOP_CLR_FD, 0) }.is_ok())
                 && !shows_a_file(name)
         })
         .count()

@@ -39,6 +39,11 @@ pub fn end(verb: Verb, argument: &str) -> ! {
         Verb::Kexec => reboot(LINUX_REBOOT_CMD_KEXEC, 0),
     };
     report::last_words(format_args!("{verb} failed: errno {}, restarting", errno.raw_os_error()));
+    restart()
+}
+
+/// Restarts the machine, without a word and without memory.
+pub fn restart() -> ! {
     loop {
         reboot(LINUX_REBOOT_CMD_RESTART, 0);
         pause(1);

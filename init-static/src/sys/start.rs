@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write as _;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::syscall::{number, syscall};
 
@@ -52,6 +52,9 @@ core::arch::global_asm!(
 /// Arguments beyond this are not looked at.
 const MAX_ARGS: usize = 64;
 
+/// Whether a bug has been met already.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
 /// Where the stack began.
 static STACK: AtomicPtr<usize> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -89,13 +92,21 @@ const MAX_PLACES: usize = 12;
 // addresses tell as much: `addr2line -fie PROGRAM ADDRESS…` on a build with CARGO_PROFILE_INIT_STRIP=none.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    let is_init = rustix::process::getpid().is_init();
+    // Why: words need memory; a machine that has none left ends here instead of looking for words for ever.
+    if PANICKED.swap(true, Ordering::Relaxed) {
+        if is_init {
+            super::power::restart();
+        }
+        exit(101);
+    }
     let mut text = String::new();
     for place in code_on_stack().take(MAX_PLACES) {
         // Why: writing into a String cannot fail.
         let _ = write!(text, " {place:x}");
     }
     crate::report::last_words(format_args!("internal error at{text}"));
-    if rustix::process::getpid().is_init() {
+    if is_init {
         crate::fault::panicked()
     }
     exit(101)

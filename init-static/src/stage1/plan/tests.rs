@@ -18,7 +18,7 @@ fn device(name: &str, kind: Option<Kind>, uuid: &str, label: &str) -> Device {
         kind,
         uuid: some(uuid),
         label: some(label),
-        has_image: None,
+        ..Device::default()
     }
 }
 
