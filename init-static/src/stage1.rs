@@ -36,6 +36,8 @@ use genpack_core::source::ReadAt as _;
 
 /// Longest kernel command line; the kernel's own limit is 4 KiB or less.
 const MAX_CMDLINE: usize = 64 * 1024;
+/// Rounds in which what has announced itself is looked at: buses below buses, and an end to a device that never stops.
+const MAX_ROUNDS: usize = 64;
 /// The service manager that takes over the watchdog.
 const SYSTEMD: &str = "/usr/lib/systemd/systemd";
 /// Boot partitions that are tried in the place of one that cannot be booted.
@@ -228,7 +230,8 @@ impl Boot {
             if now >= deadline {
                 return None;
             }
-            if !self.load_slow() {
+            // Why: what was loaded so far has announced its devices already.
+            if !self.wait(0) && !self.load_slow() {
                 self.wait(deadline - now);
             }
         }
@@ -258,17 +261,18 @@ impl Boot {
         }
     }
 
-    fn wait(&mut self, timeout_ms: u64) {
+    /// Waits for events; answers whether there was one.
+    fn wait(&mut self, timeout_ms: u64) -> bool {
         let Executor { tree, log, modules } = &mut self.exec;
-        if let Some(modules) = modules {
-            self.devices.wait(timeout_ms, tree, modules, log);
-        }
+        modules.as_mut().is_some_and(|modules| self.devices.wait(timeout_ms, tree, modules, log))
     }
 
     /// Waits until devices that are on their way have arrived: those that `done` asks for, or all.
     fn settle(&mut self, done: impl Fn(&[Device]) -> bool) {
-        if !done(self.devices.seen()) {
-            self.load_slow();
+        for _ in 0..MAX_ROUNDS {
+            if done(self.devices.seen()) || !self.wait(0) && !self.load_slow() {
+                break;
+            }
         }
         let Executor { tree, log, modules } = &mut self.exec;
         if let Some(modules) = modules {

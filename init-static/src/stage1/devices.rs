@@ -184,7 +184,8 @@ impl Devices {
         if batch.block || batch.lost {
             self.scan(tree, log);
         }
-        batch.lost || ready.is_ok_and(|n| n > 0)
+        // Why: without a socket everything is always looked at again; that is news only when time has passed.
+        batch.lost && slice > 0 || ready.is_ok_and(|n| n > 0)
     }
 
     /// Waits until the devices that are on their way have arrived: a short silence, or until `done` says so.

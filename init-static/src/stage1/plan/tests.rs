@@ -318,6 +318,113 @@ fn programs_end_with_the_system_init() {
     assert_eq!(programs(Some("/sbin/init")), ["/sbin/init", "/usr/bin/genpack-init"]);
 }
 
+/// What a choice is about, as short words.
+fn words(choice: &Choice) -> String {
+    match choice {
+        Choice::Wait => "wait".into(),
+        Choice::Look(names) => format!("look {}", names.join(" ")),
+        Choice::Boot(device, _) => format!("boot {}", device.name),
+        Choice::Image(device) => format!("image {}", device.name),
+        Choice::Tree(tag) => format!("tree {tag}"),
+    }
+}
+
+#[test]
+fn every_flavour_boots_from_its_device() {
+    let card = fat("mmcblk0p1", "1234-ABCD");
+    let iso = device("sr0", Some(Kind::Iso9660), "2026-11-21-03-00-00-00", "GENPACK");
+    let vda = device("vda", Some(Kind::Squashfs), "", "");
+    let vdb = device("vdb", Some(Kind::Btrfs), "x", "");
+    let named = Device {
+        part_uuid: Some("0a1b2c3d-01".into()),
+        part_label: Some("BOOT".into()),
+        ..fat("sda1", "AAAA-AAAA")
+    };
+    let all = [card.clone(), named, iso, vda, vdb];
+    for (cmdline, expected) in [
+        // disk, USB, SD, RPi, SBC
+        ("root=systemimg:1234-ABCD", "boot mmcblk0p1"),
+        ("root=systemimg:auto", "look mmcblk0p1 sda1"),
+        // ISO
+        ("root=systemimg:2026-11-21-03-00-00-00", "boot sr0"),
+        // paravirt, its writable layer is vdb or a directory of the host
+        ("root=/dev/vda", "image vda"),
+        ("root=block:/dev/vda", "image vda"),
+        // a tree that the host shares
+        ("root=fs rootfstype=virtiofs", "tree fs"),
+        ("root=virtiofs:tree", "tree tree"),
+        // other names of the same things
+        ("root=UUID=1234-ABCD", "boot mmcblk0p1"),
+        ("root=LABEL=GENPACK", "boot sr0"),
+        ("root=PARTUUID=0A1B2C3D-01", "boot sda1"),
+        ("root=PARTLABEL=BOOT", "boot sda1"),
+        ("root=/dev/disk/by-partlabel/BOOT", "boot sda1"),
+        ("root=PARTUUID=ffffffff-01", "wait"),
+        ("root=/dev/vdc", "wait"),
+    ] {
+        let request = super::super::inputs::request(cmdline);
+        assert_eq!(words(&choose(&request.root, &all)), expected, "{cmdline}");
+    }
+    assert_eq!(
+        lines(&mount_tree("fs")).last().map(String::as_str),
+        Some("mount fs on /sysroot type virtiofs")
+    );
+    assert_eq!(
+        lines(&mount_shared_data()).last().map(String::as_str),
+        Some("mount fs on /run/initramfs/rw type virtiofs")
+    );
+}
+
+#[test]
+fn every_fault_of_the_old_stage_has_a_way_on() {
+    use crate::fault::Policy;
+    let last = |plan: Vec<Step>| plan.last().map(|step| step.fault.policy());
+    let boot = fat("sda1", "1234-ABCD");
+    let data = device("sda2", Some(Kind::Btrfs), "x", "data-1234-ABCD");
+    let image = Candidate::new(paths::BOOT, "system.img");
+    // The UUID does not appear: nothing else is taken before the deadline, then only what has an image.
+    assert_eq!(choose(&Root::BootPartition("9".into()), core::slice::from_ref(&boot)), Choice::Wait);
+    assert_eq!(choose(&Root::Auto, &[with_image(boot.clone(), false)]), Choice::Wait);
+    // A damaged FAT is repaired; one that cannot be mounted makes room for another boot partition.
+    assert_eq!(repair_boot(&boot).to_string(), "run /usr/sbin/fsck.fat -a -w /dev/sda1");
+    assert_eq!(last(mount_boot(&boot, true)), Some(Policy::Rescue));
+    // Data that cannot be mounted, an upper layer that cannot be used: memory, and a word about it.
+    assert_eq!(last(mount_data(&data, false)), Some(Policy::Degrade));
+    assert_eq!(last(overlay(Fault::Overlay, false, false)), Some(Policy::Degrade));
+    assert_eq!(lines(&motd("x")).last().unwrap(), "write /run/motd.d/10-genpack mode 0644 (57 bytes)");
+    // An image that is missing, cut short or damaged: the one before.
+    assert_eq!(last(mount_image(&image)), Some(Policy::Rescue));
+    // No room for a layer in memory either: the machine starts anew.
+    assert_eq!(last(mount_memory()), Some(Policy::Reboot));
+    assert_eq!(last(overlay(Fault::MemoryOverlay, false, false)), Some(Policy::Reboot));
+    // No shutdown stage: a boot without one.
+    let copy = early().into_iter().find(|step| matches!(step.op, Op::CopyProgram { .. })).unwrap();
+    assert_eq!(copy.fault.policy(), Policy::Continue);
+}
+
+#[test]
+fn boot_that_failed_is_taken_apart_from_the_top() {
+    let plan: Vec<String> = take_apart().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        plan,
+        [
+            "unmount /sysroot",
+            "unmount /run/initramfs/ro",
+            "unmount /run/initramfs/rw",
+            "unmount /run/initramfs/store",
+            "unmount /run/initramfs/boot"
+        ]
+    );
+}
+
+#[test]
+fn watchdog_is_handed_to_systemd_for_this_boot() {
+    let plan = hand_over_watchdog();
+    let Op::Write { path, content, .. } = &plan.last().unwrap().op else { panic!("{plan:?}") };
+    assert_eq!(path, "/run/systemd/system.conf.d/10-genpack-watchdog.conf");
+    assert_eq!(content, b"[Manager]\nRuntimeWatchdogSec=60s\n");
+}
+
 #[test]
 fn every_fault_of_a_boot_has_its_policy() {
     use crate::fault::Policy;
@@ -327,6 +434,9 @@ fn every_fault_of_a_boot_has_its_policy() {
         (Fault::Image, Policy::Rescue),
         (Fault::DataFs, Policy::Degrade),
         (Fault::Overlay, Policy::Degrade),
+        (Fault::NeededData, Policy::Reboot),
+        (Fault::Trial, Policy::Reboot),
+        (Fault::Reset, Policy::Degrade),
         (Fault::MemoryOverlay, Policy::Reboot),
         (Fault::Switch, Policy::Reboot),
         (Fault::Provision, Policy::Continue),
