@@ -2,6 +2,7 @@
 
 pub mod clean;
 pub mod dry_run;
+pub mod init;
 pub mod shell;
 pub mod status;
 mod tools;

@@ -243,3 +243,20 @@ fn manual_pages_are_written_one_per_verb() {
     let page = std::fs::read_to_string(dir.path().join("pages/genpack-host-vm-run.1")).unwrap();
     assert!(page.contains("hostfwd") && page.contains(".SH EXAMPLES\n"), "{page}");
 }
+
+#[test]
+fn init_writes_an_artifact_and_never_over_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, stdout, stderr) = run(dir.path(), &["init", "--from", "kiosk", "lobby", "--dry-run"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.starts_with("write lobby/.gitignore\nwrite lobby/files/"), "{stdout}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert_eq!(run(dir.path(), &["init", "--from", "kiosk", "lobby"]).0, 0);
+    let (code, stdout, _) = run(dir.path(), &["-C", "lobby", "config", "--json"]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("\"name\": \"lobby\""), "{stdout}");
+    let (code, _, stderr) = run(dir.path(), &["init", "--from", "kiosk", "lobby"]);
+    assert_eq!(code, 1);
+    assert!(stderr.starts_with("error: lobby/.gitignore is there already\n  hint: "), "{stderr}");
+    assert_eq!(run(dir.path(), &["init", "a/b"]).0, 2);
+}

@@ -54,6 +54,23 @@ impl Options {
 /// Verbs that turn a definition into an image.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
+    /// Writes a commented artifact to begin with
+    ///
+    /// With a NAME it gets a directory of that name, without one it is written here. Files that are there are never
+    /// touched.
+    #[command(after_help = "Examples:\n  \
+        genpack-host init kitchen\n  \
+        genpack-host init --from kiosk lobby\n  \
+        genpack-host init --dry-run --from server")]
+    Init {
+        /// Name of the artifact and of its directory
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// The artifact to begin with
+        #[arg(long, value_name = "ARTIFACT", default_value = "hello",
+              value_parser = clap::builder::PossibleValuesParser::new(build::init::names()))]
+        from: String,
+    },
     /// Prints the effective configuration: arch and variant merged
     #[command(after_help = "Examples:\n  \
         genpack-host -C artifacts/hello config\n  \
@@ -134,6 +151,7 @@ impl Verb {
     /// Does what the verb says.
     pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
         match self {
+            Self::Init { name, from } => build::init::run(ctx, name.as_deref(), &from),
             Self::Config => {
                 let model = model::load(ctx)?;
                 if ctx.ui.is_json() {
