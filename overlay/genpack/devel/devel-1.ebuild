@@ -2,7 +2,7 @@
 
 EAPI=8
 
-DESCRIPTION="Makes an image one for development: compilers, headers and documentation stay in it"
+DESCRIPTION="Keeps compilers, headers and documentation in an image"
 HOMEPAGE="https://github.com/wbrxcorp/genpack"
 S="${WORKDIR}"
 

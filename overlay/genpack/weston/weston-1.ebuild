@@ -2,6 +2,8 @@
 
 EAPI=8
 
+inherit systemd
+
 DESCRIPTION="What an image with a Weston desktop or kiosk has"
 HOMEPAGE="https://github.com/wbrxcorp/genpack"
 S="${WORKDIR}"
@@ -30,6 +32,5 @@ RDEPEND="
 src_install() {
 	exeinto /usr/lib/genpack/package-scripts/dev-libs/weston
 	doexe "${FILESDIR}"/10-seat
-	insinto /usr/lib/systemd/system
-	doins "${FILESDIR}"/weston-kiosk@.service
+	systemd_newunit "${FILESDIR}"/weston-kiosk.service weston-kiosk@.service
 }
