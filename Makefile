@@ -11,7 +11,7 @@ help:
 	@echo "make coverage   lines of core that the kept inputs of the fuzzers reach"
 	@echo "make init       target/init/<arch>/genpack-init (INIT_ARCHES, default: x86_64 aarch64 riscv64)"
 	@echo "make tools      target/tools/<arch>/genpack-tools, what build scripts of Gentoo artifacts call"
-	@echo "make build      target/release/genpack-host and the init"
+	@echo "make build      target/release/genpack-host, the init and genpack-tools"
 
 setup:
 	@tools/setup.sh demo
@@ -30,6 +30,7 @@ tools:
 # Only this machine's init: those of other machines take compilers that are fetched first.
 build:
 	@tools/build-init.sh x86_64
+	@tools/build-tools.sh x86_64
 	cargo build --release --locked -p genpack-host
 
 demo: setup build

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The only CI: workflows and the Makefile call one step of it each.
-#   ./ci.sh quick|fmt|lint|deps|test|matrix|init|bare|vm|fuzz|all|full
+#   ./ci.sh quick|fmt|lint|deps|test|matrix|overlay|gentoo|init|bare|vm|fuzz|all|full
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -93,9 +93,10 @@ fuzz() { say fuzz; ! need fuzz c++ cpio || FUZZ_SECONDS=${FUZZ_SECONDS:-${1:-60}
 
 case "${1:-quick}" in
   quick) fmt; lint; deps; tests ;;
-  fmt | lint | deps | matrix | init | bare | vm | fuzz) "$1" ;;
+  fmt | lint | deps | matrix | overlay | init | bare | vm | fuzz) "$1" ;;
+  gentoo) gentoo "${2:-}" ;; # "small": fewer packages
   test) tests ;;
   all) fmt; lint; deps; init; tests; fuzz 5; vm ;;
-  full) fmt; lint; deps; init; bare; tests; matrix; vm full; fuzz ;;
+  full) fmt; lint; deps; init; bare; tests; matrix; overlay; gentoo; vm full; fuzz ;;
   *) sed -n '2,3p' "$0" >&2; exit 2 ;;
 esac

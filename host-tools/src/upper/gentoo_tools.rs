@@ -9,6 +9,7 @@ use genpack_core::kernel::arch::Arch;
 use crate::command_error::{CommandError, Context, Result};
 use crate::container::Bind;
 use crate::fetch::cache;
+use crate::ui::Ui;
 
 /// Where the container has them.
 const DIRECTORY: &str = "/run/genpack-tools";
@@ -38,16 +39,23 @@ pub fn environment() -> Vec<(String, String)> {
     vec![("PATH".to_owned(), path)]
 }
 
-/// Returns what a container sees of this machine to have them.
+/// Returns what a container sees of this machine to have them; without the program a warning and the downloads alone.
 ///
 /// # Errors
 /// When a directory of the cache cannot be made.
-pub fn binds(arch: Arch) -> Result<Vec<Bind>> {
+pub fn binds(ui: &Ui, arch: Arch) -> Result<Vec<Bind>> {
     let cache = cache::directory()?;
     let downloads = cache.join("download");
     std::fs::create_dir_all(&downloads).with_context(|| format!("creating {}", downloads.display()))?;
     let mut binds = vec![Bind { from: downloads, to: DOWNLOADS.to_owned(), read_only: false }];
-    let program = find(arch)?;
+    let program = match find(arch) {
+        Ok(program) => program,
+        Err(error) => {
+            // Why no error: many artifacts have no script that calls one of them.
+            ui.warning(&error, error.hint.as_deref());
+            return Ok(binds);
+        }
+    };
     binds.extend(NAMES.map(|name| Bind {
         from: program.clone(),
         to: format!("{DIRECTORY}/{name}"),

@@ -138,7 +138,7 @@ pub fn open(
     let mut binds = Vec::new();
     if let LowerPlan::Gentoo(plan) = lower {
         environment.extend(gentoo_tools::environment());
-        binds.extend(gentoo_tools::binds(plan.effective.arch)?);
+        binds.extend(gentoo_tools::binds(&ctx.ui, plan.effective.arch)?);
         binds.extend(lower::gentoo::run::repository_binds(plan)?);
         if crate::lower::gentoo::binfmt::is_emulated(crate::ctx::host_arch()?, plan.effective.arch) {
             environment.push(("FEATURES".to_owned(), "-pid-sandbox".to_owned()));

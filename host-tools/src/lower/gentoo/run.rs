@@ -41,6 +41,9 @@ const PROFILE_LINK: &str = "/etc/portage/make.profile";
 /// Written into the kernel's sources when modules were built for them.
 const MODULES_MARK: &str = "/usr/src/linux/.modules-rebuilt-by-genpack";
 
+/// Where Portage keeps what builds of packages say.
+const LOGS: &str = "/var/log/portage";
+
 /// Portage's sandbox for the network makes a namespace and brings its loopback up.
 const CAPABILITIES: [&str; 1] = ["CAP_NET_ADMIN"];
 
@@ -433,11 +436,13 @@ impl Executor<'_> {
             let binds = self.binds()?;
             let personality =
                 (self.plan.effective.arch == genpack_core::kernel::arch::Arch::I686).then_some("x86");
-            let container =
-                Container::open_directory(&self.tree, &scratch, &self.ctx.dir, self.passes().environment())?
-                    .with_binds(binds)
-                    .with_capabilities(&CAPABILITIES)
-                    .with_personality(personality);
+            let mut environment = self.passes().environment();
+            // What each package's build says is kept; nobody is there to change his mind before something goes.
+            environment.extend([("PORTAGE_LOGDIR", LOGS), ("CLEAN_DELAY", "0")].map(owned));
+            let container = Container::open_directory(&self.tree, &scratch, &self.ctx.dir, environment)?
+                .with_binds(binds)
+                .with_capabilities(&CAPABILITIES)
+                .with_personality(personality);
             self.container = Some(container);
         }
         Ok(())
@@ -461,7 +466,7 @@ impl Executor<'_> {
         let owner = portage_owner(&self.root()?)?;
         let logs = self.work.dir.join("logs").join("packages");
         let arch = cache.join(self.plan.effective.arch.name());
-        let mut shared = vec![(cache.join("distfiles"), "/var/cache/distfiles"), (logs, "/var/log/portage")];
+        let mut shared = vec![(cache.join("distfiles"), "/var/cache/distfiles"), (logs, LOGS)];
         if !self.options.independent_binpkgs {
             shared.push((arch.join("binpkgs"), "/var/cache/binpkgs"));
         }
@@ -524,6 +529,10 @@ impl Executor<'_> {
         remove_tree(&self.work.partial("lower-mounts"))?;
         self.work.complete_from(PHASE, &self.tree)
     }
+}
+
+fn owned((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
 }
 
 fn payload(command: &Command) -> Payload {
