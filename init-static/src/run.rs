@@ -11,7 +11,7 @@ use core::fmt;
 
 use crate::fault::{Fault, Policy};
 use crate::op::{Flag, Op, Step};
-use crate::report::Log;
+use crate::report::{Level, Log};
 use crate::stage1::modules::Modules;
 use crate::sys::device;
 use crate::sys::loop_device::LoopDevice;
@@ -124,17 +124,12 @@ impl Executor {
     /// The first failure whose policy is not [`Policy::Continue`]; the steps after it have not run.
     pub fn run(&mut self, plan: &[Step]) -> Result<(), Failure> {
         for Step { op, fault } in plan {
-            match self.op(op) {
-                Ok(true) => self.log.debug(format_args!("{op}")),
-                Ok(false) => self.log.debug(format_args!("{op}: nothing to do")),
-                Err(e) if fault.policy() == Policy::Continue => {
-                    self.log.warning(format_args!("cannot {op}: {e}"));
-                }
-                Err(e) => {
-                    let reason = format!("cannot {op}: {e}");
-                    self.log.error(format_args!("{reason}"));
-                    return Err(Failure { fault: *fault, reason });
-                }
+            let goes_on = fault.policy() == Policy::Continue;
+            let level = if goes_on { Level::Warning } else { Level::Error };
+            if let Some(reason) = self.one(op, level)
+                && !goes_on
+            {
+                return Err(Failure { fault: *fault, reason });
             }
         }
         Ok(())
@@ -142,28 +137,28 @@ impl Executor {
 
     /// Runs the steps in order, past every failure; answers how many failed.
     pub fn run_all(&mut self, plan: &[Step]) -> usize {
-        let mut failed = 0;
-        for Step { op, .. } in plan {
-            match self.op(op) {
-                Ok(true) => self.log.debug(format_args!("{op}")),
-                Ok(false) => self.log.debug(format_args!("{op}: nothing to do")),
-                Err(e) => {
-                    failed += 1;
-                    self.log.error(format_args!("cannot {op}: {e}"));
-                }
-            }
-        }
-        failed
+        plan.iter().filter(|step| self.one(&step.op, Level::Error).is_some()).count()
     }
 
     /// Runs one operation whose failure nobody has to hear of; answers whether it succeeded.
     pub fn try_op(&mut self, op: &Op) -> bool {
+        self.one(op, Level::Debug).is_none()
+    }
+
+    /// Runs one operation and logs it; answers why it failed.
+    fn one(&mut self, op: &Op, level: Level) -> Option<String> {
         let result = self.op(op);
-        match &result {
-            Ok(_) => self.log.debug(format_args!("{op}")),
-            Err(e) => self.log.debug(format_args!("cannot {op}: {e}")),
-        }
-        result.is_ok()
+        let end = match &result {
+            Ok(true) => "",
+            Ok(false) => ": nothing to do",
+            Err(e) => {
+                let reason = format!("cannot {op}: {e}");
+                self.log.say(level, format_args!("{reason}"));
+                return Some(reason);
+            }
+        };
+        self.log.debug(format_args!("{op}{end}"));
+        None
     }
 
     /// Runs one operation; answers whether it changed anything.

@@ -125,7 +125,7 @@ fn read(file: &str) -> Result<Configuration, Errno> {
         return Err(Errno::NOENT);
     }
     let mut configuration = read_configuration(&tree, name)?;
-    configuration.findings.splice(0..0, choose(&mut [name].into_iter()).finding());
+    configuration.find_first(choose(&mut [name].into_iter()).finding());
     Ok(configuration)
 }
 

@@ -44,6 +44,13 @@ impl Configuration {
         self.findings.iter().filter(|f| f.severity > Severity::Note).count()
     }
 
+    /// Puts what there is to say about the file as a whole before everything else.
+    pub fn find_first(&mut self, finding: Option<Diagnostic>) {
+        if let Some(finding) = finding {
+            self.findings.insert(0, finding);
+        }
+    }
+
     /// Adds a finding about a key, at its value.
     pub fn find_fault(&mut self, key: &str, message: String) {
         let mut ignored = genpack_core::text::diagnostic::Collector::new();
@@ -76,7 +83,7 @@ pub fn find_configuration(tree: &Tree, directory: &str) -> Result<Configuration,
     let found = system_ini::choose(&mut entries.iter().map(|entry| entry.name.as_str()));
     let name = found.read.unwrap_or(paths::SYSTEM_INI);
     let mut configuration = read_configuration(tree, &format!("{directory}/{name}"))?;
-    configuration.findings.splice(0..0, found.finding());
+    configuration.find_first(found.finding());
     Ok(configuration)
 }
 

@@ -14,7 +14,7 @@ use crate::op::{Op, Step};
 use crate::report::{BootStatus, Log, print};
 use crate::run::{Executor, is_read_only};
 use crate::stage1::record::{given_up, read, write};
-use crate::tree::Tree;
+use crate::tree::{Tree, insertion_sort};
 use genpack_core::contract::boot_state::{BootState, Image};
 use genpack_core::contract::{boot_slots, boot_status, paths};
 use genpack_core::loader::grubenv::Block;
@@ -168,7 +168,7 @@ pub(super) fn health() -> i32 {
         Err(Errno::NOENT) => Vec::new(),
         Err(e) => return super::cannot("list", HEALTH, e),
     };
-    names.sort_unstable();
+    insertion_sort(&mut names);
     let hooks = names.into_iter().map(|name| format!("{HEALTH}/{name}"));
     let hooks = hooks.filter(|path| tree.is_executable(path));
     let plan: Vec<Step> = hooks.flat_map(|path| run([path].into())).collect();
