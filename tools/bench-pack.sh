@@ -3,6 +3,8 @@
 # backhand, alternately; prints wall seconds, CPU seconds, peak memory and size. Beside them stands the limit: our
 # compressor alone on all processors, no reading and no writing. Then repacks with a cache.
 # Usage: tools/bench-pack.sh [ROW...]      rows: gzip-1 gzip gzip-9 zstd-1 zstd-3 zstd-9 zstd-15 xz lz4 repack
+#   `fast` stands for gzip-1 gzip zstd-1 zstd-3 repack (under 6 minutes on two idle processors), `slow` for the others
+#   (BENCH_MB=150 makes them bearable); without a row, all of them.
 # BENCH_RUNS   how often a quick row runs, the minimum counts (default 3); slow rows run once
 # BENCH_TREE   the folder to pack (default: a sample of /usr, BENCH_MB megabytes, the same on the same machine)
 set -euo pipefail
@@ -12,7 +14,14 @@ megabytes=${BENCH_MB:-575}
 host=$PWD/target/release/genpack-host
 limit=$PWD/target/release/examples/compress_limit
 peer=$PWD/target/peers/release/backhand-pack
-[ $# -gt 0 ] || set -- gzip-1 gzip gzip-9 zstd-1 zstd-3 zstd-9 zstd-15 xz lz4 repack
+fast=(gzip-1 gzip zstd-1 zstd-3 repack)
+slow=(gzip-9 lz4 zstd-9 zstd-15 xz)
+# `repack` changes the tree, so it comes last.
+case "${1:-all}" in
+  all) set -- "${fast[@]:0:4}" "${slow[@]}" repack ;;
+  fast) set -- "${fast[@]}" ;;
+  slow) set -- "${slow[@]}" ;;
+esac
 
 cargo build -q --release --locked -p genpack-host --bins --examples
 (cd tools/peers && CARGO_TARGET_DIR=../../target/peers cargo build -q --release --locked)
@@ -81,7 +90,7 @@ row() { # LABEL COMPRESSION LEVEL BLOCK MKSQUASHFS-OPTIONS...
   shift 4
   local ours=("$host" squash "$tree" "$scratch/ours" --compression "$compression" --block-size "$block")
   [ "$level" = - ] || ours+=(--level "$level")
-  case $label in zstd-15 | xz) times=1 ;; esac
+  case $label in zstd-9 | zstd-15 | xz) times=1 ;; esac
   best=()
   for ((i = 0; i < times; i++)); do
     once ours "$scratch/ours" "${ours[@]}"

@@ -11,7 +11,7 @@ fn all() -> Vec<Settings> {
     let mut all: Vec<Settings> = (1..=12).map(|level| Method::Gzip { level }).map(sound).collect();
     all.extend([1, 2, 3, 5, 6, 9, 12, 16, 19, 22].map(|level| sound(Method::Zstd { level })));
     all.extend([Method::Lzo, Method::Lz4 { high: false }, Method::Lz4 { high: true }].map(sound));
-    for bcj in [None, Some(Bcj::X86)] {
+    for bcj in [None, Some(Bcj::X86), Some(Bcj::Arm64)] {
         all.extend([0, 6, 9].map(|level| sound(Method::Xz { level, dictionary: BLOCK, bcj })));
     }
     all
@@ -49,6 +49,17 @@ fn code(len: usize) -> Vec<u8> {
     code
 }
 
+/// As [`code`], for arm64: BL with its target in words.
+fn code_arm64(len: usize) -> Vec<u8> {
+    let mut code = vec![0x1F; len];
+    for at in (0..len.saturating_sub(4)).step_by(12) {
+        let target = u32::try_from(at % 5 * 4096).unwrap();
+        let words = target.wrapping_sub(u32::try_from(at / 4).unwrap()) & 0x03FF_FFFF;
+        code[at..at + 4].copy_from_slice(&(0x9400_0000 | words).to_le_bytes());
+    }
+    code
+}
+
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let mut half_noise = noise(70_000, 3);
     half_noise.extend(text(61_072));
@@ -61,6 +72,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("noise", noise(131_072, 1)),
         ("half noise", half_noise),
         ("code", code(131_072)),
+        ("arm64 code", code_arm64(131_072)),
         ("large", text(1 << 20)),
         ("odd", text(131_071)),
     ]
@@ -188,6 +200,11 @@ fn filter_is_used_where_it_makes_a_block_smaller() {
     // Block header: size, flags with two filters, filter 4 without properties, LZMA2.
     assert_eq!(header[1..5], [1, 4, 0, 0x21]);
     assert_eq!(len(None, &text), len(Some(Bcj::X86), &text));
+    let code = code_arm64(131_072);
+    let ((plain, _), (filtered, header)) = (len(None, &code), len(Some(Bcj::Arm64), &code));
+    assert!(filtered * 10 < plain * 9, "{filtered} {plain}");
+    assert_eq!(header[1..5], [1, 0x0A, 0, 0x21]);
+    assert_eq!(len(None, &text), len(Some(Bcj::Arm64), &text));
 }
 
 #[test]
