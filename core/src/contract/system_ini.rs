@@ -11,6 +11,7 @@ mod report;
 mod rule;
 mod settings;
 mod ssh_key;
+mod together;
 
 use alloc::format;
 use alloc::string::String;
@@ -69,6 +70,10 @@ pub fn parse(text: &str) -> (Settings, Vec<Diagnostic>) {
     let mut reader = Reader { text, diagnostics, draft: Draft::default() };
     for section in document.sections() {
         reader.section(&document, section);
+    }
+    for (key, message, hint) in together::findings(&reader.draft.settings) {
+        let place = document.get(DEFAULT_SECTION, key).map_or(Span::default(), value_place);
+        reader.say(place, Severity::Warning, message, Some(hint.into()));
     }
     (reader.draft.settings, reader.diagnostics.into_vec())
 }
