@@ -1,18 +1,20 @@
 //! What the program does for a person or a script, when it is not PID 1.
 //!
-//! Exit status: 0 done, 1 failed, 2 usage, 3 findings, or refused. Not handled here: `reset`.
+//! Exit status: 0 done, 1 failed, 2 usage, 3 findings, or refused. Not handled: a
+//! reset without a restart.
 
 mod boot;
 
 use alloc::format;
 
 use crate::op::Op;
-use crate::report::{Log, print};
+use crate::report::{BootStatus, Log, print};
 use crate::run::{Executor, show};
 use crate::stage2::inputs::{Configuration, read_configuration};
 use crate::stage2::{finding_line, plan_for};
 use crate::tree::Tree;
 use genpack_core::contract::system_ini::choose;
+use genpack_core::contract::{boot_status, paths};
 use rustix::io::Errno;
 
 /// Longest boot-status that is printed, bytes.
@@ -22,7 +24,7 @@ const USAGE: &str = "usage: genpack-init check FILE
        genpack-init apply --root DIR --ini FILE [--dry-run]
        genpack-init status [--json] [--boot DIR]
        genpack-init mark-good|rollback [--boot DIR]
-       genpack-init health|retry
+       genpack-init health|retry|reset
        genpack-init --version
 
 check   prints what a boot would find in a system.ini; exit status 3 when something needs a repair
@@ -32,6 +34,7 @@ mark-good  keeps the image that runs on trial; does nothing else, nor twice
 rollback   goes back to the image before it at the next boot; exit status 3 when there is none
 health     runs the executables in /usr/lib/genpack-init/health.d, one minute each; exit status 1 when one fails
 retry      starts the machine anew when the image that runs is still on trial
+reset      has everything that was stored emptied at the next start; exit status 3 when nothing is kept anyway
 
 As PID 1 it is the initramfs stage, or the stage that configures the image and becomes /sbin/init.
 ";
@@ -46,6 +49,7 @@ enum Call<'a> {
     Rollback(Option<&'a str>),
     Health,
     Retry,
+    Reset,
     Version,
     Help,
 }
@@ -68,6 +72,7 @@ pub fn run(args: &[&[u8]]) -> i32 {
         Call::Rollback(boot) => return boot::rollback(boot),
         Call::Health => return boot::health(),
         Call::Retry => return boot::retry(),
+        Call::Reset => return reset(),
         Call::Apply { root, ini, dry_run } => return apply(root, ini, dry_run),
     }
     0
@@ -94,6 +99,7 @@ fn parse<'a>(words: &[&'a str]) -> Option<Call<'a>> {
         }
         ["health"] => Some(Call::Health),
         ["retry"] => Some(Call::Retry),
+        ["reset"] => Some(Call::Reset),
         ["--version" | "-V"] => Some(Call::Version),
         ["--help" | "-h" | "help"] => Some(Call::Help),
         ["apply", rest @ ..] => {
@@ -150,6 +156,26 @@ fn check(file: &str) -> i32 {
     }
 }
 
+/// Leaves the request that stage 1 finds beside the writable layer.
+fn reset() -> i32 {
+    let tree = match Tree::open("/") {
+        Ok(tree) => tree,
+        Err(e) => return cannot("open", "/", e),
+    };
+    let status = BootStatus::parse(&tree.read_text(paths::BOOT_STATUS, MAX_STATUS).unwrap_or_default());
+    if status.get(boot_status::PERSISTENT) != Some("yes") {
+        Log::stderr().error(format_args!("this system keeps nothing: there is nothing to be emptied"));
+        return 3;
+    }
+    let [name, _] = paths::RESET_REQUESTS;
+    let path = format!("{}/{name}", paths::RW);
+    if let Err(e) = tree.write(&path, 0o644, None, b"") {
+        return cannot("write", &path, e);
+    }
+    print(&format!("everything that was stored goes at the next start; remove {path} to keep it\n"));
+    0
+}
+
 fn apply(root: &str, ini: &str, dry_run: bool) -> i32 {
     let mut configuration = match read(ini) {
         Ok(configuration) => configuration,
@@ -195,6 +221,8 @@ mod tests {
             (&["rollback", "--boot"], None),
             (&["health"], Some(Call::Health)),
             (&["retry"], Some(Call::Retry)),
+            (&["reset"], Some(Call::Reset)),
+            (&["reset", "now"], None),
             (&["health", "--json"], None),
             (&["--version"], Some(Call::Version)),
             (&["shutdown"], None),
