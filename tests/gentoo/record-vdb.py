@@ -1,7 +1,37 @@
 #!/usr/bin/python3
-# Records a VDB and what Portage itself makes of it; runs in a tree with Portage: record-vdb.py ROOT-ATOM... > vdb.tsv
+# Records a VDB and what Portage itself makes of it, for host-tools/tests/portage_vdb.rs. In a tree with Portage:
+#   ROOT=/tmp/vdb record-vdb.py > gentoo-vdb.tsv
+# ROOT gets a copy of the tree's own VDB, made by Portage, and packages with everything that dependencies can be.
 # Lines: "package CPV KEY VALUE", "best ATOM CPV", "closure CPV"; fields are separated by tabs.
-import sys
+import os
+import shutil
+
+EXTRA = {  # CPV: SLOT, RDEPEND, PDEPEND, USE, INHERITED
+    "app-misc/demo-1": ("0", "dev-libs/lib:2/2= !dev-libs/gone || ( app-misc/absent ( dev-libs/one dev-libs/two ) sys-apps/coreutils ) hello? ( app-misc/hello ) !doc? ( >=dev-libs/three-1.0_rc1 )", "virtual/post", "hello", ""),
+    "app-misc/hello-2.10-r3": ("0", "~dev-libs/three-1.0 || ( dev-libs/absent || ( dev-libs/none =dev-libs/two-3* ) )", "", "nls", "multilib toolchain-funcs"),
+    "dev-libs/lib-1.9": ("1/7", "", "", "", ""),
+    "dev-libs/lib-2.0": ("2/2", "sys-libs/glibc:=", "", "", ""),
+    "dev-libs/one-1_alpha2": ("0", "", "", "", ""),
+    "dev-libs/two-3.10": ("0/3.10", "<dev-libs/lib-2 app-misc/tools", "", "", ""),
+    "dev-libs/three-1.0_rc2": ("0", "", "", "", ""),
+    "dev-libs/three-1.0-r5": ("5", "", "", "", ""),
+    "dev-libs/three-1.0_p20250101": ("6", "", "", "", ""),
+    "virtual/post-0": ("0", "|| ( sys-apps/coreutils dev-libs/three:6 )", "app-misc/demo", "", ""),
+    "app-misc/tools-1": ("0", "app-misc/only-tools", "", "", "genpack-ignore"),
+    "app-misc/only-tools-1": ("0", "", "", "", ""),
+}
+ROOTS = ["app-misc/demo", "dev-lang/python", "sys-libs/ncurses", "dev-libs/three"]
+
+root = os.environ["ROOT"]
+shutil.rmtree(root, ignore_errors=True)
+shutil.copytree("/var/db/pkg", root + "/var/db/pkg")
+for cpv, values in EXTRA.items():
+    dest = f"{root}/var/db/pkg/{cpv}"
+    os.makedirs(dest)
+    for key, value in zip(["SLOT", "RDEPEND", "PDEPEND", "USE", "INHERITED", "EAPI"], values + ("8",)):
+        with open(f"{dest}/{key}", "w") as file:
+            file.write(value + "\n")
+
 import portage
 from portage.dep import use_reduce
 
@@ -36,7 +66,7 @@ def needs(tokens, flat):
             flat.append(token)
 
 
-atoms, closure, queue = set(), set(), sys.argv[1:]
+atoms, closure, queue = set(), set(), list(ROOTS)
 while queue:
     atom = queue.pop()
     cpv = best(atom)
