@@ -279,8 +279,8 @@ impl Runner {
         (stdout, tail)
     }
 
-    /// The log is a courtesy: a full disk must not fail a build that has room for its result.
-    fn write_log(&self, bytes: &[u8]) {
+    /// Appends to the log. It is a courtesy: a full disk must not fail a build that has room for its result.
+    pub fn write_log(&self, bytes: &[u8]) {
         if let Some(path) = &self.log
             && let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path)
         {

@@ -171,6 +171,19 @@ by applying any of the following changes:
     }
 
     #[test]
+    fn recorded_answer_of_portage_opens_by_what_it_proposes() {
+        // Of Portage 3.0.81.3, on the tree of tests/gentoo.
+        let answer = read(include_str!("../../../tests/fixtures/portage-circular.txt"));
+        assert!(answer.circular);
+        assert_eq!(answer.merges, ["media-libs/tiff", "media-libs/libwebp"]);
+        assert_eq!(answer.cycle, answer.merges);
+        let mut flags = Flags::default();
+        assert!(flags.add(&answer.proposals));
+        assert_eq!(flags.text(), "media-libs/libwebp -tiff\n");
+        assert_eq!(flags.needed(&answer.merges), ["media-libs/libwebp"]);
+    }
+
+    #[test]
     fn table_is_written_whole_and_only_merged_packages_are_needed() {
         let flags = Flags::table();
         assert!(flags.text().contains("media-libs/tiff -webp\n"), "{}", flags.text());

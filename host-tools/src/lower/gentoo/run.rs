@@ -487,6 +487,7 @@ impl Executor<'_> {
         let payload = payload(&command);
         self.open()?;
         let output = self.container()?.capture(&self.runner, &payload)?;
+        self.runner.write_log(&output.stdout);
         Ok(breaker::read(&String::from_utf8_lossy(&output.stdout)))
     }
 
