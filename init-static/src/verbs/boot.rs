@@ -74,11 +74,23 @@ impl Here {
         Some(Step::new(Fault::Report, Op::Overwrite { path, at, content: [byte].into() }))
     }
 
+    /// Tells whether a write would change nothing.
+    fn holds(&self, op: &Op) -> bool {
+        let Op::Overwrite { path, at, content } = op else { return false };
+        let old = self.tree.read(path, MAX_TEXT).unwrap_or_default();
+        usize::try_from(*at).is_ok_and(|at| old.get(at..).is_some_and(|old| old.starts_with(content)))
+    }
+
     /// Makes a state the recorded one; answers the exit status.
     fn make(self, state: BootState) -> i32 {
         let slot = self.link_slot(state.good());
         let mut plan: Vec<Step> = slot.into_iter().collect();
         plan.extend(write(&self.boot, &self.block, &state));
+        // Why: every boot asks, and a partition is not made writable for nothing.
+        plan.retain(|step| !self.holds(&step.op));
+        if plan.is_empty() {
+            return 0;
+        }
         let plan = on_writable(&self.boot, plan, is_read_only(&self.boot));
         let mut exec = Executor { tree: self.tree, log: Log::stderr(), modules: None };
         i32::from(exec.run_all(&plan) > 0)
