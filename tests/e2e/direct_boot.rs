@@ -4,6 +4,9 @@ use std::process::Command;
 
 use genpack_tests::scene::{Scene, output};
 
+/// What the stages of the init may take; more than this needs a decision.
+const MAX_PEAK_KIB: u32 = 8192;
+
 #[test]
 fn system_image_boots_by_its_own_kernel_and_keeps_data_on_a_second_disk() {
     let Some(mut scene) = Scene::open("direct_boot", &["mkfs.btrfs"]) else { return };
@@ -16,6 +19,7 @@ fn system_image_boots_by_its_own_kernel_and_keeps_data_on_a_second_disk() {
     assert_eq!(verdict.writable.fstype, "tmpfs");
     assert_eq!((verdict.status("persistent"), verdict.boots), ("no", 1));
     assert_eq!(verdict.failed_units, [""; 0]);
+    assert!(verdict.peak_kib() <= MAX_PEAK_KIB, "{} KiB", verdict.peak_kib());
 
     let data = scene.path("data");
     std::fs::File::create(&data).unwrap().set_len(256 << 20).unwrap();

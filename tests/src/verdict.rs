@@ -92,6 +92,16 @@ impl Verdict {
         }
     }
 
+    /// Returns the most memory that a stage of the init took, KiB.
+    ///
+    /// # Panics
+    /// When the boot status does not tell.
+    #[must_use]
+    pub fn peak_kib(&self) -> u32 {
+        let peak = |key| self.status(key).parse::<u32>().unwrap();
+        peak("stage1_peak_kib").max(peak("stage2_peak_kib"))
+    }
+
     /// Returns a line of the boot status, empty when it is not there.
     #[must_use]
     pub fn status(&self, key: &str) -> &str {
