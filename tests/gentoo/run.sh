@@ -24,7 +24,7 @@ printf '# Latest\n%s %s\n' "$T" "$(stat -c %s "$A/$T")" > "$RUN/index"
 gpg --output "$A/latest-stage3-amd64-systemd.txt" --clearsign "$RUN/index"
 gpg --armor --output "$A/$T.asc" --detach-sign "$A/$T"
 python3 -u -m http.server --bind 127.0.0.1 --directory "$M" 0 > "$RUN/http.log" 2>&1 &
-SERVER=$!; trap 'kill $SERVER' EXIT
+SERVER=$!; trap 'kill $SERVER; GNUPGHOME=$RUN/keys gpgconf --kill all' EXIT
 for _ in $(seq 100); do PORT=$(sed -n 's/.*port \([0-9]*\).*/\1/p' "$RUN/http.log"); [ -n "$PORT" ] && break; sleep 0.1; done
 
 export GENPACK_CACHE=$RUN/cache GENPACK_GENTOO_MIRROR=http://127.0.0.1:$PORT GENPACK_TOOLS_DIR=${GENPACK_TOOLS_DIR:-$ROOT/target/tools}
