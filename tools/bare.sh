@@ -8,7 +8,7 @@ targets=(thumbv7em-none-eabihf aarch64-unknown-none riscv64gc-unknown-none-elf)
 dir=$PWD/target/cross
 
 # Every set of features by itself: the tests of the workspace know only all of them at once.
-for features in "" alloc std serde; do cargo check -q --locked -p genpack-core --features "$features"; done
+for features in "" alloc docs std serde; do cargo check -q --locked -p genpack-core --features "$features"; done
 # What is public: rustdoc's JSON is unstable, so is what this reads of it.
 RUSTC_BOOTSTRAP=1 cargo rustdoc -q --locked -p genpack-core --lib -- -Z unstable-options --output-format json --cap-lints allow
 api=${CARGO_TARGET_DIR:-target}/doc/genpack_core.json
