@@ -222,9 +222,14 @@ impl Boot {
     fn find(&mut self, root: &Root) -> Option<Choice> {
         // Why: counted from here, because loading modules on a slow machine must not eat up the time to wait.
         let deadline = clock::boot_ms() + u64::from(self.request.timeout_s) * 1000;
+        let mut silent = true;
         loop {
             if let Some(choice) = self.find_now(root) {
                 return Some(choice);
+            }
+            if silent {
+                self.exec.log.info(format_args!("waiting for {root}, {} seconds", self.request.timeout_s));
+                silent = false;
             }
             let now = clock::boot_ms();
             if now >= deadline {
