@@ -45,6 +45,7 @@ test-full: setup-test
 bench: setup-test build
 	@tools/bench.sh
 	@tools/bench-pack.sh
+	@tools/bench-init.sh
 
 fuzz: setup-test
 	@tools/fuzz.sh

@@ -1,0 +1,2 @@
+#!/bin/sh
+case "$root" in systemimg:*) rootok=1 ;; esac
