@@ -76,7 +76,8 @@ impl Boot {
         }
         let given_up = given_up(&now);
         self.status.set(boot_status::ROLLED_BACK, &given_up);
-        if now.given_up() != state.given_up() {
+        // Why: until the next update the machine runs an older image than its owner wanted, and nobody asked for that.
+        if now.given_up().is_some_and(|(_, reason)| reason != Reason::Asked) {
             self.degraded(&given_up);
         }
     }
