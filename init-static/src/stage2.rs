@@ -3,6 +3,7 @@
 //! Whatever happens in configuration, `/sbin/init` runs: every failure here is logged, reported beside `system.ini`
 //! and skipped. Order and decisions are in [`plan`]. Not handled yet: the other keys of `system.ini`, add-ons.
 
+pub mod desired;
 pub mod inputs;
 pub mod plan;
 pub mod provision;
@@ -10,6 +11,7 @@ pub mod provision;
 use alloc::format;
 use alloc::string::String;
 
+use self::desired::Desired;
 use self::inputs::Configuration;
 use crate::fault::{self, Fault};
 use crate::op::{Op, Step};
@@ -86,6 +88,27 @@ pub fn plan_for(tree: &Tree, configuration: &mut Configuration) -> alloc::vec::V
     match rustix::rand::getrandom(&mut random[..], GetRandomFlags::NONBLOCK) {
         Ok(n) if n == random.len() => plan = plan::provision(&configuration.settings, &now, random),
         _ => plan.retain(|step| !matches!(&step.op, Op::Write { path, .. } if path == "/etc/machine-id")),
+    }
+    let settings = &configuration.settings;
+    let unapplied = [
+        ("keymap", settings.keymap.is_some()),
+        ("root_password", settings.root_password.is_some()),
+        ("proxy", settings.proxy.is_some()),
+        ("wifi_ssid", settings.wifi_ssid.is_some()),
+        ("exec_guard", settings.exec_guard.is_some()),
+        ("swapfile", settings.swapfile == Some(true)),
+    ];
+    for (key, _) in unapplied.iter().filter(|(_, is_set)| *is_set) {
+        // Why: a setting that does nothing must not look as if it did.
+        configuration.find_fault(key, format!("'{key}' has no effect yet: this version does not apply it"));
+    }
+    for want in provision::MODULES {
+        let mut desired = Desired::default();
+        want(&configuration.settings, tree, &mut desired);
+        for fact in core::mem::take(&mut desired.facts) {
+            configuration.find_fault(fact.key, fact.message);
+        }
+        plan.extend(desired.steps(tree));
     }
     plan
 }
@@ -181,3 +204,6 @@ fn append_log(tree: &Tree, stage1: &str, stage2: &str) -> Result<(), Errno> {
     text.push_str(stage2);
     tree.append(paths::INIT_LOG, 0o640, text.as_bytes())
 }
+
+#[cfg(test)]
+mod tests;

@@ -493,23 +493,22 @@ fn delete_content(dir: BorrowedFd<'_>, device: Option<u64>, depth: u32, end_ms: 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) mod scratch {
+    use super::Tree;
     use std::fs;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::PathBuf;
 
-    /// A directory of this test's own, removed at its end.
-    struct Scratch(PathBuf);
+    /// A directory of one test's own, removed at its end.
+    pub(crate) struct Scratch(pub(crate) PathBuf);
 
     impl Scratch {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("genpack-init-{name}-{}", std::process::id()));
+        pub(crate) fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(std::format!("genpack-init-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
             Self(path)
         }
 
-        fn tree(&self) -> Tree {
+        pub(crate) fn tree(&self) -> Tree {
             Tree::open(self.0.to_str().unwrap()).unwrap()
         }
     }
@@ -519,6 +518,14 @@ mod tests {
             let _ = fs::remove_dir_all(&self.0);
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scratch::Scratch;
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     #[test]
     fn path_is_split_into_directory_and_name() {
