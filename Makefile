@@ -46,6 +46,7 @@ bench: setup-test build
 	@tools/bench.sh
 	@tools/bench-pack.sh
 	@tools/bench-init.sh
+	@tools/bench-vm.sh
 
 fuzz: setup-test
 	@tools/fuzz.sh

@@ -22,6 +22,7 @@ mod look;
 mod squash;
 mod usage;
 mod vm;
+mod vm_command;
 
 /// The version, and the commit when the sources were in git.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("GENPACK_COMMIT"));
@@ -52,7 +53,7 @@ struct Cli {
 const COMMON: &str = "Common options";
 
 /// Options of every verb; they may stand before or after it.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 struct Global {
     /// Work in this directory, as after `cd DIR`: genpack.json5 is there, other paths begin there
     #[arg(short = 'C', global = true, value_name = "DIR", default_value = ".", help_heading = COMMON)]
@@ -113,6 +114,9 @@ enum Verb {
 /// Runs the program with these arguments (the first is its name) and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if vm_command::is_meant(&args) {
+        return vm_command::main(&args);
+    }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(e) => return answer_of_clap(&args, &e),

@@ -20,6 +20,7 @@ pub mod work_dir;
 
 pub use artifact::Artifact;
 pub use effective::Effective;
+pub(crate) use keys::nearest;
 pub use source::Source;
 
 use crate::command_error::Result;

@@ -16,6 +16,8 @@
 //! | [`escalation`] | how a machine is stopped |
 //! | [`stop`], [`list`], [`console`], [`guest`] | verbs for machines that run |
 //! | [`hotplug`], [`disk_files`] | devices that come and go; files that hold disks |
+//! | [`service`], [`vm_ini`] | machines that a directory describes |
+//! | [`doctor`] | what this host lacks |
 //! | [`base64`] | how the guest agent carries bytes |
 //! | [`wait`] | waits for ssh, for the guest agent, for the end |
 
@@ -23,6 +25,7 @@ pub mod base64;
 pub mod companion;
 pub mod console;
 pub mod disk_files;
+pub mod doctor;
 pub mod escalation;
 pub mod guest;
 pub mod host;
@@ -44,6 +47,7 @@ pub mod plan;
 pub mod prepare;
 pub mod run;
 pub mod rundir;
+pub mod service;
 pub mod shares;
 pub mod signals;
 pub mod stop;
@@ -51,5 +55,6 @@ pub mod supervise;
 mod sys;
 pub mod terminal;
 pub mod usb;
+pub mod vm_ini;
 pub mod wait;
 pub mod words;

@@ -192,7 +192,7 @@ fn detached_machine_that_does_not_start_shows_qemus_own_words() {
     assert!(place.list().is_empty());
     let (code, _, words) = place.vm(&["run", "missing", "--detach"]);
     assert_eq!(code, Some(1));
-    assert!(words.contains("opening missing"), "{words}");
+    assert!(words.contains("missing: No such file"), "{words}");
 }
 
 #[test]
@@ -227,6 +227,87 @@ fn disks_come_and_go_and_are_copied_while_the_machine_runs() {
     assert_eq!(place.vm(&["set", "echo", "--cpu", "3"]).0, Some(1));
     assert_eq!(place.vm(&["set", "echo", "--memory", "200"]).0, Some(2));
     ok(&["stop", "-f", "-w", "echo"]);
+}
+
+#[test]
+fn service_is_ready_when_qemu_runs_and_stops_in_order() {
+    let Some(place) = Place::new() else { return };
+    let service = place.path("web");
+    std::fs::create_dir(&service).unwrap();
+    std::fs::copy(place.path("disk,1.img"), service.join("disk0")).unwrap();
+    std::fs::write(
+        service.join("vm.ini"),
+        "type=bios\nkvm=no\nmemory=256\nmemroy=1\n[net0]\ninterface=user\n",
+    )
+    .unwrap();
+    let (code, answer, _) = place.vm(&["check", "web", "--json"]);
+    let findings: Vec<Value> = serde_json::from_str(&answer).unwrap();
+    assert_eq!((code, findings.len()), (Some(3), 1));
+    assert_eq!((&findings[0]["line"], &findings[0]["hint"]), (&4.into(), &"did you mean 'memory'?".into()));
+
+    let (code, answer, words) = place.vm(&["service", "web", "--dry-run"]);
+    assert_eq!((code, answer.contains("-name guest=web ")), (Some(0), true), "{words}");
+    assert!(!service.join("fs").exists());
+
+    let notify = std::os::unix::net::UnixDatagram::bind(place.path("notify")).unwrap();
+    notify.set_read_timeout(Some(std::time::Duration::from_secs(120))).unwrap();
+    let told = |words: &str| {
+        let mut bytes = [0; 256];
+        let read = notify.recv(&mut bytes).unwrap();
+        let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+        assert!(text.contains(words), "{text}");
+    };
+    let mut command = place.command(&["service", "web", "--stop-timeout", "1"]);
+    command.env("NOTIFY_SOCKET", place.path("notify"));
+    let mut keeper = command.spawn().unwrap();
+    told("READY=1");
+    let listed = place.list();
+    assert_eq!((&listed[0]["name"], &listed[0]["state"]), (&"web".into(), &"running".into()));
+    // The guest ignores its button: after its second its power is cut.
+    assert!(Command::new("sh").args(["-c", &format!("kill {}", keeper.id())]).status().unwrap().success());
+    told("STOPPING=1");
+    assert_eq!(keeper.wait().unwrap().code(), Some(0));
+    assert!(place.list().is_empty());
+
+    std::fs::write(service.join("vm.ini"), "type=bios\ncpu=none\n").unwrap();
+    let (code, _, words) = place.vm(&["service", "web"]);
+    assert_eq!(code, Some(1));
+    assert!(words.contains("web/vm.ini:2:5") && words.contains("cpu: not a number"), "{words}");
+}
+
+#[test]
+fn program_called_vm_is_the_older_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let vm = dir.path().join("vm");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_genpack-host"), &vm).unwrap();
+    let run = |arguments: &[&str]| {
+        let output =
+            Command::new(&vm).args(arguments).env("GENPACK_VM_RUN", dir.path().join("run")).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, answer, words) = run(&[]);
+    assert_eq!((code, words.as_str()), (Some(1), ""));
+    assert!(answer.contains("Usage: vm"), "{answer}");
+    assert_eq!(run(&["--help"]).0, Some(0));
+    assert_eq!(run(&["-v"]).0, Some(0));
+    assert_eq!(run(&["nosuch"]).0, Some(1));
+    let (code, _, words) = run(&["run", "missing"]);
+    assert_eq!((code, words.contains("opening missing")), (Some(1), true), "{words}");
+    let (code, _, words) = run(&["console", "a,b"]);
+    assert_eq!((code, words.contains("cannot be the name of a machine")), (Some(1), true), "{words}");
+    let uid = rustix::process::getuid().as_raw();
+    let expected = match uid {
+        0 => Some("151178299\n"),
+        1000 => Some("502964554\n"),
+        _ => None,
+    };
+    let (code, answer, _) = run(&["cid", "web"]);
+    assert_eq!(code, Some(0));
+    assert!(expected.is_none_or(|expected| expected == answer), "{answer}");
+    assert_eq!(run(&["show", "web"]), (Some(0), "[]\n".into(), String::new()));
+    assert_eq!(run(&["list"]).0, Some(0));
+    assert_eq!(run(&["stopall", "-w"]).0, Some(0));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::vm::console::{self, Log, Use};
 use crate::vm::identity::Name;
 use crate::vm::stop::{self, Stop};
 use crate::vm::supervise::{self, Keeping, Ready, STOP_SECONDS};
-use crate::vm::{list, wait};
+use crate::vm::{doctor, list, service, wait};
 
 mod control;
 mod run;
@@ -29,6 +29,46 @@ pub(super) enum Verb {
         genpack-host vm run hello-x86_64.squashfs --detach --wait-ssh -n web\n  \
         genpack-host vm run disk.img --bios --dry-run")]
     Run(Box<run::RunArgs>),
+    /// Runs the machine that a directory describes: vm.ini, system, data, swapfile, disk0 …
+    ///
+    /// The console is at `vm console`. As a service of systemd (Type=notify) it counts as started when QEMU really
+    /// runs, or with --ready guest when the guest's agent answers. SIGTERM stops the guest in order. A machine that
+    /// is running without a keeper is taken over.
+    #[command(after_help = "Examples:\n  genpack-host vm service /var/vm/web\n  \
+        genpack-host vm service /var/vm/web --default-net br0 --detach")]
+    Service {
+        /// The machine's directory
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Name; default: the directory's
+        #[arg(short, long)]
+        name: Option<Name>,
+        /// Network of a machine that names none
+        #[arg(short = 'i', short_alias = 'b', long, value_name = "INTERFACE")]
+        default_net: Option<String>,
+        /// When it counts as started
+        #[arg(long, value_name = "WHEN", default_value = "qemu")]
+        ready: Ready,
+        /// How long the guest has to stop before its power is cut
+        #[arg(long, value_name = "SECONDS", default_value_t = STOP_SECONDS)]
+        stop_timeout: u64,
+        /// Run in the background
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Tells everything that is wrong with a machine's directory
+    #[command(after_help = "Examples:\n  genpack-host vm check /var/vm/web")]
+    Check {
+        /// The machine's directory
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Prints the unit vm@.service: `systemctl enable --now vm@NAME` starts the machine of /var/vm/NAME
+    #[command(after_help = "Examples:\n  genpack-host vm unit > /etc/systemd/system/vm@.service")]
+    Unit,
+    /// Looks at this host: what machines lack here, and the command that fixes it
+    #[command(after_help = "Examples:\n  genpack-host vm doctor")]
+    Doctor,
     /// Stops machines by their power button, or by force
     ///
     /// Exit codes: 0 stopped (without -w: asked to), 1 failed, 3 still running after the timeout, 4 not running.
@@ -157,6 +197,16 @@ impl Verb {
     pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
         match self {
             Self::Run(args) => args.run(ctx),
+            Self::Service { directory, name, default_net, ready, stop_timeout, detach } => {
+                let keeping = Keeping { ready, stop_seconds: stop_timeout };
+                service::run(ctx, &directory, name, default_net.as_deref(), keeping, detach)
+            }
+            Self::Check { directory } => service::check(ctx, &directory),
+            Self::Unit => {
+                ctx.ui.text(service::UNIT);
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Doctor => doctor::doctor(ctx),
             Self::Stop { names, console: false, how } => stop::stop(ctx, &names, how.into()),
             Self::Stop { names, how, .. } => {
                 let asked = stop::stop(ctx, &names, how.into())?;

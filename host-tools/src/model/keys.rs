@@ -171,7 +171,7 @@ pub(super) fn standing(key: &str, level: Level) -> Standing {
 }
 
 /// Returns the candidate with the smallest edit distance, when it is near enough to be meant.
-pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).clamp(1, 3);
     candidates
         .map(|c| (edit_distance(word, c), c))

@@ -63,8 +63,10 @@ pub fn share(
     first: bool,
     dry: bool,
 ) -> Result<(Share, Option<Companion>)> {
-    let path =
-        std::fs::canonicalize(&words.path).with_context(|| format!("sharing {}", words.path.display()))?;
+    let what = || format!("sharing {}", words.path.display());
+    // A service makes its directory when it is started.
+    let found = if dry { std::path::absolute(&words.path) } else { std::fs::canonicalize(&words.path) };
+    let path = found.with_context(what)?;
     let daemon = host.first_of(&VIRTIOFS_DAEMONS);
     let transport = words.transport.unwrap_or(match daemon {
         Some(_) => ShareTransport::Virtiofs,
@@ -86,11 +88,26 @@ pub fn share(
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).with_context(|| format!("making {}", socket.display()))?;
     let is_root = rustix::process::getuid().is_root();
-    let argv = virtiofsd(&daemon, &path, words.read_only, options, is_root);
+    // Without the file nothing is known to be missing.
+    let status = std::fs::read_to_string(host.proc.join("self/status")).unwrap_or_default();
+    let argv = virtiofsd(&daemon, &path, words.read_only, options, &capabilities(&status), is_root);
     Ok((
         share(Transport::Virtiofs(socket)),
         Some(Companion { name: "virtiofsd", argv, socket: listener.into() }),
     ))
+}
+
+/// What the daemon needs so that the share can be the upper directory of the guest's overlayfs, by the number of the
+/// capability (`linux/capability.h`).
+const CAPABILITIES: [(u32, &str); 4] =
+    [(21, "+sys_admin"), (24, "+sys_resource"), (3, "+fowner"), (31, "+setfcap")];
+
+/// Returns those of them that this process may pass on: a daemon that asks for others does not start.
+fn capabilities(status: &str) -> String {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    let bounding = line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok()).unwrap_or(u64::MAX);
+    let allowed = CAPABILITIES.iter().filter(|(number, _)| bounding >> number & 1 == 1);
+    allowed.map(|(_, name)| *name).collect::<Vec<_>>().join(":")
 }
 
 /// Returns the command line of the daemon.
@@ -99,11 +116,10 @@ fn virtiofsd(
     directory: &Path,
     read_only: bool,
     options: &VirtiofsOptions,
+    capabilities: &str,
     is_root: bool,
 ) -> Vec<String> {
     let cache = options.cache.as_deref().unwrap_or("auto");
-    // Why these capabilities: the share can then be the upper directory of the guest's overlayfs.
-    let capabilities = "+sys_admin:+sys_resource:+fowner:+setfcap";
     let directory = directory.to_string_lossy();
     let mut argv = Vec::new();
     if !is_root {
@@ -171,7 +187,8 @@ mod tests {
     fn daemons_are_told_in_their_own_words() {
         let options = VirtiofsOptions { rlimit_nofile: Some(9), ..VirtiofsOptions::default() };
         let line = |daemon: &str, read_only, is_root| {
-            virtiofsd(Path::new(daemon), Path::new("/a,b"), read_only, &options, is_root).join(" ")
+            virtiofsd(Path::new(daemon), Path::new("/a,b"), read_only, &options, &capabilities(""), is_root)
+                .join(" ")
         };
         let capabilities = "+sys_admin:+sys_resource:+fowner:+setfcap";
         assert_eq!(
@@ -196,6 +213,11 @@ mod tests {
                      --rlimit-nofile=9"
             )
         );
+    }
+
+    #[test]
+    fn capabilities_that_a_container_lacks_are_not_asked_for() {
+        assert_eq!(capabilities("CapInh:\t0\nCapBnd:\t000001fffeffffff\n"), "+sys_admin:+fowner:+setfcap");
     }
 
     #[test]

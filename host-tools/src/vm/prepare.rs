@@ -26,7 +26,7 @@ use super::options::{Options, Tri};
 use super::pci::{self, Handover};
 use super::plan::{Findings, KernelFiles, Place, Start, machine};
 use super::rundir::{Locked, RunDir, RunRoot};
-use super::words::{DiskWords, NetWords, PciWords};
+use super::words::{DiskWords, NetWords, PciWords, ShareWords};
 use super::{sys, usb};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
@@ -168,7 +168,9 @@ fn start(ctx: &Ctx, options: &Options) -> Result<(Arch, Option<String>, Start)> 
     };
     let path = ctx.path(image);
     let medium = media::medium(&path)?;
-    match media::kind(&path)? {
+    // A disk that is to be installed from a disc has no boot sector yet.
+    let kind = media::kind(&path).or_else(|e| if options.bios { Ok(Kind::Disk) } else { Err(e) })?;
+    match kind {
         Kind::SystemImage if options.bios => {
             Err(CommandError::usage("--bios is for disks; a system image boots by its own kernel"))
         }
@@ -446,6 +448,7 @@ impl Taking<'_> {
             if shares.iter().any(|share| share.tag == words.tag) {
                 return Err(CommandError::usage(format!("two shares have the tag {}", words.tag)));
             }
+            let words = &ShareWords { path: self.ctx.path(&words.path), ..words.clone() };
             let virtiofs = &self.options.virtiofs;
             let (share, companion) =
                 companion::share(words, virtiofs, self.dir, self.host, index == 0, self.ctx.dry_run)?;

@@ -24,9 +24,9 @@ pub const RUN_ROOT_VARIABLE: &str = "GENPACK_VM_RUN";
 const MAX_SOCKET_PATH: usize = 108;
 /// Longest name of a file of ours in a run directory.
 const LONGEST_FILE: &str = "supervisor.sock";
-/// How often a lock is tried, and how long between.
-const LOCK_TRIES: u32 = 5;
-const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+/// How often a lock is tried, and how long between: two seconds in all.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 /// A record is a page of JSON.
 const MAX_RECORD_BYTES: u64 = 4 << 20;
 /// Files that mean nothing without the machine.
@@ -222,11 +222,15 @@ impl RunDir {
         Ok(Some(locked))
     }
 
-    /// Why patience: whoever asks just now whether the machine runs holds the lock for a moment.
+    /// Why patience: whoever asks just now whether the machine runs holds the lock for a moment, and so does the keeper
+    /// of a machine that has just ended.
     fn lock_patiently(&self, lock: &File) -> Result<bool> {
         for _ in 0..LOCK_TRIES {
             if try_lock(lock).with_context(|| format!("locking {}", self.path.display()))? {
                 return Ok(true);
+            }
+            if self.process()?.is_some() {
+                break;
             }
             std::thread::sleep(LOCK_PAUSE);
         }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -72,12 +73,15 @@ impl Default for Keeping {
 }
 
 /// What a supervisor is started with, on its standard input.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
     /// The machine.
     pub options: Options,
     /// How it is kept.
     pub keeping: Keeping,
+    /// From which directory, and for which architecture, when not from ours: a machine that is restarted.
+    #[serde(default)]
+    pub from: Option<(PathBuf, String)>,
 }
 
 /// Starts a supervisor of its own and returns the machine's name once it runs, or the exit code after the supervisor
@@ -88,7 +92,12 @@ pub struct Order {
 pub fn detach(ctx: &Ctx, order: &Order) -> Result<Result<Name, ExitCode>> {
     let what = "starting a process for the machine";
     let mut command = Command::new(std::env::current_exe().context(what)?);
-    command.arg("-C").arg(&ctx.dir).args(["--arch", ctx.arch.name()]).args(ctx.ui.flags());
+    let (dir, arch) = match &order.from {
+        Some((dir, arch)) => (dir.clone(), arch.clone()),
+        None => (std::path::absolute(&ctx.dir).context(what)?, ctx.arch.name().to_owned()),
+    };
+    let order = &Order { from: Some((dir.clone(), arch.clone())), ..order.clone() };
+    command.arg("-C").arg(dir).args(["--arch", &arch]).args(ctx.ui.flags());
     command.args(["vm", "supervise"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().context(what)?;
     let order = serde_json::to_vec(order).map_err(|e| CommandError::failed(e.to_string()))?;
@@ -117,6 +126,8 @@ pub fn supervise(ctx: &Ctx) -> Result<ExitCode> {
     std::io::stdin().read_to_end(&mut order).context("reading what to run")?;
     let order: Order = serde_json::from_slice(&order)
         .map_err(|e| CommandError::usage(format!("what to run is not understood: {e}")))?;
+    // Why: paths that are handed to QEMU as they are begin there, too.
+    std::env::set_current_dir(&ctx.dir).with_context(|| format!("entering {}", ctx.dir.display()))?;
     // The starter's terminal and its signals are not ours. It fails only for a group's leader, which we are not.
     let _ = rustix::process::setsid();
     serve(ctx, &order, true)

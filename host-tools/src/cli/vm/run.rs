@@ -187,7 +187,7 @@ impl RunArgs {
         if !detached || ctx.dry_run {
             return run(ctx, &options);
         }
-        let order = Order { options, keeping: Keeping::default() };
+        let order = Order { options, keeping: Keeping::default(), from: None };
         let name = match detach(ctx, &order)? {
             Ok(name) => name,
             Err(code) => return Ok(code),
