@@ -73,14 +73,47 @@ pub fn small(guest: &Path, compression: &str, usr_time: u32) -> PathBuf {
     }
     if !image.is_file() {
         output(Command::new("touch").args(["-d", &format!("@{usr_time}")]).arg(tree.join("usr")));
-        let mut squash = Command::new(genpack_host());
-        squash.arg("squash").arg(&tree).arg(&image).args(["--quiet", "--compression", compression]);
-        for pattern in LEFT_OUT {
-            squash.args(["--exclude", pattern]);
-        }
-        output(&mut squash);
+        squash(&tree, &image, compression);
     }
     image
+}
+
+/// Packs the small image with other files in it: path in the image and content. Programs stay programs.
+///
+/// # Panics
+/// When our packer fails, or there is no such file to replace.
+#[must_use]
+pub fn small_with(guest: &Path, name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+    let (compression, usr_time) = ("gzip", 1_700_000_000);
+    // Why: it unpacks the tree.
+    let _ = small(guest, compression, usr_time);
+    let directory = root().join("target/e2e/small");
+    let tree = directory.join(format!("tree-{name}"));
+    if tree.exists() {
+        fs::remove_dir_all(&tree).unwrap();
+    }
+    output(Command::new("cp").args(["--archive", "--link"]).arg(directory.join("tree")).arg(&tree));
+    for (path, content) in files {
+        let path = tree.join(path);
+        let permissions = fs::metadata(&path).unwrap().permissions();
+        // Why: the file itself belongs to the other tree too.
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, permissions).unwrap();
+    }
+    let image = directory.join(format!("{name}.squashfs"));
+    squash(&tree, &image, compression);
+    image
+}
+
+/// Packs a tree without what short scenes do without.
+fn squash(tree: &Path, image: &Path, compression: &str) {
+    let mut squash = Command::new(genpack_host());
+    squash.arg("squash").arg(tree).arg(image).args(["--quiet", "--compression", compression]);
+    for pattern in LEFT_OUT {
+        squash.args(["--exclude", pattern]);
+    }
+    output(&mut squash);
 }
 
 /// Tells whether a file was modified after another one; false when one is not there.

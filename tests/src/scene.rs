@@ -147,12 +147,7 @@ impl Scene {
     /// When there is not exactly one verdict, the guest is lost, or it does not end in time.
     #[must_use]
     pub fn boot(&mut self, image: &Path, arguments: &[&str]) -> Verdict {
-        let mut command = Command::new(genpack_host());
-        command
-            .args(["--arch", self.arch.name(), "vm", "run"])
-            .arg(image)
-            .args(["-c", "2", "-m", "1G"])
-            .args(arguments);
+        let command = self.run_command(image, arguments);
         let argv = output(Command::new(genpack_host()).args(command.get_args()).args(["--dry-run"]));
         self.verdict_of(command, &argv.stdout)
     }
@@ -180,6 +175,48 @@ impl Scene {
             .unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
         running.0.kill().unwrap();
         running.0.wait().unwrap();
+    }
+
+    /// Returns the image that the scene's images are made from.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    #[must_use]
+    pub fn guest(&self) -> PathBuf {
+        guest_image::build()
+    }
+
+    /// Boots a disk by its loader, lets the machine restart by itself, and returns the verdict that it ends in. Before
+    /// it these words come over the console, in this order; a kernel that panics is part of the play when it is one of
+    /// them.
+    ///
+    /// # Panics
+    /// As [`Scene::boot`], and when a word does not come.
+    #[must_use]
+    pub fn boot_past(&mut self, disk: &Path, arguments: &[&str], words: &[&str]) -> Verdict {
+        let command = self.run_command(disk, arguments);
+        let (mut running, mut console, log) = self.start(command, b"");
+        let deadline = Deadline::seconds(BOOT_SECONDS);
+        let mut play = || {
+            for word in words {
+                console.wait_for(word, &[MARKER], deadline)?;
+            }
+            verdict_lines(&mut console, deadline)
+        };
+        let lines = play().unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
+        running.0.wait().unwrap();
+        Verdict::of_lines(lines.iter().map(String::as_str))
+            .unwrap_or_else(|e| panic!("{e}; see {}", log.display()))
+    }
+
+    fn run_command(&self, image: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(genpack_host());
+        command
+            .args(["--arch", self.arch.name(), "vm", "run"])
+            .arg(image)
+            .args(["-c", "2", "-m", "1G"])
+            .args(arguments);
+        command
     }
 
     /// Boots a machine by its emulator's command line, waits for the guest's end, and returns its verdict.
@@ -277,7 +314,7 @@ impl Scene {
     /// # Panics
     /// When mtools refuses.
     pub fn write_boot_file(&self, disk: &Path, name: &str, content: &[u8]) {
-        let file = self.path(name);
+        let file = self.path(&name.replace('/', "_"));
         fs::write(&file, content).unwrap();
         output(mtools("mcopy", disk).arg("-o").arg(file).arg(format!("::/{name}")));
     }
