@@ -1,5 +1,5 @@
 //! Scenes: a new image is put on trial and something is wrong with it. The machine is left alone with GRUB for BIOS and
-//! has to come back with the old one.
+//! has to come back with the old one, or to keep the new one when it is good.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,19 @@ use genpack_tests::verdict::Verdict;
 
 const BIOS: [&str; 1] = ["--bios"];
 const GRUBENV: &str = "boot/grub/grubenv";
+/// A system that finds itself good before it reports.
+const GOOD: &str = "#!/bin/bash
+export PATH=/usr/bin:/usr/sbin
+if [ ! -e /run/genpack-tests ]; then
+    : >/run/genpack-tests
+    mount --bind \"$0\" \"$(readlink -f /sbin/init)\"
+    exec /usr/bin/genpack-init
+fi
+mount -o remount,ro /run/initramfs/boot
+genpack-init mark-good
+genpack-init mark-good
+exec /usr/lib/genpack-tests/verdict
+";
 
 /// Returns a scene with a disk that GRUB boots without waiting.
 fn open(name: &str) -> Option<(Scene, PathBuf)> {
@@ -72,4 +85,25 @@ fn broken_new_image_makes_room_for_the_old_one() {
     stage(&scene, &disk, &torn, 3);
     let verdict = scene.boot_past(&disk, &BIOS, &["genpack-init: cannot boot"]);
     assert_rolled_back(&scene, &disk, &verdict, Reason::Mount, Reached::Stage1);
+}
+
+#[test]
+fn power_cut_after_the_loader_counted_costs_one_attempt() {
+    let Some((mut scene, disk)) = open("rollback_cut") else { return };
+    let good = guest_image::small_with(&scene.guest(), "good", &[(guest_image::PID1, GOOD.as_bytes())]);
+    stage(&scene, &disk, &std::fs::read(good).unwrap(), 3);
+    scene.cut_boot(&disk, &BIOS, "system.new is on trial, attempts left after this one: 2.");
+    let state = record(&scene, &disk);
+    assert_eq!((state.trial().unwrap().tries, state.reached()), (2, Reached::Loader));
+
+    let verdict = scene.boot_past(&disk, &BIOS, &[]);
+    assert_eq!((verdict.status("image"), verdict.status("trial")), ("system.new", "1"));
+    let state = record(&scene, &disk);
+    assert_eq!((state.good(), state.prev(), state.trial()), (Image::New, Some(Image::Img), None));
+    assert_eq!(state.given_up(), None);
+
+    let verdict = scene.boot_past(&disk, &BIOS, &[]);
+    assert_eq!((verdict.status("image"), verdict.status("trial")), ("system.new", ""));
+    assert_eq!((verdict.status("rolled_back"), verdict.status("degraded")), ("", ""));
+    assert_eq!(record(&scene, &disk), state);
 }

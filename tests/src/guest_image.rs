@@ -24,6 +24,8 @@ const LINKS: [(&str, &str); 2] = [
     // Why: a login prompt starts by hanging up the port that the verdict is written to.
     ("etc/systemd/system/serial-getty@ttyS0.service", "/dev/null"),
 ];
+/// What short scenes run in place of systemd, in the image.
+pub const PID1: &str = "usr/lib/genpack-tests/pid1";
 /// What a short scene does without: it runs no service manager and loads no module but the initramfs's.
 const LEFT_OUT: [&str; 8] = [
     "usr/lib/modules",

@@ -209,6 +209,24 @@ impl Scene {
             .unwrap_or_else(|e| panic!("{e}; see {}", log.display()))
     }
 
+    /// Boots a disk by its loader and kills the machine when `marker` is on its console: a power cut.
+    ///
+    /// # Panics
+    /// When the marker does not come.
+    pub fn cut_boot(&mut self, disk: &Path, arguments: &[&str], marker: &str) {
+        // The program is replaced by the emulator's command line: killing it is killing the machine.
+        let argv = output(self.run_command(disk, arguments).args(["--json", "--dry-run"])).stdout;
+        let argv: Vec<String> = serde_json::from_slice(&argv).unwrap();
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]);
+        let (mut running, mut console, log) = self.start(command, argv.join(" ").as_bytes());
+        console
+            .wait_for(marker, &LOST_GUEST_MARKERS, Deadline::seconds(BOOT_SECONDS))
+            .unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
+        running.0.kill().unwrap();
+        running.0.wait().unwrap();
+    }
+
     fn run_command(&self, image: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(genpack_host());
         command
