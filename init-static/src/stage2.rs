@@ -94,6 +94,7 @@ pub fn plan_for(tree: &Tree, configuration: &mut Configuration) -> alloc::vec::V
         ("keymap", settings.keymap.is_some()),
         ("root_password", settings.root_password.is_some()),
         ("proxy", settings.proxy.is_some()),
+        ("no_proxy", !settings.no_proxy.is_empty()),
         ("wifi_ssid", settings.wifi_ssid.is_some()),
         ("exec_guard", settings.exec_guard.is_some()),
         ("swapfile", settings.swapfile == Some(true)),
@@ -102,6 +103,7 @@ pub fn plan_for(tree: &Tree, configuration: &mut Configuration) -> alloc::vec::V
         // Why: a setting that does nothing must not look as if it did.
         configuration.find_fault(key, format!("'{key}' has no effect yet: this version does not apply it"));
     }
+    configuration.find_unapplied_sections();
     for want in provision::MODULES {
         let mut desired = Desired::default();
         want(&configuration.settings, tree, &mut desired);

@@ -56,10 +56,33 @@ impl Configuration {
         let mut ignored = genpack_core::text::diagnostic::Collector::new();
         let document = ini::Document::parse(&self.text, &mut ignored);
         let span = document.get(ini::DEFAULT_SECTION, key).map_or(Span::default(), |p| p.value_span);
+        self.warn(span, message);
+    }
+
+    /// Adds a finding for each section with keys that this version knows and does not apply.
+    pub fn find_unapplied_sections(&mut self) {
+        let mut ignored = genpack_core::text::diagnostic::Collector::new();
+        for section in ini::Document::parse(&self.text, &mut ignored).sections() {
+            let name = section.name();
+            if let Some(first) = section.properties().first()
+                && (name.starts_with("user.") || UNAPPLIED_SECTIONS.contains(&name))
+            {
+                self.warn(
+                    first.key_span,
+                    format!("'[{name}]' has no effect yet: this version does not apply it"),
+                );
+            }
+        }
+    }
+
+    fn warn(&mut self, span: Span, message: String) {
         let finding = Diagnostic { span, severity: Severity::Warning, message, hint: None };
         diagnostic::insert(&mut self.findings, finding);
     }
 }
+
+/// Sections that are in the table of keys and wait for what they set; `[user.NAME]` is one more.
+const UNAPPLIED_SECTIONS: [&str; 4] = ["hooks", "sakuravps", "wg-walbrix", "walbrix"];
 
 /// Reads a configuration file, of a long one the beginning; a missing one is an empty configuration.
 ///

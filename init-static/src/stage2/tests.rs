@@ -316,10 +316,13 @@ fn missing_parts_of_a_system_are_findings_not_failures() {
 #[test]
 fn key_that_is_not_applied_is_a_finding() {
     let image = Image::new("unapplied", IMAGE);
-    let (_, findings) = image.apply("wifi_ssid = x\nkeymap = de\nswapfile = no\n");
+    let (_, findings) = image.apply(
+        "wifi_ssid = x\nkeymap = de\nswapfile = no\n[hooks]\n10-a = no\n[user.ann]\nsudo = yes\n[sakuravps]\ndns = \
+         10.0.0.1\n[walbrix]\ninstaller = yes\n",
+    );
     assert_eq!(
         findings,
-        ["wifi_ssid", "keymap"]
+        ["wifi_ssid", "keymap", "[hooks]", "[user.ann]", "[sakuravps]", "[walbrix]"]
             .map(|key| { format!("'{key}' has no effect yet: this version does not apply it") })
     );
 }
