@@ -94,7 +94,10 @@ const MAX_PLACES: usize = 12;
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     let is_init = rustix::process::getpid().is_init();
     // Why: words need memory; a machine that has none left ends here instead of looking for words for ever.
-    if PANICKED.swap(true, Ordering::Relaxed) {
+    // Why: not `swap`, which on aarch64 is a library's function; there is one thread.
+    let again = PANICKED.load(Ordering::Relaxed);
+    PANICKED.store(true, Ordering::Relaxed);
+    if again {
         if is_init {
             super::power::restart();
         }
