@@ -124,7 +124,8 @@ pub fn attach_usb(name: &Name, query: &Query) -> Result<Vec<String>> {
 
 /// Tries the ports one after another.
 fn in_a_port(qmp: &mut Qmp, add: impl Fn(&mut Qmp, &str, &str) -> Result<()>) -> Result<String> {
-    let taken = taken_ports(&execute(qmp, "query-pci", Value::Null)?);
+    let peripherals = execute(qmp, "qom-list", json!({"path": "/machine/peripheral"}))?;
+    let taken = names(&peripherals);
     let port = (0..HOTPLUG_PORTS).find(|port| !taken.contains(&format!("attached{port}")));
     let port = port.ok_or_else(|| {
         CommandError::failed(format!("all {HOTPLUG_PORTS} ports for devices attached later are taken"))
@@ -135,22 +136,10 @@ fn in_a_port(qmp: &mut Qmp, add: impl Fn(&mut Qmp, &str, &str) -> Result<()>) ->
     Ok(id)
 }
 
-/// Returns the names of the devices that were attached, out of QEMU's answer to `query-pci`.
-fn taken_ports(answer: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut values = vec![answer];
-    while let Some(value) = values.pop() {
-        match value {
-            Value::Array(all) => values.extend(all),
-            Value::Object(map) => {
-                let id = map.get("qdev_id").and_then(Value::as_str).filter(|id| id.starts_with("attached"));
-                found.extend(id.map(str::to_owned));
-                values.extend(map.values());
-            }
-            _ => {}
-        }
-    }
-    found
+/// Returns the names of devices. Not `query-pci`: that shows nothing behind a port before firmware has numbered it.
+fn names(peripherals: &Value) -> Vec<String> {
+    let name = |entry: &Value| entry["name"].as_str().map(str::to_owned);
+    peripherals.as_array().into_iter().flatten().filter_map(name).collect()
 }
 
 fn undo_on_error(qmp: &mut Qmp, added: Result<Value>, undo: &str, arguments: Value) -> Result<()> {
@@ -253,13 +242,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_in_use_are_found_behind_their_bridges() {
-        let answer = json!([{"bus": 0, "devices": [
-            {"qdev_id": "ports", "slot": 5},
-            {"qdev_id": "hotplug1", "pci_bridge": {"devices": [{"qdev_id": "attached1"}]}},
-            {"qdev_id": "hotplug0", "pci_bridge": {"bus": {"number": 1}}},
-        ]}]);
-        assert_eq!(taken_ports(&answer), ["attached1"]);
-        assert!(taken_ports(&json!(null)).is_empty());
+    fn devices_are_found_by_name() {
+        let answer = json!([{"name": "hotplug0", "type": "child<pcie-root-port>"}, {"name": "attached0"}, {"type": "x"}]);
+        assert_eq!(names(&answer), ["hotplug0", "attached0"]);
+        assert!(names(&json!(null)).is_empty());
     }
 }
