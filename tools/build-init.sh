@@ -34,8 +34,8 @@ build() {
     fi
     size=$(stat -c %s "$dir/init/$arch/genpack-init")
     echo "genpack-init $arch: $size bytes"
-    # The budget of 256 KiB is a test: a growth beyond it needs a decision.
-    [ "$size" -le 262144 ] || { echo "error: genpack-init is larger than 262144 bytes" >&2; exit 1; }
+    # The budget is a test: a growth beyond it needs a decision (docs/adr/0010-size-of-the-init.md: 256 KiB is the aim).
+    [ "$size" -le 327680 ] || { echo "error: genpack-init is larger than 327680 bytes" >&2; exit 1; }
 }
 
 [ $# -gt 0 ] || set -- x86_64

@@ -163,6 +163,42 @@ pub enum Op {
         /// The copy; one that exists is replaced.
         to: String,
     },
+    /// Mounts a directory at a second place.
+    Bind {
+        /// The directory.
+        from: String,
+        /// The place.
+        to: String,
+    },
+    /// Mounts a directory on itself, read-only; what lies below it on other mounts stays as it is.
+    BindReadOnly {
+        /// The directory.
+        path: String,
+    },
+    /// Copies a file or a directory with modes and owners, unless there is something at the new place.
+    Copy {
+        /// What is copied.
+        from: String,
+        /// The new place.
+        to: String,
+    },
+    /// Makes a file that can be swapped to: without holes, without copy-on-write, with a swap header.
+    MakeSwapFile {
+        /// Where.
+        path: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Swaps to a file or to a disk; a disk that is no swap space is left alone.
+    SwapOn {
+        /// Where.
+        path: String,
+    },
+    /// Prints a text on the console.
+    Print {
+        /// The text.
+        text: String,
+    },
     /// Runs an outside program, whose output goes to the log, and kills it with its process group when it is late.
     Run {
         /// Its command line; the first word is its path.
@@ -215,6 +251,28 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Tells whether the operation only changes files of the tree.
+    #[must_use]
+    pub const fn is_of_tree(&self) -> bool {
+        matches!(
+            self,
+            Self::Mkdir { .. }
+                | Self::Write { .. }
+                | Self::Symlink { .. }
+                | Self::Rename { .. }
+                | Self::Remove { .. }
+                | Self::CopyMtime { .. }
+        ) || self.is_copy()
+    }
+}
+
+impl Op {
+    const fn is_copy(&self) -> bool {
+        matches!(self, Self::Copy { .. })
+    }
+}
+
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = |f: &mut fmt::Formatter<'_>, owner: &Option<Owner>| match owner {
@@ -259,6 +317,12 @@ impl fmt::Display for Op {
                 write!(f, "remount {target} {}", if *writable { "writable" } else { "read-only" })
             }
             Self::CopyProgram { from, to } => write!(f, "copy program {from} to {to}"),
+            Self::Bind { from, to } => write!(f, "bind {from} to {to}"),
+            Self::BindReadOnly { path } => write!(f, "bind {path} to itself, read-only"),
+            Self::Copy { from, to } => write!(f, "copy {from} to {to}"),
+            Self::MakeSwapFile { path, bytes } => write!(f, "make swap file {path} ({bytes} bytes)"),
+            Self::SwapOn { path } => write!(f, "swap on {path}"),
+            Self::Print { text } => write!(f, "print {} bytes", text.len()),
             Self::Run { argv, .. } => {
                 f.write_str("run")?;
                 argv.iter().try_for_each(|word| write!(f, " {word}"))

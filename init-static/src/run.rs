@@ -16,6 +16,7 @@ use crate::stage1::modules::Modules;
 use crate::sys::device;
 use crate::sys::loop_device::LoopDevice;
 use crate::sys::process::{self, Outcome};
+use crate::sys::swap;
 use crate::tree::{self, Tree};
 use genpack_core::bytes;
 use rustix::fd::{AsFd, OwnedFd};
@@ -103,6 +104,8 @@ impl Failure {
 /// Largest program that is copied, bytes: this one, with room to grow.
 const MAX_PROGRAM: usize = 1 << 20;
 
+/// Exit status by which a program says that there was nothing for it to do.
+const NOTHING_TO_DO: i32 = 77;
 /// Output of an outside program that is kept, bytes; the rest is read and dropped.
 const MAX_SAID: usize = 16 * 1024;
 
@@ -224,10 +227,23 @@ impl Executor {
                 let program = tree.read(from, MAX_PROGRAM)?;
                 tree.write(to, 0o755, None, &program)?
             }
-            Op::Run { argv, environment, deadline_s } => {
-                self.run_program(argv, environment, *deadline_s)?;
+            Op::Bind { from, to } => {
+                rustix::mount::mount_bind(from.as_str(), to.as_str())?;
                 true
             }
+            Op::BindReadOnly { path } => {
+                rustix::mount::mount_bind(path.as_str(), path.as_str())?;
+                rustix::mount::mount_remount(path.as_str(), MountFlags::BIND | MountFlags::RDONLY, "")?;
+                true
+            }
+            Op::Copy { from, to } => tree.copy(from, to)?,
+            Op::MakeSwapFile { path, bytes } => swap::make_file(path, *bytes)?,
+            Op::SwapOn { path } => swap::on(path)?,
+            Op::Print { text } => {
+                crate::report::print(text);
+                true
+            }
+            Op::Run { argv, environment, deadline_s } => self.run_program(argv, environment, *deadline_s)?,
             Op::SwitchRoot { root } => {
                 switch_root(root)?;
                 true
@@ -241,7 +257,7 @@ impl Executor {
         argv: &[String],
         environment: &[String],
         deadline_s: u32,
-    ) -> Result<(), OpError> {
+    ) -> Result<bool, OpError> {
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         let environment: Vec<&str> = environment.iter().map(String::as_str).collect();
         let name = argv.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
@@ -255,7 +271,8 @@ impl Executor {
             self.log.info(format_args!("{name}: {line}"));
         }
         match outcome? {
-            Outcome::Exited(0) => Ok(()),
+            Outcome::Exited(0) => Ok(true),
+            Outcome::Exited(NOTHING_TO_DO) => Ok(false),
             other => Err(OpError::Program(other)),
         }
     }

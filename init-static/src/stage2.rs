@@ -1,22 +1,26 @@
 //! Stage 2: PID 1 of the image applies `system.ini` and becomes the system's init.
 //!
 //! Whatever happens in configuration, `/sbin/init` runs: every failure here is logged, reported beside `system.ini`
-//! and skipped. Order and decisions are in [`plan`]. Not handled yet: the other keys of `system.ini`, add-ons.
+//! and skipped. Order and decisions are in [`plan`] and [`provision`]. Not handled: a second look at the configuration; what
+//! changes in it counts at the next start.
 
 pub mod desired;
 pub mod inputs;
+pub mod manifest;
+pub mod mounts;
 pub mod plan;
 pub mod provision;
 
 use alloc::format;
 use alloc::string::String;
 
-use self::desired::Desired;
+use self::desired::Group;
 use self::inputs::Configuration;
 use crate::fault::{self, Fault};
 use crate::op::{Op, Step};
 use crate::report::{BootStatus, Level, Log};
 use crate::run::Executor;
+use crate::stage1::modules::Modules;
 use crate::sys::clock;
 use crate::tree::Tree;
 use genpack_core::contract::{boot_status, cmdline_keys, paths, system_ini};
@@ -55,64 +59,54 @@ fn boot(mut exec: Executor, start_ms: u64) {
     if configuration.settings.debug == Some(true) {
         exec.log.set_debug(true);
     }
-    configure(&mut exec, &mut configuration);
+    load_driver(&mut exec);
+    let failed = configure(&mut exec, &mut configuration);
     say_findings(&mut exec.log, &configuration);
     write_report(&mut exec, directory, &configuration);
-    finish(&mut exec, &configuration, start_ms);
+    finish(&mut exec, &configuration, &failed, start_ms);
 }
 
 /// Stands for a file that exists but cannot be read: nothing is configured, and that is a finding.
 fn unreadable(e: Errno) -> Configuration {
     let mut configuration = Configuration::default();
-    configuration.find_fault("", format!("the file cannot be read: errno {}", e.raw_os_error()));
+    configuration.find_fault("", "", format!("the file cannot be read: errno {}", e.raw_os_error()));
     configuration
 }
 
-/// Brings the tree to the settings; adds findings that only a look at the system can make.
-pub fn configure(exec: &mut Executor, configuration: &mut Configuration) {
-    let plan = plan_for(&exec.tree, configuration);
-    // Why: every step is a provision, whose failures are logged and end nothing.
-    let _ = exec.run(&plan);
+/// Shows QEMU's firmware data where the driver is a module; without them nothing is filled in.
+fn load_driver(exec: &mut Executor) {
+    if provision::fw_cfg::needs_driver(&exec.tree) {
+        let mut modules = Modules::open(&exec.tree);
+        modules.load(&["qemu_fw_cfg"], &mut exec.log);
+    }
 }
 
-/// Plans the settings for a tree.
-pub fn plan_for(tree: &Tree, configuration: &mut Configuration) -> alloc::vec::Vec<Step> {
-    let now = inputs::look(tree, &configuration.settings);
-    if let Some(zone) = configuration.settings.timezone.as_ref().filter(|_| !now.zone_exists) {
-        let message = format!("'timezone' is not set: this system has no zone '{zone}'");
-        configuration.find_fault("timezone", message);
+/// Brings the tree to the settings; answers which modules failed, separated by blanks.
+fn configure(exec: &mut Executor, configuration: &mut Configuration) -> String {
+    let plan = plan::provision(&exec.tree, configuration, random());
+    for note in &plan.notes {
+        exec.log.info(format_args!("{note}"));
     }
-    let mut random = [0; 16];
-    let mut plan = plan::provision(&configuration.settings, &now, random);
-    // Why: before the kernel has gathered randomness it says so; systemd makes the id a moment later then.
-    match rustix::rand::getrandom(&mut random[..], GetRandomFlags::NONBLOCK) {
-        Ok(n) if n == random.len() => plan = plan::provision(&configuration.settings, &now, random),
-        _ => plan.retain(|step| !matches!(&step.op, Op::Write { path, .. } if path == "/etc/machine-id")),
-    }
-    let settings = &configuration.settings;
-    let unapplied = [
-        ("keymap", settings.keymap.is_some()),
-        ("root_password", settings.root_password.is_some()),
-        ("proxy", settings.proxy.is_some()),
-        ("no_proxy", !settings.no_proxy.is_empty()),
-        ("wifi_ssid", settings.wifi_ssid.is_some()),
-        ("exec_guard", settings.exec_guard.is_some()),
-        ("swapfile", settings.swapfile == Some(true)),
-    ];
-    for (key, _) in unapplied.iter().filter(|(_, is_set)| *is_set) {
-        // Why: a setting that does nothing must not look as if it did.
-        configuration.find_fault(key, format!("'{key}' has no effect yet: this version does not apply it"));
-    }
-    configuration.find_unapplied_sections();
-    for want in provision::MODULES {
-        let mut desired = Desired::default();
-        want(&configuration.settings, tree, &mut desired);
-        for fact in core::mem::take(&mut desired.facts) {
-            configuration.find_fault(fact.key, fact.message);
+    let mut failed = String::new();
+    for Group { module, steps } in &plan.groups {
+        let start_ms = clock::boot_ms();
+        if exec.run_all(steps) > 0 && !failed.split(' ').any(|name| name == *module) {
+            failed.push_str(if failed.is_empty() { "" } else { " " });
+            failed.push_str(module);
         }
-        plan.extend(desired.steps(tree));
+        let ms = clock::boot_ms().saturating_sub(start_ms);
+        exec.log.info(format_args!("{module}: {} steps, {ms} ms", steps.len()));
     }
-    plan
+    failed
+}
+
+/// Returns random bytes; before the kernel has gathered any there are none, and systemd makes the machine id a moment
+/// later.
+#[must_use]
+pub fn random() -> Option<[u8; 16]> {
+    let mut random = [0; 16];
+    let got = rustix::rand::getrandom(&mut random[..], GetRandomFlags::NONBLOCK);
+    (got == Ok(random.len())).then_some(random)
 }
 
 /// Returns a finding as one line, with its place.
@@ -155,7 +149,7 @@ pub fn peak_kib(tree: &Tree) -> u64 {
 }
 
 /// Writes status and logs; the last thing before the system's init.
-fn finish(exec: &mut Executor, configuration: &Configuration, start_ms: u64) {
+fn finish(exec: &mut Executor, configuration: &Configuration, failed: &str, start_ms: u64) {
     let file = |path: &str, content: &str| {
         let content = content.as_bytes().to_vec();
         Step::new(Fault::Report, Op::Write { path: path.into(), mode: 0o644, owner: None, content })
@@ -165,6 +159,7 @@ fn finish(exec: &mut Executor, configuration: &Configuration, start_ms: u64) {
         BootStatus::parse(&exec.tree.read_text(paths::BOOT_STATUS, MAX_OWN_FILE).unwrap_or_default());
     let errors = u64::try_from(configuration.errors()).unwrap_or(u64::MAX);
     status.set_number(boot_status::CONFIG_ERRORS, errors);
+    status.set(boot_status::FAILED_MODULES, failed);
     let init_start_ms = status.number(boot_status::START_MS).unwrap_or(start_ms);
     status.set_number(boot_status::START_MS, init_start_ms);
     status.set_number(boot_status::STAGE2_PEAK_KIB, peak_kib(&exec.tree));

@@ -12,6 +12,7 @@ pub mod loop_device;
 pub mod power;
 pub mod process;
 pub mod stdio;
+pub mod swap;
 mod syscall;
 
 #[cfg(freestanding)]

@@ -24,6 +24,9 @@ const MAX_ENTRIES: usize = 65_536;
 const DIRENT_BUFFER: usize = 8192;
 const RAMFS_MAGIC: u32 = 0x8584_58F6;
 const TMPFS_MAGIC: u32 = 0x0102_1994;
+const MSDOS_SUPER_MAGIC: u32 = 0x4D44;
+/// Depth to which directories are copied.
+const MAX_COPY_DEPTH: u32 = 64;
 
 /// A directory below which paths are resolved.
 #[derive(Debug)]
@@ -118,6 +121,13 @@ impl Tree {
     #[must_use]
     pub fn stat(&self, path: &str) -> Option<Stat> {
         rustix::fs::fstat(self.resolve(path, OFlags::PATH).ok()?).ok()
+    }
+
+    /// Returns the bytes that are free for everybody on the file system of `path`.
+    #[must_use]
+    pub fn free_bytes(&self, path: &str) -> Option<u64> {
+        let stat = rustix::fs::fstatvfs(self.resolve(path, OFlags::RDONLY).ok()?).ok()?;
+        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     /// Tells whether `path` is a directory.
@@ -276,6 +286,25 @@ impl Tree {
         Ok(())
     }
 
+    /// Copies a file or a directory with everything in it: modes and owners; answers whether there was nothing at the
+    /// new place. It gets its name when it is whole. Not copied: times, extended attributes, devices, pipes, sockets.
+    ///
+    /// # Errors
+    /// The errno of the step that failed.
+    pub fn copy(&self, from: &str, to: &str) -> Result<bool, Errno> {
+        if self.stat(to).is_some() {
+            return Ok(false);
+        }
+        let (from_parent, from_name) = self.parent(from, false)?;
+        let (to_parent, to_name) = self.parent(to, false)?;
+        let aside = format!(".{to_name}.genpack");
+        remove_all(to_parent.as_fd(), &aside, 0);
+        copy_entry(from_parent.as_fd(), &from_name, to_parent.as_fd(), &aside, 0)?;
+        rustix::fs::renameat(&to_parent, aside.as_str(), &to_parent, to_name.as_str())?;
+        sync_dir(to_parent.as_fd());
+        Ok(true)
+    }
+
     /// Removes a file; answers whether there was one.
     ///
     /// # Errors
@@ -336,8 +365,10 @@ fn same_file(parent: BorrowedFd<'_>, name: &str, mode: u32, owner: Option<Owner>
     let Ok(file) = rustix::fs::openat(parent, name, flags, Mode::empty()) else { return false };
     let Ok(stat) = rustix::fs::fstat(&file) else { return false };
     let same_owner = owner.is_none_or(|o| (o.uid, o.gid) == (stat.st_uid, stat.st_gid));
-    // Why: without an owner the place may be a FAT, whose modes are mount options; the content decides there.
-    let same_mode = owner.is_none() || stat.st_mode & 0o7777 == mode;
+    // Why: on a FAT modes are mount options; the content decides there.
+    let is_fat =
+        || rustix::fs::fstatfs(&file).is_ok_and(|s| u32::try_from(s.f_type) == Ok(MSDOS_SUPER_MAGIC));
+    let same_mode = stat.st_mode & 0o7777 == mode || is_fat();
     same_owner && same_mode && read_file(file.as_fd(), content.len()).is_ok_and(|old| old == content)
 }
 
@@ -383,6 +414,79 @@ fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// Copies one entry and what is below it.
+fn copy_entry(
+    from: BorrowedFd<'_>,
+    name: &str,
+    to: BorrowedFd<'_>,
+    new: &str,
+    depth: u32,
+) -> Result<(), Errno> {
+    let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let (kind, mode) = (FileType::from_raw_mode(stat.st_mode), Mode::from_raw_mode(stat.st_mode & 0o7777));
+    let nofollow = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match kind {
+        FileType::Directory if depth < MAX_COPY_DEPTH => {
+            rustix::fs::mkdirat(to, new, Mode::from_raw_mode(0o700))?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | nofollow;
+            let source = rustix::fs::openat(from, name, flags, Mode::empty())?;
+            let copy = rustix::fs::openat(to, new, flags, Mode::empty())?;
+            for entry in list(source.as_fd())? {
+                copy_entry(source.as_fd(), &entry.name, copy.as_fd(), &entry.name, depth + 1)?;
+            }
+            chown_or_tolerate(to, new, &stat)?;
+            rustix::fs::fchmod(&copy, mode)?;
+            rustix::fs::fsync(&copy)?;
+        }
+        FileType::RegularFile => {
+            let source = rustix::fs::openat(from, name, OFlags::RDONLY | nofollow, Mode::empty())?;
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | nofollow;
+            let copy = rustix::fs::openat(to, new, flags, Mode::from_raw_mode(0o600))?;
+            let mut chunk = alloc::vec![0; 65_536];
+            loop {
+                match rustix::io::read(&source, &mut chunk) {
+                    Ok(0) => break,
+                    Ok(n) => write_all(copy.as_fd(), chunk.get(..n).unwrap_or(&[]))?,
+                    Err(Errno::INTR) => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            chown_or_tolerate(to, new, &stat)?;
+            tolerate_perm(rustix::fs::fchmod(&copy, mode))?;
+            rustix::fs::fsync(&copy)?;
+        }
+        FileType::Symlink => {
+            rustix::fs::symlinkat(rustix::fs::readlinkat(from, name, Vec::new())?, to, new)?;
+            return chown_or_tolerate(to, new, &stat);
+        }
+        FileType::Directory => return Err(Errno::LOOP),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Gives a copy its owner; a FAT knows none.
+fn chown_or_tolerate(to: BorrowedFd<'_>, name: &str, stat: &Stat) -> Result<(), Errno> {
+    let (uid, gid) = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
+    tolerate_perm(rustix::fs::chownat(to, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
+}
+
+/// Removes an entry with what is below it; what cannot be removed stays.
+fn remove_all(parent: BorrowedFd<'_>, name: &str, depth: u32) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if depth < MAX_COPY_DEPTH
+        && let Ok(dir) = rustix::fs::openat(parent, name, flags, Mode::empty())
+    {
+        for entry in list(dir.as_fd()).unwrap_or_default() {
+            remove_all(dir.as_fd(), &entry.name, depth + 1);
+        }
+        // Why: what stays behind makes the copy fail, and that is reported.
+        let _ = rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
+    } else {
+        let _ = rustix::fs::unlinkat(parent, name, AtFlags::empty());
+    }
 }
 
 /// Reads an open regular file of at most `max` bytes from its beginning.
@@ -526,6 +630,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::PathBuf;
 
     #[test]
     fn path_is_split_into_directory_and_name() {
@@ -601,6 +706,26 @@ mod tests {
         assert_eq!(tree.remove("/m"), Ok(true));
         assert_eq!(tree.remove("/m"), Ok(false));
         assert_eq!(tree.remove("/missing/m"), Ok(false));
+    }
+
+    #[test]
+    fn copy_is_whole_or_not_there() {
+        let scratch = Scratch::new("copy");
+        let tree = scratch.tree();
+        fs::create_dir_all(scratch.0.join("from/sub")).unwrap();
+        fs::write(scratch.0.join("from/sub/f"), vec![7; 100_000]).unwrap();
+        fs::set_permissions(scratch.0.join("from/sub"), fs::Permissions::from_mode(0o750)).unwrap();
+        symlink("/etc/passwd", scratch.0.join("from/link")).unwrap();
+        fs::create_dir(scratch.0.join(".to.genpack")).unwrap();
+        fs::write(scratch.0.join(".to.genpack/left-behind"), b"").unwrap();
+        assert_eq!(tree.copy("/from", "/to"), Ok(true));
+        assert_eq!(tree.copy("/from", "/to"), Ok(false));
+        assert_eq!(fs::read(scratch.0.join("to/sub/f")).unwrap(), vec![7; 100_000]);
+        assert_eq!(fs::metadata(scratch.0.join("to/sub")).unwrap().permissions().mode() & 0o7777, 0o750);
+        assert_eq!(fs::read_link(scratch.0.join("to/link")).unwrap(), PathBuf::from("/etc/passwd"));
+        assert_eq!(fs::read_dir(scratch.0.join("to")).unwrap().count(), 2);
+        assert_eq!(tree.copy("/missing", "/other"), Err(Errno::NOENT));
+        assert!(!scratch.0.join("other").exists());
     }
 
     #[test]

@@ -6,12 +6,17 @@
 mod boot;
 
 use alloc::format;
+use alloc::vec::Vec;
 
-use crate::op::Op;
+use crate::op::Step;
 use crate::report::{BootStatus, Log, print};
-use crate::run::{Executor, show};
+use crate::run::Executor;
 use crate::stage2::inputs::{Configuration, read_configuration};
-use crate::stage2::{finding_line, plan_for};
+use crate::stage2::{
+    desired,
+    provision::{fw_cfg, ssh_key},
+};
+use crate::stage2::{finding_line, plan, random};
 use crate::tree::Tree;
 use genpack_core::contract::system_ini::choose;
 use genpack_core::contract::{boot_status, paths};
@@ -50,6 +55,7 @@ enum Call<'a> {
     Health,
     Retry,
     Reset,
+    ImportKey,
     Version,
     Help,
 }
@@ -73,6 +79,7 @@ pub fn run(args: &[&[u8]]) -> i32 {
         Call::Health => return boot::health(),
         Call::Retry => return boot::retry(),
         Call::Reset => return reset(),
+        Call::ImportKey => return import_key(),
         Call::Apply { root, ini, dry_run } => return apply(root, ini, dry_run),
     }
     0
@@ -100,6 +107,7 @@ fn parse<'a>(words: &[&'a str]) -> Option<Call<'a>> {
         ["health"] => Some(Call::Health),
         ["retry"] => Some(Call::Retry),
         ["reset"] => Some(Call::Reset),
+        ["import-fw-ssh-key"] => Some(Call::ImportKey),
         ["--version" | "-V"] => Some(Call::Version),
         ["--help" | "-h" | "help"] => Some(Call::Help),
         ["apply", rest @ ..] => {
@@ -185,18 +193,44 @@ fn apply(root: &str, ini: &str, dry_run: bool) -> i32 {
         Ok(tree) => tree,
         Err(e) => return cannot("open", root, e),
     };
-    let mut plan = plan_for(&tree, &mut configuration);
-    // Why: the tree's host name is not this machine's.
-    plan.retain(|step| !matches!(step.op, Op::SetHostname { .. }));
+    let plan = plan::provision(&tree, &mut configuration, random());
     print_findings(ini, &configuration);
+    let steps = plan.groups.iter().flat_map(|group| &group.steps);
     if dry_run {
-        let lines = show(&plan);
-        print(&if lines.is_empty() { lines } else { lines + "\n" });
+        steps.for_each(|step| print(&format!("{}\n", step.op)));
         return 0;
     }
+    // Why: mounts, programs and the host name are this machine's, not the tree's.
+    let steps: Vec<Step> = steps.filter(|step| step.op.is_of_tree()).cloned().collect();
     let mut exec = Executor { tree, log: Log::stderr(), modules: None };
     exec.log.set_debug(true);
-    i32::from(exec.run_all(&plan) > 0)
+    i32::from(exec.run_all(&steps) > 0)
+}
+
+/// Adds the keys that the host offers: for everybody who can log in when root calls, else for the caller.
+fn import_key() -> i32 {
+    let tree = match Tree::open("/") {
+        Ok(tree) => tree,
+        Err(e) => return cannot("open", "/", e),
+    };
+    let Some(keys) = fw_cfg::read(&tree, fw_cfg::KEYS) else {
+        Log::stderr()
+            .error(format_args!("the host of this machine offers no SSH key (fw_cfg {})", fw_cfg::KEYS));
+        return 1;
+    };
+    let (settings, _) = genpack_core::contract::system_ini::parse(&fw_cfg::lines("ssh_pubkey", &keys));
+    let mut exec = Executor { tree, log: Log::stderr(), modules: None };
+    let me = rustix::process::geteuid().as_raw();
+    let mut failed = 0;
+    for user in ssh_key::users(&settings, &exec.tree) {
+        if (me == 0 || me == user.owner.uid)
+            && let Some(ops) = ssh_key::import(&user)
+        {
+            failed += exec.run_all(&ops.map(desired::step));
+            print(&format!("{}: added to {}/.ssh/authorized_keys\n", user.name, user.home));
+        }
+    }
+    i32::from(failed > 0)
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub const DEGRADED: &str = "degraded";
 pub const LAST_SHUTDOWN: &str = "last_shutdown";
 /// Number of findings in `system.ini`.
 pub const CONFIG_ERRORS: &str = "config_errors";
+/// Modules of stage 2 that could not do all of their work, separated by blanks; empty when all did.
+pub const FAILED_MODULES: &str = "failed_modules";
 /// Milliseconds from kernel start to the start of `/init`; without stage 1 to the start of stage 2.
 pub const START_MS: &str = "start_ms";
 /// Milliseconds from the start of `/init` to the exec of stage 2.

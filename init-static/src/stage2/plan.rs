@@ -1,23 +1,72 @@
-//! What stage 2 decides: the operations that bring the system to its settings, in a fixed order.
+//! What stage 2 decides: the operations that bring a tree to its settings, module by module.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::inputs::Snapshot;
-use super::provision::{hostname, locale, machine_id, ssh_key, timezone};
+use super::desired::{Desired, Group, MAX_FILE, Planner};
+use super::inputs::Configuration;
+use super::manifest::Manifest;
+use super::mounts::Mounts;
+use super::provision::{self, machine_id, ssh_key};
+use super::provision::{fw_cfg, hooks};
 use crate::fault::Fault;
 use crate::op::{Op, Step};
-use genpack_core::contract::system_ini::Settings;
+use crate::tree::Tree;
+use genpack_core::contract::paths;
 
-/// Plans all settings; `random` becomes the machine id where there is none yet.
+/// Everything that is to be done, and what is to be said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Operations, module by module, in their order.
+    pub groups: Vec<Group>,
+    /// Lines for the log.
+    pub notes: Vec<String>,
+}
+
+/// Plans all settings of a configuration for a tree; adds the findings that only a look at the tree can make. `random`
+/// becomes the machine id where there is none; without it there is none either.
 #[must_use]
-pub fn provision(settings: &Settings, now: &Snapshot, random: [u8; 16]) -> Vec<Step> {
-    let mut plan = machine_id::plan(now.machine_id.as_deref(), random);
-    plan.extend(hostname::plan(settings.hostname.as_deref()));
-    plan.extend(timezone::plan(settings.timezone.as_deref(), now.zone_exists));
-    plan.extend(locale::plan(settings.locale.as_deref(), now));
-    plan.extend(ssh_key::plan(&settings.ssh_pubkey, &now.users, &now.key_manifest));
-    plan
+pub fn provision(tree: &Tree, configuration: &mut Configuration, random: Option<[u8; 16]>) -> Plan {
+    let mut settings = core::mem::take(&mut configuration.settings);
+    let mut notes = Vec::new();
+    let is_persistent = Mounts::read(tree).at(paths::RW).is_none_or(|(_, kind)| kind != "tmpfs");
+    if fw_cfg::fill(&mut settings, tree, is_persistent) {
+        notes.push("the host offers SSH keys; 'genpack-init import-fw-ssh-key' takes them".into());
+    }
+    let manifest = tree.read_text(&format!("{}/manifest", paths::MANIFEST), MAX_FILE).unwrap_or_default();
+    let mut planner = Planner::new(tree, Manifest::parse(&manifest));
+    let id = tree.read_text("/etc/machine-id", 4096);
+    if let Some(random) = random {
+        planner.take_steps("machine-id", machine_id::plan(id.as_deref(), random));
+    }
+    let document = configuration.document();
+    let mut take = |planner: &mut Planner<'_>, name: &'static str, mut desired: Desired| {
+        for fact in core::mem::take(&mut desired.facts) {
+            configuration.find_fault(&fact.section, &fact.key, fact.message);
+        }
+        notes.append(&mut desired.notes);
+        planner.take(name, desired);
+    };
+    // Why: unrolled and inlined, the loop takes twice the bytes.
+    for (name, want) in core::hint::black_box(provision::MODULES) {
+        let mut desired = Desired::default();
+        want(&settings, tree, &mut desired);
+        take(&mut planner, name, desired);
+    }
+    let (steps, keys) =
+        ssh_key::plan(&ssh_key::users(&settings, tree), &planner.old().of("key ").collect::<Vec<_>>());
+    planner.take_keys("ssh-key", steps, keys);
+    {
+        let mut desired = Desired::default();
+        hooks::want(&settings, &document, tree, &mut desired);
+        take(&mut planner, "hooks", desired);
+        let mut desired = Desired::default();
+        provision::exec_guard::want(&settings, tree, &mut desired);
+        take(&mut planner, "exec-guard", desired);
+    }
+    configuration.settings = settings;
+    Plan { groups: planner.finish(), notes }
 }
 
 /// Plans the report that the owner reads beside `system.ini`; without one, an old report goes.
@@ -31,32 +80,10 @@ pub fn report(path: &str, report: Option<String>, old_report_exists: bool) -> Ve
     [Step::new(Fault::Report, op)].into()
 }
 
-/// Returns a step of a setting.
-pub(super) fn step(op: Op) -> Step {
-    Step::new(Fault::Provision, op)
-}
-
-/// Returns the step that brings a world-readable text file to a content.
-pub(super) fn write(path: &str, mode: u32, content: &str) -> Step {
-    step(Op::Write { path: path.into(), mode, owner: None, content: content.as_bytes().to_vec() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::string::ToString;
-
-    #[test]
-    fn nothing_configured_touches_only_a_missing_machine_id() {
-        let mut now = Snapshot::default();
-        let lines = |plan: Vec<Step>| plan.iter().map(|s| s.op.to_string()).collect::<Vec<_>>();
-        assert_eq!(
-            lines(provision(&Settings::default(), &now, [7; 16])),
-            ["write /etc/machine-id mode 0444 (33 bytes)"]
-        );
-        now.machine_id = Some("0123456789abcdef0123456789abcdef\n".into());
-        assert_eq!(provision(&Settings::default(), &now, [7; 16]), []);
-    }
 
     #[test]
     fn report_is_written_or_removed_or_left() {

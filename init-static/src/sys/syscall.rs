@@ -10,6 +10,7 @@ pub(super) mod number {
     pub(in crate::sys) const CLOCK_GETTIME: usize = 228;
     pub(in crate::sys) const CLONE: usize = 56;
     pub(in crate::sys) const REBOOT: usize = 169;
+    pub(in crate::sys) const SWAPON: usize = 167;
     #[cfg(freestanding)]
     pub(in crate::sys) const MMAP: usize = 9;
     #[cfg(freestanding)]
@@ -25,6 +26,7 @@ pub(super) mod number {
     pub(in crate::sys) const CLOCK_GETTIME: usize = 113;
     pub(in crate::sys) const CLONE: usize = 220;
     pub(in crate::sys) const REBOOT: usize = 142;
+    pub(in crate::sys) const SWAPON: usize = 224;
     #[cfg(freestanding)]
     pub(in crate::sys) const MMAP: usize = 222;
     #[cfg(freestanding)]

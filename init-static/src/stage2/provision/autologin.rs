@@ -4,19 +4,17 @@ use crate::stage2::desired::Desired;
 use crate::tree::Tree;
 use genpack_core::contract::system_ini::Settings;
 
-/// Drop-in of this boot.
-const RUN: &str = "/run/systemd/system/getty@tty1.service.d/50-genpack.conf";
-/// Drop-in of the first init in Python, which outlives a boot.
-const OLD: &str = "/etc/systemd/system/getty@tty1.service.d/autologin-configured-by-overlay-init.conf";
+/// Name of the first init in Python, so that a machine that had it has one file, not two.
+const FILE: &str = "/etc/systemd/system/getty@tty1.service.d/autologin-configured-by-overlay-init.conf";
 
 /// Wants the drop-in, or that there is none.
-pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
+pub fn want(settings: &Settings, _: &Tree, desired: &mut Desired) {
     match settings.autologin {
         Some(true) => desired.file(
-            RUN,
+            FILE,
             "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin root --noclear %I 38400 linux\n",
         ),
-        Some(false) if tree.is_file(OLD) => desired.absent(OLD),
-        _ => {}
+        Some(false) => desired.absent(FILE),
+        None => {}
     }
 }

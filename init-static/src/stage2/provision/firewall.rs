@@ -17,14 +17,14 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     if settings.firewall != Some(true) {
         if !settings.firewall_allow.is_empty() {
             let message = "'firewall_allow' has no effect: the firewall is off".into();
-            desired.fact("firewall_allow", message);
+            desired.fact("", "firewall_allow", message);
         }
         return;
     }
     let programs = ["/usr/sbin/nft", "/usr/bin/nft", "/sbin/nft"];
     let Some(program) = programs.iter().find(|path| tree.is_executable(path)) else {
         let message = "the firewall is off: this system has no nftables".into();
-        return desired.fact("firewall", message);
+        return desired.fact("", "firewall", message);
     };
     let mut rules = String::from(
         "table inet genpack\ndelete table inet genpack\ntable inet genpack {\n\tchain input {\n\

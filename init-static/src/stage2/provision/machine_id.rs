@@ -6,8 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
+use crate::op::Op;
 use crate::op::Step;
-use crate::stage2::plan::write;
+use crate::stage2::desired::step;
 
 /// Plans the machine id.
 #[must_use]
@@ -24,13 +25,13 @@ pub fn plan(now: Option<&str>, mut random: [u8; 16]) -> Vec<Step> {
         let _ = write!(id, "{byte:02x}");
     }
     id.push('\n');
-    [write("/etc/machine-id", 0o444, &id)].into()
+    let path = "/etc/machine-id".into();
+    [step(Op::Write { path, mode: 0o444, owner: None, content: id.into_bytes() })].into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::Op;
 
     #[test]
     fn machine_id_is_made_when_there_is_none() {

@@ -33,6 +33,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     match (is_own, network_manager) {
         (true, true) => {
             desired.fact(
+                "",
                 "ip_address",
                 "this system's network is NetworkManager's: it keeps its own addresses".into(),
             );
@@ -45,6 +46,10 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
         (false, false) => {
             if !has_own_files(tree) {
                 let mut content = format!("[Match]\n{WIRED}\n");
+                if settings.wifi_ssid.is_some() {
+                    // Why: a machine on Wi-Fi is online without a cable.
+                    content.push_str("[Link]\nRequiredForOnline=no\n\n");
+                }
                 content.push_str("[Network]\nDHCP=yes\nLLMNR=yes\nMulticastDNS=");
                 content.push_str(if has_avahi(tree) { "no\n" } else { "yes\n" });
                 desired.file(&[RUN, "/50-default.network"].concat(), &content);
@@ -108,14 +113,20 @@ fn names(settings: &Settings, tree: &Tree, desired: &mut Desired) {
         return;
     }
     let mut content = String::new();
-    if units::file_of(tree, "systemd-resolved.service").is_none() {
-        return desired.fact("dns", "'dns' has no effect: this system has no systemd-resolved".into());
-    }
-    content.push_str("[Resolve]\n");
-    for (key, value) in [("DNS=", &dns), ("Domains=", &domains)] {
-        if !value.is_empty() {
-            content.push_str(&[key, value, "\n"].concat());
+    if units::file_of(tree, "systemd-resolved.service").is_some() {
+        content.push_str("[Resolve]\n");
+        for (key, value) in [("DNS=", &dns), ("Domains=", &domains)] {
+            if !value.is_empty() {
+                content.push_str(&[key, value, "\n"].concat());
+            }
         }
+        return desired.file("/run/systemd/resolved.conf.d/50-genpack.conf", &content);
     }
-    desired.file("/run/systemd/resolved.conf.d/50-genpack.conf", &content);
+    for server in &settings.dns {
+        content.push_str(&["nameserver ", server, "\n"].concat());
+    }
+    if !domains.is_empty() {
+        content.push_str(&["search ", &domains, "\n"].concat());
+    }
+    desired.file("/etc/resolv.conf", &content);
 }

@@ -13,7 +13,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     }
     if super::units::file_of(tree, "systemd-timesyncd.service").is_none() {
         let message = "'ntp' has no effect: this system has no systemd-timesyncd".into();
-        desired.fact("ntp", message);
+        desired.fact("", "ntp", message);
     }
     let content = ["[Time]\nNTP=", &settings.ntp.join(" "), "\n"].concat();
     desired.file("/run/systemd/timesyncd.conf.d/50-genpack.conf", &content);

@@ -5,49 +5,110 @@
 //! Format: sshd(8), AUTHORIZED_KEYS FILE FORMAT. Not handled: certificates' principals, `AuthorizedKeysFile`.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::op::{Op, Step};
-use crate::stage2::inputs::User;
-use crate::stage2::plan::step;
-use genpack_core::contract::paths;
+use super::accounts;
+use crate::op::{Op, Owner, Step};
+use crate::stage2::desired::{MAX_FILE, step};
+use crate::tree::Tree;
+use genpack_core::contract::system_ini::Settings;
 
-/// Plans the keys; `manifest` lists what earlier boots added: `USER TYPE BASE64` per line.
+/// Users that get keys; a machine with more is no appliance.
+const MAX_USERS: usize = 1024;
+
+/// A user with the keys that may log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// User and group id.
+    pub owner: Owner,
+    /// Home directory.
+    pub home: String,
+    /// Content of `~/.ssh/authorized_keys`; empty when there is none.
+    pub authorized_keys: Vec<u8>,
+    /// Lines that are wanted in it.
+    pub keys: Vec<String>,
+}
+
+/// Returns who gets which keys: `ssh_pubkey` is for everybody who can log in, other keys for one user.
 #[must_use]
-pub fn plan(keys: &[String], users: &[User], manifest: &str) -> Vec<Step> {
-    let mut plan = Vec::new();
-    let mut new_manifest = String::new();
-    for user in users {
-        let ours: Vec<&str> = manifest.lines().filter_map(|line| of_user(line, &user.name)).collect();
-        let (content, added) = merge(&user.authorized_keys, keys, &ours);
-        for identity in added {
-            new_manifest.push_str(&format!("{} {identity}\n", user.name));
+pub fn users(settings: &Settings, tree: &Tree) -> Vec<User> {
+    let mut users = Vec::new();
+    let mut all = accounts::planned(settings, tree);
+    let staying = all.len();
+    for old in accounts::accounts(tree) {
+        if !all.iter().any(|account| account.name == old.name) {
+            all.push(old);
         }
+    }
+    for (i, account) in all.into_iter().enumerate() {
+        let is_gone = i >= staying;
+        // Why: a new user has no shell yet, and one that goes may log in no more.
+        let is_new = account.shell.is_empty();
+        if users.len() >= MAX_USERS || !(is_new || account.may_log_in()) {
+            continue;
+        }
+        if !is_new && !tree.is_dir(&account.home) {
+            continue;
+        }
+        let mut keys = Vec::new();
+        if !is_gone {
+            keys.extend_from_slice(&settings.ssh_pubkey);
+            if let Some(user) = settings.users.iter().find(|user| user.name == account.name) {
+                keys.extend_from_slice(&user.ssh_pubkey);
+            }
+            if account.owner.uid == 0 {
+                keys.extend_from_slice(&settings.sakuravps.ssh_pubkey);
+            }
+        }
+        let path = format!("{}/.ssh/authorized_keys", account.home);
+        let authorized_keys = tree.read_strict(&path, MAX_FILE).unwrap_or_default();
+        users.push(User {
+            name: account.name,
+            owner: account.owner,
+            home: account.home,
+            authorized_keys,
+            keys,
+        });
+    }
+    users
+}
+
+/// Plans the keys; `ours` lists what earlier boots added: `USER TYPE BASE64` each. Returns what is ours then, too.
+#[must_use]
+pub fn plan(users: &[User], ours: &[&str]) -> (Vec<Step>, Vec<String>) {
+    let mut plan = Vec::new();
+    let mut new = Vec::new();
+    for user in users {
+        let old: Vec<&str> = ours.iter().filter_map(|line| of_user(line, &user.name)).collect();
+        let (content, added) = merge(&user.authorized_keys, &user.keys, &old);
+        new.extend(added.iter().map(|identity| format!("{} {identity}", user.name)));
         if content == user.authorized_keys {
             continue;
         }
-        let owner = Some(user.owner);
-        let directory = format!("{}/.ssh", user.home);
-        let path = format!("{directory}/authorized_keys");
-        plan.push(step(Op::Mkdir { path: directory, mode: 0o700, owner }));
-        plan.push(step(Op::Write { path, mode: 0o600, owner, content }));
+        plan.extend(write(&user.home, user.owner, content).map(step));
     }
     // Why: a user without a home today may have one tomorrow, with our keys still in it.
-    for line in manifest.lines() {
-        if !users.iter().any(|user| of_user(line, &user.name).is_some()) {
-            new_manifest.push_str(&format!("{line}\n"));
-        }
-    }
-    if new_manifest != manifest {
-        // Why: the record comes first; a key that is recorded but not added does no harm, the other way round it
-        // would stay for ever.
-        let path = format!("{}/ssh-keys", paths::MANIFEST);
-        let content = new_manifest.into_bytes();
-        plan.insert(0, step(Op::Write { path, mode: 0o600, owner: None, content }));
-        plan.insert(0, step(Op::Mkdir { path: paths::MANIFEST.into(), mode: 0o755, owner: None }));
-    }
-    plan
+    let is_elsewhere = |line: &&&str| !users.iter().any(|user| of_user(line, &user.name).is_some());
+    new.extend(ours.iter().filter(is_elsewhere).map(ToString::to_string));
+    (plan, new)
+}
+
+/// Returns the operations that bring a user's file to a content.
+fn write(home: &str, owner: Owner, content: Vec<u8>) -> [Op; 2] {
+    let directory = format!("{home}/.ssh");
+    let path = format!("{directory}/authorized_keys");
+    let owner = Some(owner);
+    [Op::Mkdir { path: directory, mode: 0o700, owner }, Op::Write { path, mode: 0o600, owner, content }]
+}
+
+/// Plans that keys are added to a user's file for good, nothing is taken out.
+#[must_use]
+pub fn import(user: &User) -> Option<[Op; 2]> {
+    let (content, _) = merge(&user.authorized_keys, &user.keys, &[]);
+    (content != user.authorized_keys).then(|| write(&user.home, user.owner, content))
 }
 
 /// Returns the identity in a manifest line of this user.
@@ -123,17 +184,19 @@ fn merge(old: &[u8], keys: &[String], ours: &[&str]) -> (Vec<u8>, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::Owner;
-    use alloc::string::ToString;
 
     fn keys(lines: &[&str]) -> Vec<String> {
         lines.iter().map(ToString::to_string).collect()
     }
 
+    fn lines(steps: &[Step]) -> Vec<String> {
+        steps.iter().map(|step| step.op.to_string()).collect()
+    }
+
     fn user(name: &str, uid: u32, authorized_keys: &str) -> User {
         let home = if uid == 0 { "/root".into() } else { format!("/home/{name}") };
         let owner = Owner { uid, gid: uid };
-        User { name: name.into(), owner, home, authorized_keys: authorized_keys.into() }
+        User { name: name.into(), owner, home, authorized_keys: authorized_keys.into(), keys: Vec::new() }
     }
 
     #[test]
@@ -182,41 +245,49 @@ mod tests {
     }
 
     #[test]
-    fn every_login_gets_the_key_and_the_manifest_says_so_first() {
-        let users = [user("root", 0, ""), user("alice", 1000, "ssh-rsa A hers\n")];
-        let plan = plan(&keys(&["ssh-rsa A me"]), &users, "");
-        let lines: Vec<_> = plan.iter().map(|s| s.op.to_string()).collect();
+    fn every_user_gets_his_keys_and_what_is_ours_is_told() {
+        let (mut root, mut alice) = (user("root", 0, ""), user("alice", 1000, "ssh-rsa A hers\n"));
+        root.keys = keys(&["ssh-rsa A me"]);
+        alice.keys = keys(&["ssh-rsa A me"]);
+        let (steps, ours) = plan(&[root, alice], &[]);
         assert_eq!(
-            lines,
+            lines(&steps),
             [
-                "mkdir /var/lib/genpack mode 0755",
-                "write /var/lib/genpack/ssh-keys mode 0600 (15 bytes)",
                 "mkdir /root/.ssh mode 0700 owner 0:0",
                 "write /root/.ssh/authorized_keys mode 0600 owner 0:0 (13 bytes)",
             ]
         );
+        assert_eq!(ours, ["root ssh-rsa A"]);
     }
 
     #[test]
     fn second_boot_with_the_same_keys_does_nothing() {
-        let users = [user("root", 0, "ssh-rsa A me\n")];
-        assert_eq!(plan(&keys(&["ssh-rsa A me"]), &users, "root ssh-rsa A\n"), []);
-        assert_eq!(plan(&[], &users, ""), []);
+        let mut root = user("root", 0, "ssh-rsa A me\n");
+        root.keys = keys(&["ssh-rsa A me"]);
+        assert_eq!(plan(&[root], &["root ssh-rsa A"]), ([].into(), keys(&["root ssh-rsa A"])));
+        assert_eq!(plan(&[user("root", 0, "ssh-rsa A me\n")], &[]), ([].into(), [].into()));
     }
 
     #[test]
-    fn revoked_key_leaves_file_and_manifest_but_not_those_of_absent_users() {
-        let users = [user("root", 0, "ssh-rsa A me\n")];
-        let plan = plan(&[], &users, "root ssh-rsa A\nbob ssh-rsa A\n");
-        let lines: Vec<_> = plan.iter().map(|s| s.op.to_string()).collect();
+    fn revoked_key_goes_but_those_of_absent_users_are_remembered() {
+        let (steps, ours) = plan(&[user("root", 0, "ssh-rsa A me\n")], &["root ssh-rsa A", "bob ssh-rsa A"]);
         assert_eq!(
-            lines,
+            lines(&steps),
             [
-                "mkdir /var/lib/genpack mode 0755",
-                "write /var/lib/genpack/ssh-keys mode 0600 (14 bytes)",
                 "mkdir /root/.ssh mode 0700 owner 0:0",
                 "write /root/.ssh/authorized_keys mode 0600 owner 0:0 (0 bytes)",
             ]
         );
+        assert_eq!(ours, ["bob ssh-rsa A"]);
+    }
+
+    #[test]
+    fn imported_key_is_added_once() {
+        let mut root = user("root", 0, "ssh-rsa B");
+        root.keys = keys(&["ssh-rsa A me"]);
+        let Some([_, Op::Write { content, .. }]) = import(&root) else { panic!() };
+        assert_eq!(content, b"ssh-rsa B\nssh-rsa A me\n");
+        root.authorized_keys = content;
+        assert_eq!(import(&root), None);
     }
 }

@@ -1,35 +1,23 @@
-//! `timezone`: `/etc/localtime`, a symbolic link into the zone database.
+//! `timezone`: the link `/etc/localtime`, and Debian's `/etc/timezone` where it is.
 //!
-//! A link to a zone that is not there would make every program fall back to UTC, so the old one stays then.
+//! Format: localtime(5).
 
 use alloc::format;
-use alloc::vec::Vec;
 
-use crate::op::{Op, Step};
-use crate::stage2::plan::step;
+use crate::stage2::desired::Desired;
+use crate::tree::Tree;
+use genpack_core::contract::system_ini::Settings;
 
-/// Plans the time zone.
-#[must_use]
-pub fn plan(timezone: Option<&str>, zone_exists: bool) -> Vec<Step> {
-    match timezone {
-        Some(zone) if zone_exists => {
-            let target = format!("/usr/share/zoneinfo/{zone}");
-            [step(Op::Symlink { target, link: "/etc/localtime".into() })].into()
-        }
-        _ => Vec::new(),
+/// Wants the zone, when the system has it.
+pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
+    let Some(zone) = &settings.timezone else { return };
+    let target = ["/usr/share/zoneinfo/", zone].concat();
+    if !tree.is_file(&target) {
+        let message = format!("'timezone' is not set: this system has no zone '{zone}'");
+        return desired.fact("", "timezone", message);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::string::ToString;
-
-    #[test]
-    fn timezone_is_linked_only_when_it_exists() {
-        let lines: Vec<_> = plan(Some("Asia/Tokyo"), true).iter().map(|s| s.op.to_string()).collect();
-        assert_eq!(lines, ["symlink /etc/localtime -> /usr/share/zoneinfo/Asia/Tokyo"]);
-        assert_eq!(plan(Some("Mars/Base"), false), []);
-        assert_eq!(plan(None, true), []);
+    desired.link("/etc/localtime", &target);
+    if tree.is_file("/etc/timezone") {
+        desired.file("/etc/timezone", &[zone, "\n"].concat());
     }
 }

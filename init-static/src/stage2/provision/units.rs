@@ -157,6 +157,6 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
 fn missing(key: &'static str, unit: &str, exists: bool, desired: &mut Desired) {
     if !exists {
         let message = format!("this value of '{key}' has no effect: this system has no unit '{unit}'");
-        desired.fact(key, message);
+        desired.fact("", key, message);
     }
 }
