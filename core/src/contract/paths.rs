@@ -70,3 +70,5 @@ pub const SYSTEMD_RUN: &str = "/run/systemd";
 pub const MOTD: &str = "/run/motd.d/10-genpack";
 /// The checker of FAT file systems, where the initramfs has one.
 pub const FSCK_FAT: &str = "/usr/sbin/fsck.fat";
+/// Runs modules of the first init in Python; in images that have Python.
+pub const PYTHON_RUNNER: &str = "/usr/lib/genpack-init/python/genpack_init.py";

@@ -21,8 +21,12 @@ pub const PACKAGE_SCRIPTS: &str = "/usr/lib/genpack/package-scripts";
 /// Where the shutdown stage is looked for; it is the init under another name.
 const SHUTDOWN: &str = "/usr/libexec/genpack-shutdown";
 
-/// The package whose service manager our units are for.
-const SYSTEMD: &str = "systemd";
+/// The packages whose service manager our units are for, of Debian and of Gentoo.
+const SYSTEMD: [&str; 2] = ["systemd", "sys-apps/systemd"];
+/// The packages that bring `/usr/bin/python3`, of Debian and of Gentoo.
+const PYTHON: [&str; 2] = ["python3-minimal", "dev-lang/python"];
+/// Gives Python modules of an image their functions.
+const PYTHON_RUNNER: &str = include_str!("../../../init-static/python/genpack_init.py");
 
 /// What the plan must know of the lower image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -243,8 +247,12 @@ fn image_steps(effective: &Effective, facts: &LowerFacts, init: Option<&InitBina
             format!("link {SHUTDOWN} to it"),
             Action::Link { path: SHUTDOWN.into(), target: PathBuf::from("../bin/genpack-init") },
         ));
-        if facts.packages.contains(SYSTEMD) {
+        if SYSTEMD.iter().any(|name| facts.packages.contains(*name)) {
             steps.extend(boot_assessment::steps());
+        }
+        if PYTHON.iter().any(|name| facts.packages.contains(*name)) {
+            let (path, content) = (paths::PYTHON_RUNNER.to_owned(), PYTHON_RUNNER.to_owned());
+            steps.push(Step::new(format!("write {path}"), Action::Write { path, content, mode: 0o644 }));
         }
     }
     if let (Some(kernel), Some(init)) = (&facts.kernel, init) {

@@ -39,7 +39,7 @@ fn titles(
 
 #[test]
 fn plan_of_an_appliance_has_every_step_in_order() {
-    let packages = ["systemd", "systemd-resolved", "systemd-timesyncd", "openssh-server"];
+    let packages = ["systemd", "systemd-resolved", "systemd-timesyncd", "openssh-server", "python3-minimal"];
     let titles = titles(Some(Machine::Baremetal), &packages, &ArtifactFiles::default(), Some("v"));
     assert_eq!(
         titles,
@@ -72,6 +72,7 @@ fn plan_of_an_appliance_has_every_step_in_order() {
             "write genpack-trial.timer",
             "start it by timers.target.wants",
             "write genpack-trial.service",
+            "write /usr/lib/genpack-init/python/genpack_init.py",
             "link /boot/kernel to kernel 6.1.0-1-amd64",
             "make /boot/initramfs for kernel 6.1.0-1-amd64",
             "make loaders in /usr/lib/genpack-install",

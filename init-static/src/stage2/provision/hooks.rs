@@ -20,8 +20,6 @@ const HOOKS: &str = "/usr/lib/genpack-init/hooks.d";
 /// Modules of the first init in Python.
 const MODULES: &str = "/usr/lib/genpack-init";
 const PYTHON: &str = "/usr/bin/python3";
-/// What gives a module the functions that it expects.
-const RUNNER: &str = "/usr/lib/genpack-init/python/genpack_init.py";
 /// Seconds a hook has, unless `[hooks]` says otherwise.
 const HOOK_S: u32 = 30;
 /// Seconds a module has: some make keys, which takes a small board its time.
@@ -52,7 +50,7 @@ pub fn want(settings: &Settings, document: &Document, tree: &Tree, desired: &mut
     let is_on = |name: &str| !settings.hooks.switches.iter().any(|(switch, on)| switch == name && !on);
     let hooks = names(tree, HOOKS, &|name| tree.is_executable(&format!("{HOOKS}/{name}")));
     let mut modules = names(tree, MODULES, &|name| name.ends_with(".py"));
-    if !tree.is_executable(PYTHON) || !tree.is_file(RUNNER) {
+    if !tree.is_executable(PYTHON) || !tree.is_file(paths::PYTHON_RUNNER) {
         for name in modules.drain(..) {
             desired.fact_note(&format!("{MODULES}/{name} is not run: this image has no python3 for it"));
         }
@@ -81,7 +79,7 @@ pub fn want(settings: &Settings, document: &Document, tree: &Tree, desired: &mut
     let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
     let modules = modules.iter().filter(|name| is_on(name)).map(|name| {
         let path = format!("{MODULES}/{name}");
-        (words(&[PYTHON, "-B", RUNNER, &path]), timeout.unwrap_or(MODULE_S))
+        (words(&[PYTHON, "-B", paths::PYTHON_RUNNER, &path]), timeout.unwrap_or(MODULE_S))
     });
     let hooks = hooks
         .iter()
