@@ -7,16 +7,15 @@ each module, gives it a deadline, and writes what it says to its log (docs/hooks
 Not handled: loaders of other languages, a module that waits for another one.
 """
 
+import ast
 import builtins
 import configparser
 import fcntl
 import importlib.util
 import inspect
-import json
 import logging
 import os
 import pathlib
-import shlex
 import struct
 import subprocess
 import sys
@@ -138,6 +137,8 @@ def get_mount_info(path):
 
 def parted(disk, command):
     """Runs a command of parted, which asks nothing."""
+    import shlex  # Why: python3-minimal has none, and few modules call this.
+
     return _run("parted", "-s", disk, *shlex.split(command))
 
 
@@ -221,7 +222,8 @@ def _settings():
     path = os.environ.get("GENPACK_INI_JSON")
     if path:
         with open(path, encoding="utf-8") as document:
-            ini.read_dict(json.load(document))
+            # Why: Debian's python3-minimal has no json, and a document of nothing but strings is a literal of Python.
+            ini.read_dict(ast.literal_eval(document.read()))
     return ini
 
 
