@@ -2,6 +2,9 @@
 #![cfg(feature = "alloc")]
 #![allow(clippy::print_stdout, reason = "a skipped test says why")]
 
+#[path = "../../tests/needs.rs"]
+mod needs;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -13,16 +16,6 @@ use genpack_core::fs::fat::emit::{DosTime, Entry, EntryKind, Label, Options, pla
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
-
-/// Tells whether a program is there; its absence is an error on the machines that must test everything.
-fn have(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok();
-    assert!(found || std::env::var_os("CI").is_none_or(|v| v != "true"), "{program} is missing");
-    if !found {
-        println!("skipped: {program} is not installed");
-    }
-    found
-}
 
 /// Returns bytes that no two files share.
 fn content(name: &str, len: u64) -> Vec<u8> {
@@ -79,7 +72,7 @@ const FILES: [(&str, u64); 9] = [
 
 #[test]
 fn volumes_of_all_sizes_pass_fsck() {
-    if !have("fsck.fat") {
+    if !needs::program("fsck.fat") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -118,7 +111,7 @@ fn volumes_of_all_sizes_pass_fsck() {
 
 #[test]
 fn volumes_of_all_chosen_cluster_sizes_pass_fsck() {
-    if !have("fsck.fat") {
+    if !needs::program("fsck.fat") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -157,7 +150,7 @@ fn fsck_is_silent(image: &Path, what: &str) {
 fn volumes_of_every_size_and_cluster_pass_fsck_and_mtools() {
     /// fsck.fat keeps both tables in memory, 8 bytes for each cluster.
     const MAX_CLUSTERS: u64 = 20_000_000;
-    if !have("fsck.fat") || !have("mdir") {
+    if !needs::program("fsck.fat") || !needs::program("mdir") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -197,7 +190,7 @@ fn volumes_of_every_size_and_cluster_pass_fsck_and_mtools() {
 
 #[test]
 fn mtools_read_back_the_same_bytes() {
-    if !have("mcopy") {
+    if !needs::program("mcopy") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -227,7 +220,7 @@ fn mtools_read_back_the_same_bytes() {
 
 #[test]
 fn directory_of_a_thousand_long_names_passes_fsck() {
-    if !have("fsck.fat") {
+    if !needs::program("fsck.fat") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -271,7 +264,7 @@ fn random_tree(seed: u64) -> Vec<(String, u64)> {
 
 #[test]
 fn random_trees_pass_fsck_and_our_own_parser() {
-    if !have("fsck.fat") {
+    if !needs::program("fsck.fat") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

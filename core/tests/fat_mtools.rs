@@ -1,7 +1,9 @@
 //! The FAT reader on volumes that mkfs.fat made and mtools filled: path by path, byte by byte, and against the crate
 //! `fatfs`.
 #![cfg(feature = "std")]
-#![allow(clippy::print_stdout, reason = "a skipped test says why")]
+
+#[path = "../../tests/needs.rs"]
+mod needs;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,16 +13,6 @@ use std::process::{Command, Stdio};
 
 use genpack_core::fs::fat::FileSystem;
 use genpack_core::fs::fat::dir_entry::Attributes;
-
-/// Tells whether a program is there; its absence is an error on the machines that must test everything.
-fn have(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok();
-    assert!(found || std::env::var_os("CI").is_none_or(|v| v != "true"), "{program} is missing");
-    if !found {
-        println!("skipped: {program} is not installed");
-    }
-    found
-}
 
 /// A tree: `None` is a directory.
 type Tree = BTreeMap<String, Option<Vec<u8>>>;
@@ -189,7 +181,7 @@ const MIB: u64 = 1 << 20;
 
 #[test]
 fn volumes_by_mkfs_and_mtools_are_read_as_they_were_written() {
-    if !have("mkfs.fat") || !have("mcopy") {
+    if !needs::program("mkfs.fat") || !needs::program("mcopy") {
         return;
     }
     let shapes: [(&[&str], u64); 10] = [
@@ -252,7 +244,7 @@ fn volumes_by_mkfs_and_mtools_are_read_as_they_were_written() {
 
 #[test]
 fn chain_in_pieces_is_read_in_order() {
-    if !have("mkfs.fat") || !have("mcopy") {
+    if !needs::program("mkfs.fat") || !needs::program("mcopy") {
         return;
     }
     for fat in ["12", "16", "32"] {
@@ -293,7 +285,7 @@ fn chain_in_pieces_is_read_in_order() {
 
 #[test]
 fn attributes_and_times_are_those_that_mtools_wrote() {
-    if !have("mkfs.fat") || !have("mcopy") {
+    if !needs::program("mkfs.fat") || !needs::program("mcopy") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,7 @@
 //! Overlay mounts against the kernel. Needs root; what is mounted lives in a namespace of the test's own thread.
-#![expect(clippy::print_stdout, reason = "a skipped test says why")]
+
+#[path = "../../tests/needs.rs"]
+mod needs;
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -9,14 +11,11 @@ use genpack_host::container::overlayfs::{Overlay, Writes};
 
 /// Layers `one` and `two` with a file each, on the file system of the build; nothing when this cannot be tested.
 fn layers() -> Option<(tempfile::TempDir, PathBuf)> {
-    let reason = if !rustix::process::geteuid().is_root() {
-        Some("overlay mounts need root".to_owned())
-    } else {
-        namespaces::enter_private().err().map(|e| e.to_string())
-    };
-    if let Some(reason) = reason {
-        assert!(std::env::var_os("CI").is_none(), "{reason}");
-        println!("skipped: {reason}");
+    if !needs::root() {
+        return None;
+    }
+    let entered = namespaces::enter_private();
+    if !needs::met(entered.is_ok(), &format!("{entered:?}")) {
         return None;
     }
     // Why: /tmp may be an overlay itself, which cannot hold an upper layer; the build directory never is.

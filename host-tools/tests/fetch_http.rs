@@ -1,7 +1,9 @@
 //! Downloads against a server of our own that counts, breaks off and changes its mind; signatures against GnuPG.
 //!
 //! Needs curl; the signatures need gpg and gpgv.
-#![expect(clippy::print_stdout, reason = "a skipped test says why")]
+
+#[path = "../../tests/needs.rs"]
+mod needs;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -105,15 +107,6 @@ impl Server {
     }
 }
 
-fn has(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok();
-    if !there {
-        assert!(std::env::var_os("CI").is_none(), "{program} is not installed");
-        println!("skipped: {program} is not installed");
-    }
-    there
-}
-
 struct Parts {
     dir: tempfile::TempDir,
     ui: Ui,
@@ -144,7 +137,7 @@ fn script() -> Script {
 
 #[test]
 fn unchanged_file_is_asked_for_and_not_sent_again() {
-    if !has("curl") {
+    if !needs::program("curl") {
         return;
     }
     let (server, parts) = (Server::start(script()), Parts::new());
@@ -165,7 +158,7 @@ fn unchanged_file_is_asked_for_and_not_sent_again() {
 
 #[test]
 fn download_that_broke_off_is_continued() {
-    if !has("curl") {
+    if !needs::program("curl") {
         return;
     }
     let (server, parts) = (Server::start(Script { cut: Some(123_456), ..script() }), Parts::new());
@@ -179,7 +172,7 @@ fn download_that_broke_off_is_continued() {
 
 #[test]
 fn download_whose_file_changed_meanwhile_begins_again() {
-    if !has("curl") {
+    if !needs::program("curl") {
         return;
     }
     for ranges in [true, false] {
@@ -198,7 +191,7 @@ fn download_whose_file_changed_meanwhile_begins_again() {
 
 #[test]
 fn missing_file_wrong_hash_and_offline_are_told() {
-    if !has("curl") {
+    if !needs::program("curl") {
         return;
     }
     let (server, parts) = (Server::start(script()), Parts::new());
@@ -260,7 +253,7 @@ impl Signer {
 
 #[test]
 fn signatures_count_only_by_a_key_of_the_keyring() {
-    if !has("gpg") || !has("gpgv") {
+    if !needs::program("gpg") || !needs::program("gpgv") {
         return;
     }
     let (signer, other) = (Signer::new("a@example.org"), Signer::new("b@example.org"));

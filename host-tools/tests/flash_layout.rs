@@ -1,33 +1,15 @@
 //! Disk files made by `flash`, looked at by sfdisk, dosfstools, mtools and btrfs-progs.
 #![allow(clippy::print_stdout, reason = "a skipped test says why")]
 
+#[path = "../../tests/needs.rs"]
+mod needs;
+
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 const MIB: u64 = 1 << 20;
-
-/// Tells whether programs are there; their absence is an error on the machines that must test everything.
-fn have(programs: &[&str]) -> bool {
-    programs.iter().all(|program| {
-        let found = Command::new(program).arg("--version").output().is_ok();
-        assert!(found || std::env::var_os("CI").is_none_or(|v| v != "true"), "{program} is missing");
-        if !found {
-            println!("skipped: {program} is not installed");
-        }
-        found
-    })
-}
-
-/// Loop devices and mounts are root's; ordinary users test the rest.
-fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        println!("skipped: needs root");
-    }
-    root
-}
 
 struct Scene {
     dir: tempfile::TempDir,
@@ -36,7 +18,7 @@ struct Scene {
 impl Scene {
     /// Makes a tiny image with everything that a flash asks for.
     fn new() -> Option<Self> {
-        if !have(&["mksquashfs", "sfdisk", "fsck.fat", "mcopy", "mkfs.btrfs", "btrfs", "blkid"]) {
+        if !needs::programs(&["mksquashfs", "sfdisk", "fsck.fat", "mcopy", "mkfs.btrfs", "btrfs", "blkid"]) {
             return None;
         }
         let scene = Self { dir: tempfile::tempdir().unwrap() };
@@ -393,7 +375,7 @@ impl Drop for Mounted {
 
 #[test]
 fn full_disk_leaves_nothing() {
-    if !is_root() {
+    if !needs::root() {
         return;
     }
     let Some(scene) = Scene::new() else { return };
@@ -474,7 +456,7 @@ impl Drop for Loop {
 
 #[test]
 fn device_is_wiped_and_written() {
-    if !is_root() {
+    if !needs::root() {
         return;
     }
     let Some(scene) = Scene::new() else { return };
@@ -506,7 +488,7 @@ fn device_is_wiped_and_written() {
 
 #[test]
 fn mounted_device_is_refused_by_name() {
-    if !is_root() {
+    if !needs::root() {
         return;
     }
     let Some(scene) = Scene::new() else { return };

@@ -1,20 +1,17 @@
 //! Modules of the first init in Python run unchanged under the runner that images get.
 
+#[path = "../../tests/needs.rs"]
+mod needs;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 const RUNNER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../init-static/python/genpack_init.py");
 
 /// As genpack-init exports it.
 const INI: &str =
     r#"{"_default": {"hostname": "kitchen", "debug": "yes", "rate": "50%"}, "shop": {"open": "no"}}"#;
-
-fn have_python() -> bool {
-    let have = Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_ok();
-    assert!(have || std::env::var_os("CI").is_none_or(|v| v != "true"), "python3 is not installed");
-    have
-}
 
 fn run(directory: &Path, module: &str) -> Output {
     fs::write(directory.join("ini.json"), INI).unwrap();
@@ -30,7 +27,7 @@ fn run(directory: &Path, module: &str) -> Output {
 
 #[test]
 fn module_gets_what_it_asks_for() {
-    if !have_python() {
+    if !needs::program("python3") {
         return;
     }
     // Module, exit status, what it leaves in the file.

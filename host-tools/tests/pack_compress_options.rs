@@ -2,6 +2,9 @@
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "tests say what they skip")]
 
+#[path = "../../tests/needs.rs"]
+mod needs;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -9,16 +12,6 @@ use genpack_host::pack::compress::{Bcj, Method, Settings};
 
 /// The flag `SQUASHFS_COMP_OPT` in the superblock's flag word.
 const COMPRESSOR_OPTIONS: u16 = 1 << 10;
-
-fn have(tool: &str) -> bool {
-    let found =
-        Command::new(tool).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    assert!(found || std::env::var_os("CI").is_none(), "{tool} is missing");
-    if !found {
-        eprintln!("skipped: {tool} is missing");
-    }
-    found
-}
 
 /// Returns the id, the flag and the options of an image that mksquashfs made.
 fn of_mksquashfs(dir: &Path, options: &[&str]) -> (u16, bool, Vec<u8>) {
@@ -40,7 +33,7 @@ fn of_mksquashfs(dir: &Path, options: &[&str]) -> (u16, bool, Vec<u8>) {
 
 #[test]
 fn options_are_the_bytes_that_mksquashfs_writes() {
-    if !have("mksquashfs") {
+    if !needs::program("mksquashfs") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

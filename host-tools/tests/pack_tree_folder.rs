@@ -1,6 +1,9 @@
 //! The list of a folder against what std sees of the same folder, and what a folder may do meanwhile.
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
+#[path = "../../tests/needs.rs"]
+mod needs;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -19,15 +22,6 @@ use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, makedev, mknodat};
 
 fn list(dir: &Path, jobs: usize) -> Tree {
     scan(dir, Options { jobs, one_file_system: false, interrupt: &Interrupt::default() }).unwrap()
-}
-
-fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    assert!(root || std::env::var_os("CI").is_none_or(|v| v != "true"), "this test needs root");
-    if !root {
-        eprintln!("skipped: it needs root");
-    }
-    root
 }
 
 /// Walks a folder with std: path, and all that stat says.
@@ -156,7 +150,7 @@ fn attributes_of_any_size_are_read_whole() {
 
 #[test]
 fn links_devices_and_sockets_have_attributes_too() {
-    if !is_root() {
+    if !needs::root() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -201,7 +195,7 @@ fn deep_and_wide_folders_are_listed_whole() {
 
 #[test]
 fn mount_point_is_left_empty_only_when_asked() {
-    if !is_root() {
+    if !needs::root() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

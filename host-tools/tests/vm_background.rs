@@ -1,5 +1,7 @@
 //! Machines in the background as a user sees them: started, listed, looked at, orphaned, taken over, stopped.
-#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+
+#[path = "../../tests/needs.rs"]
+mod needs;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -28,12 +30,7 @@ struct Place {
 impl Place {
     /// Returns a directory with a guest's disk, `None` where QEMU is not installed.
     fn new() -> Option<Self> {
-        let name = "qemu-system-x86_64";
-        let found = std::env::var_os("PATH")
-            .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(name).is_file()));
-        assert!(found || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{name} is not installed");
-        if !found {
-            eprintln!("skipped: {name} is not installed");
+        if !needs::program("qemu-system-x86_64") {
             return None;
         }
         let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,7 @@
 //! `genpack-host vm run` as a user calls it: the printed command line, refusals, and a boot sector that really boots.
-#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+
+#[path = "../../tests/needs.rs"]
+mod needs;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -43,17 +45,7 @@ fn vm_run(image: &Path, arguments: &[&str]) -> Command {
 }
 
 fn qemu_is_installed() -> bool {
-    is_installed("qemu-system-x86_64")
-}
-
-fn is_installed(name: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(name).is_file()));
-    assert!(found || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{name} is not installed");
-    if !found {
-        eprintln!("skipped: {name} is not installed");
-    }
-    found
+    needs::program("qemu-system-x86_64")
 }
 
 fn code_and_stderr(output: &Output) -> (Option<i32>, String) {
@@ -210,7 +202,7 @@ fn emulators_refusal_is_shown_with_its_own_words() {
 
 #[test]
 fn terminal_reaches_qemu_by_its_escape_and_is_given_back() {
-    if !qemu_is_installed() || !is_installed("script") {
+    if !qemu_is_installed() || !needs::program("script") {
         return;
     }
     let (dir, path) = disk(false);
