@@ -1,5 +1,6 @@
 //! The phases in order: lower, upper, pack. What is unchanged is reused; what a phase needs must be there.
 
+pub mod archive;
 pub mod clean;
 pub mod dry_run;
 pub mod init;
@@ -29,7 +30,7 @@ use crate::{container, lower, pack, upper};
 pub enum Goal {
     /// The image, and on the way everything that is missing or stale.
     Image,
-    /// The lower image, unless it is fresh.
+    /// The lower image, anew.
     Lower,
     /// The upper tree, anew.
     Upper,
@@ -171,7 +172,7 @@ fn phases(
 ) -> Result<()> {
     let started = Instant::now();
     if matches!(goal, Goal::Image | Goal::Lower) {
-        ensure_lower(ctx, session, options)?;
+        ensure_lower(ctx, session, options, goal == Goal::Lower)?;
     }
     if matches!(goal, Goal::Image | Goal::Upper) {
         ensure_upper(ctx, session, init, goal == Goal::Upper)?;
@@ -188,9 +189,9 @@ fn phases(
     Ok(())
 }
 
-fn ensure_lower(ctx: &Ctx, session: &Session, options: &Options) -> Result<()> {
+fn ensure_lower(ctx: &Ctx, session: &Session, options: &Options, anew: bool) -> Result<()> {
     let freshness = lower::freshness(&session.lower, &session.work)?;
-    if announce(ctx, lower::PHASE, &freshness) {
+    if !anew && announce(ctx, lower::PHASE, &freshness) {
         return Ok(());
     }
     timed(ctx, lower::PHASE, || {

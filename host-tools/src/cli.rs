@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use genpack_core::kernel::arch::Arch;
 
 use crate::command_error::{CommandError, Context, Kind, Result};
-use crate::ctx::{Ctx, host_arch};
+use crate::ctx::{Ctx, Overrides, host_arch};
 use crate::runner::Runner;
 use crate::ui::{Color, Ui};
 
@@ -18,6 +18,7 @@ mod build;
 mod dev;
 mod doc;
 mod flash;
+mod genpack_command;
 mod look;
 mod squash;
 mod usage;
@@ -117,6 +118,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if vm_command::is_meant(&args) {
         return vm_command::main(&args);
     }
+    if genpack_command::is_meant(&args) {
+        return genpack_command::main(&args);
+    }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(e) => return answer_of_clap(&args, &e),
@@ -130,6 +134,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(e) => failed(&ctx.ui, &e),
     }
+}
+
+/// Tells whether the program was called by this name.
+fn is_called(args: &[OsString], name: &str) -> bool {
+    args.first().and_then(|program| Path::new(program).file_name()).is_some_and(|called| called == name)
 }
 
 fn failed(ui: &Ui, error: &CommandError) -> ExitCode {
@@ -181,6 +190,7 @@ fn context(global: Global) -> Result<Ctx> {
         arch,
         variant: global.variant,
         dry_run: global.dry_run,
+        overrides: Overrides::default(),
     })
 }
 

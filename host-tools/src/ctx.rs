@@ -6,7 +6,7 @@ use genpack_core::kernel::arch::Arch;
 
 use crate::command_error::{CommandError, Result};
 use crate::runner::Runner;
-use crate::ui::Ui;
+use crate::ui::{Color, Ui};
 
 /// The context of one command.
 #[derive(Debug)]
@@ -23,9 +23,34 @@ pub struct Ctx {
     pub variant: Option<String>,
     /// Only print what would be done.
     pub dry_run: bool,
+    /// What the command line puts in the place of the definition's words.
+    pub overrides: Overrides,
+}
+
+/// What the older command line of `genpack` puts in the place of the definition's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Compression of the image.
+    pub compression: Option<String>,
+    /// Directory of the overlay.
+    pub overlay: Option<String>,
 }
 
 impl Ctx {
+    /// Returns the context of a program that calls this library: only errors are printed.
+    #[must_use]
+    pub fn quiet(dir: impl Into<PathBuf>, arch: Arch) -> Self {
+        Self {
+            ui: Ui::new(false, true, false, Color::Never),
+            runner: Runner::default(),
+            dir: dir.into(),
+            arch,
+            variant: None,
+            dry_run: false,
+            overrides: Overrides::default(),
+        }
+    }
+
     /// Returns `work/<arch>` of the artifact.
     #[must_use]
     pub fn work(&self) -> PathBuf {

@@ -57,6 +57,12 @@ pub fn load(ctx: &Ctx) -> Result<Model> {
     }
     let mut effective = Effective::merge(&artifact, ctx.variant.as_deref(), ctx.arch, &directory_name)
         .map_err(|e| e.into_command_error(&source))?;
-    effective.base.apply_environment(|name| std::env::var(name).ok());
+    effective.base.apply_environment(|name| match &ctx.overrides.overlay {
+        Some(overlay) if name == base::GENTOO_OVERLAY_ENV => Some(overlay.clone()),
+        _ => std::env::var(name).ok(),
+    });
+    if let Some(compression) = &ctx.overrides.compression {
+        effective.compression.clone_from(compression);
+    }
     Ok(Model { source, effective })
 }

@@ -1,7 +1,9 @@
 //! Upper and pack of a Gentoo artifact, on a lower image that is a handful of the host's programs and a recorded VDB.
 //!
 //! Needs root, systemd-nspawn and unsquashfs. Portage itself works in tests/gentoo.
-#![expect(clippy::print_stdout, reason = "a skipped test says why")]
+
+#[path = "../../tests/needs.rs"]
+mod needs;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,8 +12,6 @@ use std::process::{Command, Output};
 
 use genpack_host::build::Session;
 use genpack_host::ctx::{Ctx, host_arch};
-use genpack_host::runner::Runner;
-use genpack_host::ui::{Color, Ui};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
@@ -22,18 +22,7 @@ const UNIT: &str = "/usr/lib/systemd/system/demo.service";
 struct Artifact(TempDir);
 
 fn skipped() -> bool {
-    let there = |name: &str| ["/usr/bin", "/usr/sbin"].iter().any(|d| Path::new(d).join(name).is_file());
-    let missing = ["systemd-nspawn", "unsquashfs", "ldd"].into_iter().find(|p| !there(p));
-    let reason = if rustix::process::geteuid().is_root() {
-        missing.map(|program| format!("{program} is not installed"))
-    } else {
-        Some("a build needs root".to_owned())
-    };
-    if let Some(reason) = &reason {
-        assert!(std::env::var_os("CI").is_none(), "{reason}");
-        println!("skipped: {reason}");
-    }
-    reason.is_some()
+    !needs::root() || !needs::programs(&["systemd-nspawn", "unsquashfs", "ldd"])
 }
 
 fn write(path: &Path, text: &str, mode: u32) {
@@ -78,14 +67,7 @@ impl Artifact {
 
     /// Writes the key that the lower image of this definition has.
     fn accept_lower(&self) {
-        let ctx = Ctx {
-            ui: Ui::new(false, true, false, Color::Never),
-            runner: Runner::default(),
-            dir: self.path().to_owned(),
-            arch: host_arch().unwrap(),
-            variant: None,
-            dry_run: false,
-        };
+        let ctx = Ctx::quiet(self.path(), host_arch().unwrap());
         Session::open(&ctx).unwrap().lower.key().write(&self.work().join("lower.key")).unwrap();
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Needs root, systemd-nspawn and unsquashfs. The user and unit tools of the lower image are scripts that write down
 //! how they were called.
-#![expect(clippy::print_stdout, reason = "a skipped test says why")]
+
+#[path = "../../tests/needs.rs"]
+mod needs;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,8 +13,6 @@ use std::process::{Command, Output, Stdio};
 
 use genpack_host::build::Session;
 use genpack_host::ctx::{Ctx, host_arch};
-use genpack_host::runner::Runner;
-use genpack_host::ui::{Color, Ui};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
@@ -27,16 +27,7 @@ struct Artifact(TempDir);
 impl Artifact {
     /// Nothing where this cannot be tested.
     fn new(members: &str) -> Option<Self> {
-        let there = |name: &str| ["/usr/bin", "/usr/sbin"].iter().any(|d| Path::new(d).join(name).is_file());
-        let missing = ["systemd-nspawn", "unsquashfs", "ldd"].into_iter().find(|p| !there(p));
-        let reason = if rustix::process::geteuid().is_root() {
-            missing.map(|program| format!("{program} is not installed"))
-        } else {
-            Some("a build needs root".to_owned())
-        };
-        if let Some(reason) = reason {
-            assert!(std::env::var_os("CI").is_none(), "{reason}");
-            println!("skipped: {reason}");
+        if !needs::root() || !needs::programs(&["systemd-nspawn", "unsquashfs", "ldd"]) {
             return None;
         }
         // Why: /tmp may be an overlay itself; a colon, a comma, a blank and a percent sign are legal in a path.
@@ -45,14 +36,7 @@ impl Artifact {
         let artifact = Self(dir);
         artifact.define(members);
         lower_image(&artifact.work().join("lower"));
-        let ctx = Ctx {
-            ui: Ui::new(false, true, false, Color::Never),
-            runner: Runner::default(),
-            dir: artifact.path().to_owned(),
-            arch: host_arch().unwrap(),
-            variant: None,
-            dry_run: false,
-        };
+        let ctx = Ctx::quiet(artifact.path(), host_arch().unwrap());
         Session::open(&ctx).unwrap().lower.key().write(&artifact.work().join("lower.key")).unwrap();
         Some(artifact)
     }
@@ -289,6 +273,45 @@ fn work_directory_may_lie_on_another_file_system() {
     artifact.build();
     assert!(artifact.listing().contains(" /usr/bin/sh\n"));
     assert!(artifact.build().contains(":: pack: unchanged\n"));
+}
+
+#[test]
+fn command_on_a_packed_image_passes_its_status_on_and_changes_nothing() {
+    let Some(artifact) = Artifact::new("setup_commands: ['echo x >/made']") else { return };
+    artifact.build();
+    let image = fs::read(artifact.image()).unwrap();
+    let mounts = || fs::read_to_string("/proc/self/mounts").unwrap();
+    let before = mounts();
+    let script = "cat /made; cat /mnt/host/genpack.json5 >/made && exit 7";
+    let output = artifact.genpack(&["run", "t.squashfs", "--", "/bin/sh", "-c", script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "x\n");
+    assert!(image == fs::read(artifact.image()).unwrap());
+    assert_eq!(before, mounts());
+    let output = artifact.genpack(&["run", "genpack.json5"]).output().unwrap();
+    assert!(stderr(&output).contains("genpack.json5 is not a SquashFS"), "{}", stderr(&output));
+}
+
+#[test]
+fn archive_holds_the_definition_alone_and_is_the_same_every_time() {
+    let Some(artifact) = Artifact::new("") else { return };
+    artifact.file("etc/new", "new", 0o640);
+    fs::write(artifact.path().join("README.md"), "words").unwrap();
+    fs::write(artifact.path().join("stray"), "not a part").unwrap();
+    let archive = artifact.path().join("genpack-t.tar.gz");
+    let [first, second] = ["a", "b"].map(|stray| {
+        fs::write(artifact.path().join("files/etc/new"), "new").unwrap();
+        fs::write(artifact.path().join("stray"), stray).unwrap();
+        let output = artifact.genpack(&["archive"]).env_remove("SOURCE_DATE_EPOCH").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        fs::read(&archive).unwrap()
+    });
+    assert!(first == second);
+    let output = Command::new("tar").arg("-tzf").arg(&archive).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "genpack.json5\nREADME.md\nfiles/\nfiles/etc/\nfiles/etc/new\n"
+    );
 }
 
 #[test]

@@ -44,11 +44,12 @@ fn phases(session: &Session, goal: Goal, init: Option<&InitBinary>) -> Result<Ph
     match goal {
         Goal::Upper => return Ok(Phases { lower: false, upper: true }),
         Goal::Pack => return Ok(Phases { lower: false, upper: false }),
-        Goal::Image | Goal::Lower => {}
+        Goal::Lower => return Ok(Phases { lower: true, upper: false }),
+        Goal::Image => {}
     }
     let lower = lower::freshness(&session.lower, &session.work)? != Freshness::Fresh;
-    if lower || goal == Goal::Lower {
-        return Ok(Phases { lower, upper: goal == Goal::Image });
+    if lower {
+        return Ok(Phases { lower, upper: true });
     }
     let lower_key = Key::read(&session.work.key(lower::PHASE))?;
     let key = session.upper_key(&lower_key, init)?;

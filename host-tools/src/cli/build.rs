@@ -1,5 +1,6 @@
 //! Verbs that turn a definition into an image.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::command_error::Result;
@@ -19,32 +20,44 @@ pub(super) struct Options {
     /// Fetch nothing: what was fetched before must do
     #[arg(long)]
     offline: bool,
+    #[command(flatten)]
+    portage: Portage,
+}
+
+/// How Portage works.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Portage {
     /// Let Portage build as many packages at a time as there are processors
     #[arg(long)]
-    parallel: bool,
+    pub(super) parallel: bool,
     /// Keep binary packages in this artifact's lower image
     #[arg(long)]
-    independent_binpkgs: bool,
+    pub(super) independent_binpkgs: bool,
     /// Remove packages that only building needs
     #[arg(long)]
-    deep_depclean: bool,
+    pub(super) deep_depclean: bool,
     /// Look for dependency cycles also in a lower image that was complete
     #[arg(long)]
-    break_circular_deps: bool,
+    pub(super) break_circular_deps: bool,
+}
+
+impl Portage {
+    pub(super) fn resolve(self) -> emerge::Options {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        emerge::Options {
+            jobs: self.parallel.then_some(processors),
+            independent_binpkgs: self.independent_binpkgs,
+            deep_depclean: self.deep_depclean,
+            break_cycles: self.break_circular_deps,
+            ..emerge::Options::default()
+        }
+    }
 }
 
 impl Options {
     fn resolve(&self) -> build::Options {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         build::Options {
-            emerge: emerge::Options {
-                jobs: self.parallel.then_some(processors),
-                independent_binpkgs: self.independent_binpkgs,
-                deep_depclean: self.deep_depclean,
-                break_cycles: self.break_circular_deps,
-                offline: self.offline,
-                ..emerge::Options::default()
-            },
+            emerge: emerge::Options { offline: self.offline, ..self.portage.resolve() },
             locked: self.locked,
             update: self.update,
         }
@@ -81,7 +94,7 @@ pub(super) enum Verb {
         genpack-host -C artifacts/hello build\n  \
         genpack-host build --dry-run")]
     Build(Options),
-    /// Makes the lower image: the packages
+    /// Makes the lower image anew: the packages
     #[command(after_help = "Examples:\n  \
         genpack-host -C artifacts/hello lower")]
     Lower(Options),
@@ -131,6 +144,26 @@ pub(super) enum Verb {
         #[arg(last = true, value_name = "CMD")]
         command: Vec<String>,
     },
+    /// Runs a command, or a shell, on a packed image; what it writes is thrown away
+    ///
+    /// Nothing boots: the programs of the image run in a container on this machine's kernel. The directory of -C is
+    /// /mnt/host in it.
+    #[command(after_help = "Examples:\n  \
+        genpack-host run hello-x86_64.squashfs\n  \
+        genpack-host run hello-x86_64.squashfs -- systemctl list-unit-files --state=enabled")]
+    Run {
+        /// The image
+        #[arg(value_name = "IMAGE")]
+        image: PathBuf,
+        /// The command; its exit status is passed through
+        #[arg(last = true, value_name = "CMD")]
+        command: Vec<String>,
+    },
+    /// Packs the definition into genpack-NAME.tar.gz: what another machine needs to build it
+    #[command(after_help = "Examples:\n  \
+        genpack-host -C artifacts/hello archive\n  \
+        genpack-host archive --dry-run")]
+    Archive,
     /// Tells what is built, what is stale and why, and how large it is
     #[command(after_help = "Examples:\n  \
         genpack-host -C artifacts/hello status\n  \
@@ -168,6 +201,8 @@ impl Verb {
             Self::Squash(args) => args.run(ctx),
             Self::Bash { command } => return build::shell::run(ctx, build::shell::On::Lower, command),
             Self::UpperBash { command } => return build::shell::run(ctx, build::shell::On::Upper, command),
+            Self::Run { image, command } => return build::shell::run_image(ctx, &image, command),
+            Self::Archive => build::archive::run(ctx),
             Self::Status => build::status::run(ctx),
             Self::Clean { all } => build::clean::run(ctx, all),
         }?;

@@ -5,13 +5,12 @@
 //! embedded Python.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use super::{Global, context, failed, vm};
+use super::{Global, context, failed, is_called, vm};
 use crate::ui::{Color, Ui};
 
 /// Name under which the program stands in for the older command.
@@ -29,7 +28,7 @@ struct Cli {
 
 /// Tells whether the program was called by the older command's name.
 pub(super) fn is_meant(args: &[OsString]) -> bool {
-    args.first().and_then(|program| Path::new(program).file_name()).is_some_and(|name| name == NAME)
+    is_called(args, NAME)
 }
 
 /// Runs the older command.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 use crate::command_error::{CommandError, Context, Result};
+use crate::runner::{Run, Runner};
 
 /// Options that keep each layer complete in itself.
 const PLAIN: &str = "metacopy=off,redirect_dir=off,index=off,xino=off";
@@ -97,6 +98,18 @@ impl Mount {
     pub fn bind(source: &Path, target: &Path) -> Result<Self> {
         mount_bind(source, target)
             .with_context(|| format!("binding {} to {}", source.display(), target.display()))?;
+        Ok(Self { path: target.to_owned(), below: None })
+    }
+
+    /// Mounts a SquashFS image; mount(8) finds a loop device that goes with the mount.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or has no loop device.
+    pub fn image(runner: &Runner, image: &Path, target: &Path) -> Result<Self> {
+        let mount = Run::new("mount").package("mount").args(["-t", "squashfs", "-o", "ro,loop", "--"]);
+        runner
+            .run(&mount.arg(image).arg(target))
+            .map_err(|e| e.context(format!("mounting {}", image.display())))?;
         Ok(Self { path: target.to_owned(), below: None })
     }
 

@@ -207,18 +207,9 @@ fn commit(file: AtomicFile, directory: &Path, name: &'static str) -> Result<Load
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runner::Runner;
-    use crate::ui::{Color, Ui};
 
     fn ctx() -> Ctx {
-        Ctx {
-            ui: Ui::new(false, true, false, Color::Never),
-            runner: Runner::default(),
-            dir: PathBuf::from("."),
-            arch: Arch::X86_64,
-            variant: None,
-            dry_run: false,
-        }
+        Ctx::quiet(".", Arch::X86_64)
     }
 
     #[test]

@@ -369,14 +369,7 @@ mod tests {
 
     #[test]
     fn working_directory_keeps_its_name() {
-        let ctx = Ctx {
-            ui: crate::ui::Ui::new(false, true, false, crate::ui::Color::Never),
-            runner: crate::runner::Runner::default(),
-            dir: ".".into(),
-            arch: genpack_core::kernel::arch::Arch::X86_64,
-            variant: None,
-            dry_run: false,
-        };
+        let ctx = Ctx::quiet(".", genpack_core::kernel::arch::Arch::X86_64);
         for (path, expected) in [(".", "."), ("./x", "x"), ("x", "x"), ("/x", "/x"), ("..", "..")] {
             assert_eq!(resolve(&ctx, Path::new(path)), Path::new(expected), "{path}");
         }

@@ -184,7 +184,7 @@ fn text(root: &RootDir, path: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&root.read(path)?).into_owned())
 }
 
-/// Beginnings of paths that no image has, whatever package owns them.
+/// Beginnings of paths that no image has, whatever package owns them; a directory stays out with what is in it.
 const NEVER: &[&str] =
     &["run/", "var/run/", "var/lock/", "var/cache/", "usr/src/linux", "usr/lib/dracut/", "usr/lib/genpack/"];
 /// Beginnings of paths that only an image for development has.
@@ -208,6 +208,16 @@ const OF_THE_BUILD: &[&str] = &[
     "root/.cache",
     "build",
     "build.d",
+];
+/// What the tools of accounts leave beside their files: locks, and copies with the passwords of before.
+const OF_ACCOUNTS: &[&str] = &[
+    "etc/.pwd.lock",
+    "etc/passwd-",
+    "etc/group-",
+    "etc/shadow-",
+    "etc/gshadow-",
+    "etc/subuid-",
+    "etc/subgid-",
 ];
 /// Directories and links that every root has.
 const ROOT: &[&str] = &[
@@ -294,9 +304,10 @@ pub fn left_out<S: std::hash::BuildHasher>(
         let of_runtime = owned.contains(path) && !is_excluded(path, devel);
         let directory = entry.kind == EntryKind::Directory;
         // Why: a directory that the upper layer merely passes through is kept for what is in it, or not at all.
-        let of_upper = upper.contains(path) && !under(OF_THE_BUILD, path) && !directory;
+        let by_build = under(OF_THE_BUILD, path) || OF_ACCOUNTS.contains(&path);
+        let of_upper = upper.contains(path) && !by_build && !directory;
         let made = !directory && (UNOWNED.contains(&path) || is_generated(path) || is_compiler_runtime(path));
-        let empty = directory && upper.contains(path) && !under(OF_THE_BUILD, path);
+        let empty = directory && upper.contains(path) && !by_build;
         if of_runtime || of_upper || made || empty || ROOT.contains(&path) {
             keep(path, &mut kept);
         }
@@ -341,8 +352,8 @@ fn under(trees: &[&str], path: &str) -> bool {
 }
 
 fn is_excluded(path: &str, devel: bool) -> bool {
-    NEVER.iter().any(|p| path.starts_with(p))
-        || (!devel && (DEVEL_ONLY.iter().any(|p| path.starts_with(p)) || is_development(path)))
+    let begins = |p: &&str| path.starts_with(*p) || p.strip_suffix('/') == Some(path);
+    NEVER.iter().any(begins) || (!devel && (DEVEL_ONLY.iter().any(begins) || is_development(path)))
 }
 
 /// Static libraries, and the tests that come with Python.

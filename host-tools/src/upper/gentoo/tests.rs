@@ -72,9 +72,20 @@ fn exclusions_depend_on_devel_mode() {
 
 #[test]
 fn what_the_upper_layer_has_stays_but_for_leftovers_of_the_build() {
-    let tree = ["etc/new", "var/db/pkg/c/p/CONTENTS", "root/.cache/x", "root/kept", "etc/portage/x", "opt/y"];
-    assert_eq!(kept(&tree, &tree, &[], false), ["etc/new", "opt/y", "root/kept"]);
-    assert_eq!(kept(&tree, &[], &[], false), Vec::<String>::new());
+    let tree = [
+        "etc/.pwd.lock",
+        "etc/new",
+        "etc/passwd",
+        "etc/passwd-",
+        "etc/shadow-",
+        "var/db/pkg/c/p/CONTENTS",
+        "root/.cache/x",
+        "root/kept",
+        "etc/portage/x",
+        "opt/y",
+    ];
+    assert_eq!(kept(&tree, &tree, &[], false), ["etc/new", "etc/passwd", "opt/y", "root/kept"]);
+    assert_eq!(kept(&tree, &[], &[], false), ["etc/passwd"]);
 }
 
 #[test]
@@ -130,6 +141,15 @@ fn every_root_has_its_mount_points_and_nothing_in_them() {
     let out = left_out(&tree, &HashSet::new(), &[], false);
     let kept: Vec<_> = tree.iter().zip(out).filter(|(_, out)| !out).map(|(e, _)| e.path.as_str()).collect();
     assert_eq!(kept, ["dev", "home", "proc", "sys", "tmp", "usr", "usr/bin"]);
+}
+
+#[test]
+fn directories_of_packages_stay_out_with_what_no_image_has() {
+    let tree = entries(&["usr/lib/genpack/package-scripts/c/p/s", "usr/share/man/man1/", "usr/share/x/"]);
+    let owned: Vec<_> = tree.iter().map(|e| (e.kind.clone(), e.path.clone())).collect();
+    let out = left_out(&tree, &HashSet::new(), &owned, false);
+    let kept: Vec<_> = tree.iter().zip(out).filter(|(_, out)| !out).map(|(e, _)| e.path.as_str()).collect();
+    assert_eq!(kept, ["usr", "usr/lib", "usr/share", "usr/share/x"]);
 }
 
 #[test]
