@@ -45,6 +45,7 @@ test-full: setup-test
 bench: setup-test build
 	@tools/bench.sh
 	@tools/bench-pack.sh
+	@tools/bench-build.sh
 	@tools/bench-init.sh
 	@tools/bench-vm.sh
 

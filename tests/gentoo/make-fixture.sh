@@ -2,6 +2,7 @@
 # Builds a stand-in for Gentoo: a "stage3", a snapshot of an ebuild repository and an overlay, with real Portage.
 # Needs root, mmdebstrap, systemd-nspawn (or CHROOT=1), pip, bc; the network only for Debian packages and PyPI.
 #   W=DIR ./make-fixture.sh          DIR: work folder, about 4 GiB; the three products land in DIR/out
+#   KEEP=DIR …                       what every form starts from: the Debian root, its packages, the Portage sdists
 #   SMALL=1 W=DIR ./make-fixture.sh  five installed packages instead of eleven and a stage3 without compression
 #   PV=3.0.83 …                      another Portage; 3.0.82 changed its Atom, so both sides of it are tried
 # The Debian mirror is the one this machine's apt already uses (override: MIRROR=URL).
@@ -19,7 +20,8 @@ case $PV in
 esac
 export PORTAGE_PV=$PV
 R=$W/stage3; O=$W/out; M=$R/var/lib/fixture-mirror
-mkdir -p "$W" "$O"; cd "$W"; export BINLIST=$HERE/binlist.txt; cp "$BINLIST" "$W/binlist.txt"
+KEEP=${KEEP:-$W}; export KEEP
+mkdir -p "$W" "$O" "$KEEP"; cd "$W"; export BINLIST=$HERE/binlist.txt; cp "$BINLIST" "$W/binlist.txt"
 t(){ local s=$(date +%s.%N) n=$1; shift; "$@" > "$W/log.$n" 2>&1 || { echo "FAILED $n"; tail -30 "$W/log.$n"; exit 1; }
   printf '%-22s %6.1fs\n' "$n" "$(echo "$(date +%s.%N)-$s" | bc)"; }
 if [ -n "${CHROOT:-}" ]; then
@@ -30,29 +32,34 @@ else
 fi
 
 # 1 Debian base rootfs (cached as rootfs.tar) and the Portage sdist from PyPI
-[ -s rootfs.tar ] || t rootfs "$HERE/stage-rootfs.sh"
-[ -s pypi/portage-$PV.tar.gz ] || t portage-sdist pip download portage==$PV --no-deps --no-binary portage -d pypi
-echo "$SHA  pypi/portage-$PV.tar.gz" | sha256sum -c --quiet
-rm -rf --one-file-system "$R"; mkdir "$R"; t extract tar xpf rootfs.tar -C "$R"
+[ -s "$KEEP/rootfs.tar" ] || t rootfs "$HERE/stage-rootfs.sh"
+[ -s "$KEEP/pypi/portage-$PV.tar.gz" ] || t portage-sdist pip download portage==$PV --no-deps --no-binary portage -d "$KEEP/pypi"
+echo "$SHA  $KEEP/pypi/portage-$PV.tar.gz" | sha256sum -c --quiet
+rm -rf --one-file-system "$R"; mkdir "$R"; t extract tar xpf "$KEEP/rootfs.tar" -C "$R"
 
 # 2 distfiles: real Debian .debs regrouped as ${P}-bin.tar.gz, one real upstream tarball, the Portage sdist
 prep_dist(){
-  mkdir -p "$W/cache/debs" "$W/cache/dist"
+  rm -rf "$KEEP/debs" "$KEEP/dist"; mkdir -p "$KEEP/debs" "$KEEP/dist"
   n sh -ec "printf 'Types: deb deb-src\nURIs: $MIRROR\nSuites: trixie\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' > /etc/apt/sources.list.d/fx.sources
-    : > /etc/apt/sources.list; apt-get -qq update; mkdir -p /root/d; cd /root/d; apt-get -qq download $(cut -d'|' -f4 binlist.txt | tr '\n' ' '); apt-get -qq source --download-only hello"
-  mv "$R"/root/d/*.deb cache/debs/; cp "$R"/root/d/hello_2.10.orig.tar.gz cache/dist/hello-2.10.tar.gz; rm -rf "$R"/root/d
+    : > /etc/apt/sources.list; apt-get -qq update; mkdir -p /root/d; cd /root/d; apt-get -qq download $(cut -d'|' -f4 binlist.txt | tr '\n' ' ') \$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image\)/\1/p'); apt-get -qq source --download-only hello"
+  mv "$R"/root/d/*.deb "$KEEP/debs/"; cp "$R"/root/d/hello_2.10.orig.tar.gz "$KEEP/dist/hello-2.10.tar.gz"; rm -rf "$R"/root/d
     while IFS='|' read -r cpn ver rdep debs; do [ -n "$cpn" ] || continue; local d=$(mktemp -d) x
-    for x in $debs; do dpkg-deb --fsys-tarfile cache/debs/${x}_*.deb | tar xpf - -C "$d"; done
-    rm -rf "$d"/usr/share/{man,doc,locale,lintian,info} "$d"/etc/ld.so.conf*; tar -C "$d" --sort=name --numeric-owner -I 'gzip -1' -cf cache/dist/${cpn#*/}-$ver-bin.tar.gz . ; rm -rf "$d"
+    for x in $debs; do
+      # The kernel's name has its version; a package without its maintainer script has no modules.dep.
+      if [ $x = linux-image-cloud-amd64 ]; then x='linux-image-[0-9]*'; fi
+      dpkg-deb --fsys-tarfile "$KEEP"/debs/${x}_*.deb | tar xpf - -C "$d"
+    done
+    for x in "$d"/usr/lib/modules/*; do [ ! -d "$x" ] || depmod -b "$d/usr" "${x##*/}"; done
+    rm -rf "$d"/usr/share/{man,doc,locale,lintian,info} "$d"/etc/ld.so.conf*; tar -C "$d" --sort=name --numeric-owner -I 'gzip -1' -cf "$KEEP/dist/${cpn#*/}-$ver-bin.tar.gz" . ; rm -rf "$d"
   done < binlist.txt; }
-[ -s cache/dist/systemd-257-bin.tar.gz ] || t distfiles prep_dist
+cmp -s binlist.txt "$KEEP/dist/of" || { t distfiles prep_dist; cp binlist.txt "$KEEP/dist/of"; }
 
 # 3 the ebuild repositories
 t tree "$HERE/make-tree.sh" "$W/tree"
-mkdir -p "$R"/var/db/repos/gentoo "$M" "$R"/etc/portage "$R"/usr/lib64; cp -a tree/gentoo/. "$R"/var/db/repos/gentoo/; cp cache/dist/* pypi/portage-$PV.tar.gz "$M"/
+mkdir -p "$R"/var/db/repos/gentoo "$M" "$R"/etc/portage "$R"/usr/lib64; cp -a tree/gentoo/. "$R"/var/db/repos/gentoo/; cp "$KEEP"/dist/*.tar.gz "$KEEP/pypi/portage-$PV.tar.gz" "$M"/
 
 # 4 bootstrap Portage from the sdist (meson, system-wide), configure
-boot(){ tar xzf pypi/portage-$PV.tar.gz -C "$R"/var/tmp
+boot(){ tar xzf "$KEEP/pypi/portage-$PV.tar.gz" -C "$R"/var/tmp
   n sh -ec "getent group portage >/dev/null || groupadd -g 250 portage; getent passwd portage >/dev/null || useradd -u 250 -g 250 -d /var/lib/portage/home -M -s /usr/sbin/nologin portage
     # Gentoo ships the GNU g-names; Portage calls them
     for c in tar patch make find xargs sed; do ln -sf \$c /usr/bin/g\$c; done
@@ -78,7 +85,7 @@ fi
 [ -n "${SMALL:-}" ] || n sh -c 'emerge --color=n -q --oneshot =dev-libs/libdemo-1.0 && USE=-hello emerge --color=n -q --oneshot --nodeps app-misc/demo && emerge --color=n -q --noreplace app-misc/maskme' > log.stale 2>&1 || { tail -20 log.stale; exit 1; }
 compress="xz -T0 -0"; [ -z "${SMALL:-}" ] || compress=cat
 pack(){ rm -rf "$R"/var/db/repos/gentoo/* "$R"/var/tmp/* "$R"/var/cache/distfiles/* "$R"/var/lib/apt/lists/*
-  tar -C "$R" --numeric-owner --xattrs --exclude=./usr/share/locale --exclude=./var/lib/fixture-mirror/systemd-* -I "$compress" -cf "$O"/stage3-amd64-systemd-fixture.tar.xz .
+  tar -C "$R" --numeric-owner --xattrs --exclude=./usr/share/locale -I "$compress" -cf "$O"/stage3-amd64-systemd-fixture.tar.xz .
   tar -C tree --transform 's,^gentoo,portage,' --owner=0 --group=0 -I 'xz -T0' -cf "$O"/portage-latest.tar.xz gentoo
   tar -C tree --transform 's,^genpack-overlay,genpack-overlay-main,' --owner=0 --group=0 -czf "$O"/genpack-overlay.tar.gz genpack-overlay; }
-t pack pack; ls -la "$O"
+t pack pack; rm -rf --one-file-system "$R"; ls -la "$O"

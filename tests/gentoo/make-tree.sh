@@ -351,3 +351,11 @@ SLOT="0"
 KEYWORDS="amd64"
 RDEPEND="sys-apps/coreutils"
 E
+# What makes an image that boots from a disk.
+w $V/genpack/systemimg/systemimg-1.ebuild <<'E'
+EAPI=8
+DESCRIPTION="an image for real machines (fixture)"
+SLOT="0"
+KEYWORDS="amd64"
+RDEPEND="genpack/base sys-kernel/fixture-kernel sys-apps/systemd app-shells/bash"
+E
