@@ -1,6 +1,7 @@
 //! Verbs that only read; `unpack` writes, but only a directory of its own.
 
 pub mod check;
+pub mod diff;
 pub mod image;
 pub mod ini;
 pub mod inspect;

@@ -1,4 +1,5 @@
-//! Verbs that look at files: `json5`, `ini`, `check`, `probe`, `ls`, `cat`, `inspect`, `unpack`.
+//! Verbs that look at files: `json5`, `ini`, `check`, `probe`, `ls`, `cat`, `inspect`, `diff`,
+//! `unpack`.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -101,6 +102,19 @@ pub(super) enum Verb {
         #[arg(long)]
         verify: bool,
     },
+    /// Tells what changed between two SquashFS images
+    ///
+    /// A line for each path: + added, - removed, with its size; ~ changed, with the growth and what is different: content,
+    /// type, target, device, mode, owner, attributes. Times do not count: a build that changes nothing may change them.
+    #[command(after_help = "Examples:\n  \
+        genpack-host diff hello-1.squashfs hello-2.squashfs\n  \
+        genpack-host diff --json hello-1.squashfs hello-2.squashfs | jq .summary")]
+    Diff {
+        /// The image to compare with
+        old: PathBuf,
+        /// The image that is told about
+        new: PathBuf,
+    },
     /// Unpacks a SquashFS image into a new directory
     ///
     /// Keeps modes, times, extended attributes, links, hard links, FIFOs, sockets and holes; as root also owners and
@@ -140,6 +154,7 @@ impl Verb {
             }
             Self::Cat { image, path } => look::image::cat(ctx, &ctx.path(&image), path.as_bytes()),
             Self::Inspect { image, verify } => look::inspect::run(ctx, &ctx.path(&image), verify),
+            Self::Diff { old, new } => look::diff::run(ctx, &ctx.path(&old), &ctx.path(&new)),
             Self::Unpack { image, directory, jobs, no_sync } => {
                 let jobs = jobs.unwrap_or_else(crate::io::system_image::default_jobs);
                 let options = look::unpack::Options { jobs, sync: !no_sync };
