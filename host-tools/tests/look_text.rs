@@ -139,5 +139,59 @@ fn check_says_what_a_boot_would_say() {
     let last = &document["files"][0]["findings"][2];
     assert_eq!((code, &last["line"], &last["column"]), (3, &2.into(), &12.into()));
     assert_eq!((&last["text"], &last["end_column"]), (&"wifi_key = (not shown)".into(), &19.into()));
-    assert_eq!(run(&["check", "vm.ini"]).0, 2);
+    assert_eq!(run(&["check", "hello.squashfs"]).0, 2, "an image is no file to check");
+}
+
+#[test]
+fn check_finds_everything_wrong_with_a_definition_and_fixes_old_spellings_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("genpack.json5");
+    let text = "{ // keep me\n  name: 'a', 'binpkg-exclude' : [],\n  variants: {b: {\"buildtime-packages\": ['x'],\n  \
+                pakages: []}}, default_variant: 'c', arch: {x86_64: {services: 3}},\n}\n";
+    std::fs::write(&path, text).unwrap();
+    let run = |args: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_genpack-host")).arg("-C").arg(dir.path()).args(args).output();
+        let output = output.unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let found = |args: &[&str]| -> Vec<(u64, String)> {
+        let (code, stdout) = run(args);
+        assert_eq!(code, 3, "{stdout}");
+        let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        let findings = document["files"][0]["findings"].as_array().unwrap();
+        let one =
+            |f: &serde_json::Value| (f["line"].as_u64().unwrap(), f["message"].as_str().unwrap().to_owned());
+        findings.iter().map(one).collect()
+    };
+    let old = [
+        (2, "binpkg-exclude is an old spelling".to_owned()),
+        (3, "variants > b > buildtime-packages is an old spelling".to_owned()),
+    ];
+    let rest = [
+        (4, "unknown key variants > b > pakages".to_owned()),
+        (4, "no variant \"c\" in genpack.json5".to_owned()),
+        (4, "arch > x86_64 > services must be an array of strings, not a number".to_owned()),
+    ];
+    assert_eq!(found(&["check", "--json"]), [&old[..], &rest].concat());
+    assert_eq!(run(&["check", "--fix", "--dry-run"]).0, 3);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "nothing is written");
+    assert_eq!(found(&["check", "--json", "--fix"]), rest);
+    let fixed =
+        text.replace("binpkg-exclude", "binpkg_excludes").replace("buildtime-packages", "buildtime_packages");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), fixed);
+}
+
+#[test]
+fn check_of_a_directory_checks_all_that_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("vm.ini"), "memroy = 512\n").unwrap();
+    std::fs::write(dir.path().join("genpack.json5"), "{name: 'a',\n").unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_genpack-host")).arg("check").arg(dir.path()).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let at = |file: &str| dir.path().join(file).display().to_string();
+    assert!(stdout.contains(&format!("{}:1:1\n  memroy = 512", at("vm.ini"))), "{stdout}");
+    assert!(stdout.contains(&format!("{}:2:", at("genpack.json5"))), "{stdout}");
 }

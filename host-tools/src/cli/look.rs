@@ -35,17 +35,21 @@ pub(super) enum Verb {
         /// The file; absent or `-` is stdin
         file: Option<PathBuf>,
     },
-    /// Says what a boot would find wrong in a system.ini
+    /// Says what is wrong with a genpack.json5, system.ini or vm.ini
     ///
-    /// Unknown keys with the nearest known one, values that cannot be used and what is used instead, all of them at once,
-    /// as genpack-init would report them beside the file. Ends with exit code 3 when something needs a repair.
+    /// All of it at once: unknown keys with the nearest known one, values that cannot be used and what is used instead, as
+    /// the build, genpack-init or the machine would say it. Ends with exit code 3 when something needs a repair.
     #[command(after_help = "Examples:\n  \
         genpack-host check /boot/system.ini\n  \
+        genpack-host check --fix genpack.json5\n  \
         genpack-host check --json system.ini | jq .files[].findings[].message")]
     Check {
-        /// The files; default: the system.ini of the working directory; `-` is stdin
-        #[arg(value_name = "FILE")]
+        /// Files, and directories that hold them; default: the working directory; `-` is a system.ini on stdin
+        #[arg(value_name = "PATH")]
         files: Vec<PathBuf>,
+        /// Write the new spelling of old keys into the file; comments and layout stay
+        #[arg(long)]
+        fix: bool,
     },
     /// Tells what is on a file or device: partition table, file system, kernel
     ///
@@ -146,7 +150,7 @@ impl Verb {
         match self {
             Self::Json5 { file } => look::json5::run(ctx, file.as_deref()),
             Self::Ini { file } => look::ini::run(ctx, file.as_deref()),
-            Self::Check { files } => return look::check::run(ctx, &files),
+            Self::Check { files, fix } => return look::check::run(ctx, &files, fix),
             Self::Probe { path } => look::probe::run(ctx, &path),
             Self::Ls { image, path, long, recursive } => {
                 let style = look::image::Style { long, recursive };

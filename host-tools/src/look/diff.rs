@@ -155,7 +155,7 @@ fn hashes<'n>(
 
 /// Why zeros are hashed: one packer may store what another leaves out as a hole.
 fn hash(content: &mut Content<'_>, inode: InodeRef, interrupt: &Interrupt) -> Result<blake3::Hash> {
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let mut hasher = blake3::Hasher::new();
     content.pieces(inode, &mut |piece| {
         interrupt.check()?;

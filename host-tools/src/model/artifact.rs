@@ -133,11 +133,17 @@ impl Layer {
                 Standing::Misplaced => {
                     reader.warning(m.key_span, format!("{} has no effect in {name}", m.key), None);
                 }
-                Standing::Deprecated(new) => reader.error(
-                    m.key_span,
-                    format!("{what} is an old spelling"),
-                    Some(format!("call it {new}")),
-                ),
+                Standing::Deprecated(new) => {
+                    reader.error(
+                        m.key_span,
+                        format!("{what} is an old spelling"),
+                        Some(format!("call it {new}")),
+                    );
+                    // Why: of two keys with one name the last counts, and the other would be lost without a word.
+                    if node.get(new).is_none() {
+                        reader.renames.push((m.key_span, new));
+                    }
+                }
                 Standing::Unknown(near) => reader.warning(
                     m.key_span,
                     format!("unknown key {what}"),

@@ -93,15 +93,21 @@ pub struct UnknownVariant {
 }
 
 impl UnknownVariant {
-    /// Turns it into the error of a verb.
+    /// Returns what is wrong and what to do, for a definition of this file name.
     #[must_use]
-    pub fn into_command_error(self, source: &Source) -> CommandError {
-        let message = format!("no variant {:?} in {}", self.name, source.file_name());
+    pub fn words(&self, file_name: &str) -> (String, String) {
         let hint = if self.known.is_empty() {
             "the definition has no variants".to_owned()
         } else {
             format!("variants: {}", self.known.join(", "))
         };
+        (format!("no variant {:?} in {file_name}", self.name), hint)
+    }
+
+    /// Turns it into the error of a verb.
+    #[must_use]
+    pub fn into_command_error(self, source: &Source) -> CommandError {
+        let (message, hint) = self.words(&source.file_name());
         match self.span {
             Some(span) => source.error_at(span, message, Some(hint)),
             None => CommandError::failed(message).hint(hint),

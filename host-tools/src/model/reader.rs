@@ -35,12 +35,14 @@ impl AtomValue {
 #[derive(Debug)]
 pub struct Reader<'d> {
     diagnostics: &'d mut Vec<Diagnostic>,
+    /// Keys in an old spelling, and the new one.
+    pub(super) renames: Vec<(Span, &'static str)>,
 }
 
 impl<'d> Reader<'d> {
     /// Returns a reader whose findings go to `diagnostics`.
     pub fn new(diagnostics: &'d mut Vec<Diagnostic>) -> Self {
-        Self { diagnostics }
+        Self { diagnostics, renames: Vec::new() }
     }
 
     pub(super) fn error(&mut self, span: Span, message: impl Into<String>, hint: Option<String>) {

@@ -4,12 +4,14 @@
 
 use std::path::{Path, PathBuf};
 
+use genpack_core::kernel::arch::Arch;
 use genpack_core::text::diagnostic::{Diagnostic, Severity, Span};
 use genpack_core::text::json5::{Mode, value};
 
 use crate::command_error::{CommandError, Context, Result, Snippet};
 use crate::ctx::Ctx;
 use crate::model::artifact::Artifact;
+use crate::model::effective::Effective;
 use crate::model::reader::Reader;
 
 /// Largest definition we read; real ones are some 10 KiB.
@@ -51,6 +53,19 @@ impl Source {
                 ));
             }
         };
+        Self::open_as(path, mode)
+    }
+
+    /// Reads a definition file; its language is that of its name.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let is_strict = path.extension().is_some_and(|e| e == "json");
+        Self::open_as(path.to_owned(), if is_strict { Mode::Json } else { Mode::Json5 })
+    }
+
+    fn open_as(path: PathBuf, mode: Mode) -> Result<Self> {
         let reading = || format!("reading {}", path.display());
         let size = std::fs::metadata(&path).with_context(reading)?.len();
         if size > MAX_BYTES {
@@ -79,6 +94,41 @@ impl Source {
         match diagnostics.iter().find(|d| d.severity == Severity::Error) {
             Some(first) => Err(self.error(first)),
             None => Ok(artifact),
+        }
+    }
+
+    /// Returns every finding in the order of the lines, and what to write for each old spelling of a key.
+    #[must_use]
+    pub fn check(&self) -> (Vec<Diagnostic>, Vec<(Span, String)>) {
+        let mut findings = Vec::new();
+        let root = match value::parse(&self.text, self.mode, &mut findings) {
+            Ok(root) => root,
+            Err(syntax) => {
+                findings.push(syntax);
+                return (findings, Vec::new());
+            }
+        };
+        let mut reader = Reader::new(&mut findings);
+        let artifact = Artifact::read(&root, &mut reader);
+        let mut renames: Vec<_> =
+            reader.renames.into_iter().map(|(span, new)| (span, self.like(span, new))).collect();
+        if let Err(unknown) = Effective::merge(&artifact, None, Arch::X86_64, "")
+            && let Some(span) = unknown.span
+        {
+            let (message, hint) = unknown.words(&self.file_name());
+            findings.push(Diagnostic { span, severity: Severity::Error, message, hint: Some(hint) });
+        }
+        findings.sort_by_key(|d| d.span.start);
+        renames.sort_by_key(|(span, _)| span.start);
+        (findings, renames)
+    }
+
+    /// Returns `name` in the quotes that the text has at `span`.
+    fn like(&self, span: Span, name: &str) -> String {
+        let old = self.text.get(span.start as usize..span.end as usize).unwrap_or_default();
+        match old.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+            Some(quote) => format!("{quote}{name}{quote}"),
+            None => name.to_owned(),
         }
     }
 
