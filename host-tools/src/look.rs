@@ -7,4 +7,6 @@ pub mod ini;
 pub mod inspect;
 pub mod json5;
 pub mod probe;
+pub mod report;
+pub mod space;
 pub mod unpack;

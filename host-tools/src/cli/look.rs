@@ -98,13 +98,17 @@ pub(super) enum Verb {
     /// Superblock, compressor and its options, inodes and bytes by type, what /.genpack says, the kernel.
     #[command(after_help = "Examples:\n  \
         genpack-host inspect hello-x86_64.squashfs\n  \
-        genpack-host inspect --json hello-x86_64.squashfs | jq .kernel")]
+        genpack-host inspect --json hello-x86_64.squashfs | jq .kernel\n  \
+        genpack-host inspect hello-x86_64.squashfs --html hello.html")]
     Inspect {
         /// The image
         image: PathBuf,
         /// Read every byte of every file, too; damage ends with exit code 5
         #[arg(long)]
         verify: bool,
+        /// Write a page for a browser about what takes the space: by directory, package and kind of file
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
     },
     /// Tells what changed between two SquashFS images
     ///
@@ -157,7 +161,10 @@ impl Verb {
                 look::image::ls(ctx, &ctx.path(&image), path.as_bytes(), style)
             }
             Self::Cat { image, path } => look::image::cat(ctx, &ctx.path(&image), path.as_bytes()),
-            Self::Inspect { image, verify } => look::inspect::run(ctx, &ctx.path(&image), verify),
+            Self::Inspect { image, verify, html } => {
+                let html = html.map(|html| ctx.path(&html));
+                look::inspect::run(ctx, &ctx.path(&image), verify, html.as_deref())
+            }
             Self::Diff { old, new } => look::diff::run(ctx, &ctx.path(&old), &ctx.path(&new)),
             Self::Unpack { image, directory, jobs, no_sync } => {
                 let jobs = jobs.unwrap_or_else(crate::io::system_image::default_jobs);

@@ -24,11 +24,13 @@ use crate::command_error::{CommandError, Context, Result};
 mod entry;
 mod parallel;
 mod reader;
+mod stored;
 mod walk;
 
 pub use entry::Entry;
 pub use parallel::{Content, Feeder, default_jobs};
 pub use reader::MAX_XATTR_BYTES;
+pub use stored::Stored;
 pub use walk::{MAX_DEPTH, MAX_NAME_BYTES, MAX_NAMES, VisitName};
 
 use entry::{Listing, entry};

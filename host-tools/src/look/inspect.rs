@@ -1,6 +1,6 @@
 //! The verb `inspect`: how an image was made and what is in it.
 //!
-//! Not handled: which directory or package takes the space; kernel versions of other formats than bzImage come from
+//! What takes the space is told by the page alone ([`super::report`]). Not handled: kernel versions of other formats than bzImage come from
 //! the name of the module directory.
 
 use std::collections::HashSet;
@@ -13,8 +13,11 @@ use serde_json::{Map, Value, json};
 
 use crate::command_error::Result;
 use crate::ctx::Ctx;
+use crate::io::atomic_file;
+use crate::io::printable::printable;
 use crate::io::system_image::SystemImage;
 use crate::look::image::{iso8601, type_name};
+use crate::look::{report, space};
 use crate::vm::kernel_files::candidates;
 
 mod verify;
@@ -45,11 +48,11 @@ const FLAGS: [(u16, &str); 8] = [
     (Flags::COMPRESSOR_OPTIONS, "compressor-options"),
 ];
 
-/// Prints what is known about the image, as text or as one JSON document.
+/// Prints what is known about the image, as text or as one JSON document, and writes the page `html`.
 ///
 /// # Errors
-/// When the image cannot be read, or `verify` finds damage.
-pub fn run(ctx: &Ctx, image: &Path, verify: bool) -> Result<()> {
+/// When the image cannot be read, `verify` finds damage, or the page cannot be written.
+pub fn run(ctx: &Ctx, image: &Path, verify: bool, html: Option<&Path>) -> Result<()> {
     let image = SystemImage::open(image)?;
     let mut facts = facts(&image)?;
     if verify {
@@ -59,6 +62,14 @@ pub fn run(ctx: &Ctx, image: &Path, verify: bool) -> Result<()> {
         if let Value::Object(facts) = &mut facts {
             facts.insert("verified_bytes".into(), read.into());
         }
+    }
+    if let Some(html) = html {
+        let name = image.path().file_name().unwrap_or_default().to_string_lossy();
+        let page = report::page(&printable(name.as_bytes()), &facts, &space::measure(&image)?);
+        if !ctx.dry_run {
+            atomic_file::write(html, page.as_bytes())?;
+        }
+        ctx.ui.note(format!("the page is {}", html.display()));
     }
     if ctx.ui.is_json() {
         ctx.ui.document(&facts);
@@ -72,7 +83,7 @@ pub fn run(ctx: &Ctx, image: &Path, verify: bool) -> Result<()> {
 }
 
 /// Puts one line per leaf, its path as the name.
-fn text(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+pub(super) fn text(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     match value {
         Value::Object(object) => {
             for (key, value) in object {
@@ -84,9 +95,7 @@ fn text(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
             let words: Vec<_> = array.iter().filter_map(Value::as_str).collect();
             lines.push((name.to_owned(), words.join(" ")));
         }
-        Value::String(text) => {
-            lines.push((name.to_owned(), crate::io::printable::printable(text.as_bytes())))
-        }
+        Value::String(text) => lines.push((name.to_owned(), printable(text.as_bytes()))),
         other => lines.push((name.to_owned(), other.to_string())),
     }
 }

@@ -1,0 +1,340 @@
+//! `inspect --html`: one page about an image that needs nothing else: no network, no script.
+//!
+//! Pictures are drawn here, once for wide and once for narrow screens; the tables say the same in numbers.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::space::{Space, Sum};
+
+pub mod treemap;
+
+use treemap::{Rect, squarified};
+
+const STYLE: &str = include_str!("report/report.css");
+/// Colours in the style sheet, `c0` and so on.
+const COLORS: usize = 8;
+/// Rectangles with a smaller area say nothing and are left out, in square units of a picture.
+const MIN_AREA: f64 = 30.0;
+/// Rows of a table that are shown at once; the rest is folded away.
+const ROWS: usize = 15;
+
+/// Sizes of the two pictures.
+const WIDE: (f64, f64) = (1000.0, 520.0);
+const NARROW: (f64, f64) = (380.0, 520.0);
+
+/// Returns the page; `facts` is what `inspect --json` prints.
+#[must_use]
+pub fn page(name: &str, facts: &Value, space: &Space) -> String {
+    let mut html = String::new();
+    let bytes = facts.get("bytes_used").and_then(Value::as_u64).unwrap_or(0);
+    let title = escape(name);
+    let _ = write!(
+        html,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n"
+    );
+    tiles(
+        &mut html,
+        &[
+            ("image", human(bytes)),
+            ("content", human(space.total.size)),
+            ("files", thousands(space.total.files)),
+            ("compressor", facts.get("compressor").and_then(Value::as_str).unwrap_or("-").to_owned()),
+        ],
+    );
+    html.push_str("</header>\n<main>\n");
+    section(&mut html, "directories", "Space by directory", &|html| {
+        let tree = Tree::of_directories(&space.directories);
+        pictures(html, "Space by directory", &tree);
+        let rows = sorted(space.directories.iter().filter(|(path, _)| path.as_str() != "/"));
+        sums(html, "directory", &rows, &space.total);
+    });
+    if !space.packages.is_empty() {
+        section(&mut html, "packages", "Space by package", &|html| {
+            let rows = sorted(space.packages.iter());
+            pictures(html, "Space by package", &Tree::flat(&rows));
+            let rows: Vec<_> = rows
+                .into_iter()
+                .map(|(name, sum)| (if name.is_empty() { "(no package)" } else { name }, sum))
+                .collect();
+            sums(html, "package", &rows, &space.total);
+        });
+    }
+    section(&mut html, "kinds", "Compression by kind of file", &|html| {
+        let rows = sorted(space.kinds.iter().map(|(kind, sum)| (*kind, sum)));
+        sums(html, "kind", &rows, &space.total);
+    });
+    section(&mut html, "largest", "Largest files", &|html| {
+        let rows = space.largest.iter().map(|f| vec![f.path.clone(), human(f.size), human(f.stored)]);
+        table(html, &["file", "size", "in the image"], rows.collect());
+    });
+    section(&mut html, "duplicates", "Stored once for several files", &|html| {
+        if space.duplicates.is_empty() {
+            html.push_str("<p>No two files have the same content.</p>\n");
+            return;
+        }
+        let rows = space.duplicates.iter();
+        let rows = rows.map(|(size, paths)| vec![paths.join("\n"), human(*size), paths.len().to_string()]);
+        table(html, &["files", "size", "times"], rows.collect());
+    });
+    section(&mut html, "facts", "What the image says of itself", &|html| {
+        let mut lines = Vec::new();
+        super::inspect::text("", facts, &mut lines);
+        table(html, &["fact", "value"], lines.into_iter().map(|(name, value)| vec![name, value]).collect());
+    });
+    html.push_str("</main>\n</body>\n</html>\n");
+    html
+}
+
+fn section(html: &mut String, id: &str, title: &str, body: &dyn Fn(&mut String)) {
+    let _ = writeln!(html, "<section id=\"{id}\">\n<h2>{}</h2>", escape(title));
+    body(html);
+    html.push_str("</section>\n");
+}
+
+fn tiles(html: &mut String, tiles: &[(&str, String)]) {
+    html.push_str("<dl class=\"tiles\">\n");
+    for (name, value) in tiles {
+        let _ = writeln!(html, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
+    }
+    html.push_str("</dl>\n");
+}
+
+/// Returns the sums, those that take most first.
+fn sorted<'s, N: AsRef<str> + ?Sized + 's>(
+    sums: impl Iterator<Item = (&'s N, &'s Sum)>,
+) -> Vec<(&'s str, &'s Sum)> {
+    let mut rows: Vec<_> = sums.map(|(name, sum)| (name.as_ref(), sum)).collect();
+    rows.sort_by(|a, b| b.1.stored.cmp(&a.1.stored).then_with(|| a.0.cmp(b.0)));
+    rows
+}
+
+fn sums(html: &mut String, what: &str, rows: &[(&str, &Sum)], total: &Sum) {
+    let row = |(name, sum): &(&str, &Sum)| {
+        let share = percent(sum.stored, total.stored);
+        let ratio = percent(sum.stored, sum.size);
+        vec![(*name).to_owned(), thousands(sum.files), human(sum.size), human(sum.stored), share, ratio]
+    };
+    let head = [what, "files", "size", "in the image", "of the image", "compressed to"];
+    table(html, &head, rows.iter().map(row).collect());
+}
+
+/// Puts a table; all columns but the first are numbers, when there are more than two.
+fn table(html: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
+    let cells = |html: &mut String, row: &[String]| {
+        html.push_str("<tr>");
+        for (at, cell) in row.iter().enumerate() {
+            let class = if at > 0 && row.len() > 2 { " class=\"n\"" } else { "" };
+            let _ = write!(html, "<td{class}>{}</td>", escape(cell).replace('\n', "<br>"));
+        }
+        html.push_str("</tr>\n");
+    };
+    let begin = |html: &mut String| {
+        html.push_str("<div class=\"wide\"><table>\n<thead><tr>");
+        for (at, name) in head.iter().enumerate() {
+            let class = if at > 0 && head.len() > 2 { " class=\"n\"" } else { "" };
+            let _ = write!(html, "<th{class}>{}</th>", escape(name));
+        }
+        html.push_str("</tr></thead>\n<tbody>\n");
+    };
+    begin(html);
+    rows.iter().take(ROWS).for_each(|row| cells(html, row));
+    html.push_str("</tbody></table></div>\n");
+    if rows.len() > ROWS {
+        let _ = writeln!(html, "<details><summary>{} more</summary>", rows.len() - ROWS);
+        begin(html);
+        rows.iter().skip(ROWS).for_each(|row| cells(html, row));
+        html.push_str("</tbody></table></div></details>\n");
+    }
+}
+
+/// What a treemap shows.
+struct Tree {
+    name: String,
+    sum: Sum,
+    children: Vec<Tree>,
+}
+
+impl Tree {
+    /// Returns the tree of these directories; `/` is the root. What stands in a directory itself is left as its ground.
+    fn of_directories(directories: &BTreeMap<String, Sum>) -> Self {
+        fn below(path: &str, directories: &BTreeMap<String, Sum>) -> Vec<Tree> {
+            let prefix = if path == "/" { "/".to_owned() } else { format!("{path}/") };
+            let is_child = |name: &str| {
+                name.len() > prefix.len() && !name.get(prefix.len()..).is_none_or(|n| n.contains('/'))
+            };
+            let range = directories.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
+            let mut children: Vec<_> = range
+                .filter(|(name, _)| is_child(name))
+                .map(|(name, sum)| Tree { name: name.clone(), sum: *sum, children: below(name, directories) })
+                .collect();
+            children.sort_by_key(|child| std::cmp::Reverse(child.sum.stored));
+            children
+        }
+        let sum = directories.get("/").copied().unwrap_or_default();
+        Self { name: "/".into(), sum, children: below("/", directories) }
+    }
+
+    /// Returns a tree of one level; the rows are in falling order.
+    fn flat(rows: &[(&str, &Sum)]) -> Self {
+        let leaf = |(name, sum): &(&str, &Sum)| {
+            let name = if name.is_empty() { "(no package)" } else { name };
+            Self { name: name.to_owned(), sum: **sum, children: Vec::new() }
+        };
+        let children: Vec<_> = rows.iter().map(leaf).collect();
+        let stored = children.iter().map(|c| c.sum.stored).sum();
+        Self { name: String::new(), sum: Sum { stored, ..Sum::default() }, children }
+    }
+}
+
+/// Puts the picture twice: for wide and for narrow screens.
+fn pictures(html: &mut String, title: &str, tree: &Tree) {
+    for (class, (w, h)) in [("on-wide", WIDE), ("on-narrow", NARROW)] {
+        let _ = writeln!(
+            html,
+            "<svg class=\"map {class}\" viewBox=\"0 0 {w} {h}\" role=\"img\" aria-label=\"{}\">",
+            escape(title)
+        );
+        draw(html, tree, Rect { w, h, ..Rect::default() }, 0, None);
+        html.push_str("</svg>\n");
+    }
+}
+
+/// Height of the line with the name of a directory that has parts.
+const HEAD: f64 = 16.0;
+/// Width of a character of a label.
+const CHARACTER: f64 = 6.6;
+
+fn draw(html: &mut String, tree: &Tree, place: Rect, depth: usize, inherited: Option<usize>) {
+    let parts: u64 = tree.children.iter().map(|c| c.sum.stored).sum();
+    // What stands beside the parts is a part without a name.
+    let rest = tree.sum.stored.saturating_sub(parts);
+    let mut weights: Vec<_> = tree.children.iter().map(|c| c.sum.stored).collect();
+    let at = weights.partition_point(|w| *w >= rest);
+    weights.insert(at, rest);
+    let mut rects = squarified(&weights, place);
+    rects.remove(at);
+    for (index, (child, rect)) in tree.children.iter().zip(rects).enumerate() {
+        if rect.w * rect.h < MIN_AREA {
+            continue;
+        }
+        let color = inherited.unwrap_or((index + depth) % COLORS);
+        let r = rect.inset(0.75);
+        let _ = write!(
+            html,
+            "<g><title>{}: {}</title><rect class=\"c{color} d{}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"2\"/>",
+            escape(&child.name),
+            human(child.sum.stored),
+            depth.min(3),
+            r.x,
+            r.y,
+            r.w,
+            r.h
+        );
+        let short = child.name.rsplit('/').next().unwrap_or(&child.name);
+        let fits = r.w > short.chars().count() as f64 * CHARACTER + 8.0 && r.h > HEAD;
+        if fits {
+            let _ =
+                write!(html, "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", r.x + 4.0, r.y + 12.0, escape(short));
+            let size = human(child.sum.stored);
+            if child.children.is_empty() && r.h > 2.0 * HEAD && r.w > size.len() as f64 * CHARACTER + 8.0 {
+                let _ = write!(
+                    html,
+                    "<text class=\"size\" x=\"{:.1}\" y=\"{:.1}\">{size}</text>",
+                    r.x + 4.0,
+                    r.y + 26.0
+                );
+            }
+        }
+        html.push_str("</g>\n");
+        let head = if fits { HEAD } else { 0.0 };
+        let inner = Rect { y: r.y + head, h: (r.h - head).max(0.0), ..r }.inset(1.5);
+        if !child.children.is_empty() && inner.w > 12.0 && inner.h > 12.0 {
+            // Why: where one directory is nearly all, as /usr mostly is, the colours tell its parts apart.
+            let is_nearly_all = inherited.is_none() && child.sum.stored > tree.sum.stored / 2;
+            draw(html, child, inner, depth + 1, (!is_nearly_all).then_some(color));
+        }
+    }
+}
+
+fn percent(part: u64, of: u64) -> String {
+    if of == 0 { "-".into() } else { format!("{:.1} %", part as f64 * 100.0 / of as f64) }
+}
+
+/// Returns the bytes in the unit that a person would take.
+fn human(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if size < 1024.0 || unit == "GiB" {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") };
+        }
+        size /= 1024.0;
+    }
+    String::new()
+}
+
+fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push('\u{202F}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Returns the text as HTML shows it, in an element or an attribute.
+fn escape(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+    }
+    html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_an_image_cannot_become_markup() {
+        assert_eq!(escape("<a href='x'>\"&"), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;");
+        let mut space = Space::default();
+        space.directories.insert("/".into(), Sum { files: 1, size: 9, stored: 9 });
+        space.directories.insert("/<script>".into(), Sum { files: 1, size: 9, stored: 9 });
+        let page = page("<script>", &Value::Null, &space);
+        assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        for (n, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 40, "5120.0 GiB")] {
+            assert_eq!(human(n), text);
+        }
+        assert_eq!((thousands(999), thousands(1_234_567)), ("999".into(), "1\u{202F}234\u{202F}567".into()));
+        assert_eq!((percent(1, 3), percent(1, 0)), ("33.3 %".into(), "-".into()));
+    }
+
+    #[test]
+    fn tree_of_directories_has_each_under_its_parent() {
+        let sum = |stored| Sum { files: 1, size: stored, stored };
+        let directories = [("/", 10), ("/usr", 7), ("/usr/lib", 5), ("/usr-old", 1), ("/boot", 2)];
+        let directories = directories.map(|(name, stored)| (name.to_owned(), sum(stored))).into();
+        let tree = Tree::of_directories(&directories);
+        let names: Vec<_> = tree.children.iter().map(|c| (c.name.as_str(), c.children.len())).collect();
+        assert_eq!(names, [("/usr", 1), ("/boot", 0), ("/usr-old", 0)]);
+    }
+}
