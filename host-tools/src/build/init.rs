@@ -95,7 +95,9 @@ fn plan(name: &str, from: &str) -> Vec<NewFile> {
         let Some(inside) = path.strip_prefix(from).and_then(|p| p.strip_prefix('/')) else { continue };
         let content = match (inside, std::str::from_utf8(content)) {
             (DEFINITION, Ok(text)) => {
-                text.replacen(&format!("name: \"{from}\""), &format!("name: \"{name}\""), 1).into_bytes()
+                let text = text.replacen(&format!("name: \"{from}\""), &format!("name: \"{name}\""), 1);
+                // Comments name the image.
+                text.replace(&format!("{from}-x86_64"), &format!("{name}-x86_64")).into_bytes()
             }
             _ => content.to_vec(),
         };
