@@ -47,38 +47,29 @@ macro_rules! int_access {
 /// Returns the `N` bytes at the constant offset `OFF`.
 #[inline]
 #[must_use]
-#[expect(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "the constant assertion proves OFF + N <= LEN when this is compiled"
-)]
 pub const fn array<const OFF: usize, const N: usize, const LEN: usize>(bytes: &[u8; LEN]) -> [u8; N] {
     const { assert!(OFF + N <= LEN, "offset outside the structure") };
-    let mut out = [0; N];
-    let mut i = 0;
-    while i < N {
-        out[i] = bytes[OFF + i];
-        i += 1;
+    // Why not a loop over the bytes: it stays one where the compiler minds size, and this is one load.
+    match bytes.split_at_checked(OFF) {
+        Some((_, rest)) => match rest.first_chunk() {
+            Some(chunk) => *chunk,
+            None => [0; N],
+        },
+        None => [0; N],
     }
-    out
 }
 
 /// Writes the `N` bytes of `value` at the constant offset `OFF`.
 #[inline]
-#[expect(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "the constant assertion proves OFF + N <= LEN when this is compiled"
-)]
 pub const fn put_array<const OFF: usize, const N: usize, const LEN: usize>(
     bytes: &mut [u8; LEN],
     value: [u8; N],
 ) {
     const { assert!(OFF + N <= LEN, "offset outside the structure") };
-    let mut i = 0;
-    while i < N {
-        bytes[OFF + i] = value[i];
-        i += 1;
+    if let Some((_, rest)) = bytes.split_at_mut_checked(OFF)
+        && let Some(chunk) = rest.first_chunk_mut()
+    {
+        *chunk = value;
     }
 }
 
@@ -93,6 +84,28 @@ int_access!(i16, 2, i16_le, i16_be, put_i16_le, put_i16_be, i16_le_at, i16_be_at
 #[must_use]
 pub fn slice_at(bytes: &[u8], offset: usize, len: usize) -> Option<&[u8]> {
     bytes.get(offset..)?.get(..len)
+}
+
+/// What [`fnv_1a`] begins with.
+pub const FNV_1A: u64 = 0xCBF2_9CE4_8422_2325;
+
+/// Goes on with a hash (FNV-1a). It tells things apart, it defends against nobody.
+#[must_use]
+pub fn fnv_1a(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3))
+}
+
+/// Tells whether `text` contains `part`.
+///
+/// Why not `str::contains`: it prepares a search in linear time, 3 KiB of code; ours look for a few short words.
+#[must_use]
+pub fn contains(text: &str, part: &str) -> bool {
+    let mut rest = text.as_bytes();
+    while !rest.starts_with(part.as_bytes()) {
+        let Some((_, more)) = rest.split_first() else { return false };
+        rest = more;
+    }
+    true
 }
 
 /// Returns the bytes before the first NUL, or all of them.

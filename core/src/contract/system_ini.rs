@@ -5,6 +5,7 @@
 //! image and are left alone. Syntax: [`crate::text::ini`]. Not handled: reading the file, applying the settings.
 
 mod file;
+mod ip;
 mod keys;
 mod nearest;
 mod report;
@@ -25,6 +26,7 @@ pub use report::{HIDDEN, report, shown};
 pub use rule::Rule;
 pub use settings::{Hooks, SakuraVps, Settings, User, WgWalbrix};
 
+use crate::bytes::contains;
 use crate::text::diagnostic::{Collector, Diagnostic, Severity, Span, excerpt, insert};
 use crate::text::ini::{DEFAULT_SECTION, Document, Property, Section, decode, parse_bool};
 use crate::units::usize_from_u32;
@@ -242,7 +244,7 @@ impl Reader<'_> {
         let value = property.value.as_str();
         let (message, hint) = if value.len() > 1 && value.starts_with(QUOTES) && value.ends_with(QUOTES) {
             ("the quotes are part of the value", "leave them out, unless they really belong to it")
-        } else if [" # ", " ; ", "\t# "].iter().any(|sign| value.contains(sign)) {
+        } else if [" # ", " ; ", "\t# "].iter().any(|sign| contains(value, sign)) {
             ("all that stands behind the '=' is the value, no comment", "a comment needs a line of its own")
         } else {
             return;

@@ -90,7 +90,8 @@ fn writes(input: &Input<'_>, work: &mut Work) {
 
 fn slices(input: &Input<'_>, _: &mut Work) {
     let at = usize::try_from(input.short(0)).unwrap_or(0);
-    see((bytes::slice_at(input.bytes, at, at), bytes::until_nul(input.bytes)));
+    see((bytes::slice_at(input.bytes, at, at), bytes::until_nul(input.bytes), bytes::fnv_1a(bytes::FNV_1A, input.bytes)));
+    see(bytes::contains(input.text, "a b"));
     see(bytes::rsplit_once(input.text, input.bytes.first().copied().unwrap_or(0)));
     see(bytes::count(input.bytes, |b| b > 7));
 }

@@ -7,8 +7,8 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use core::net::{IpAddr, Ipv4Addr};
 
+use super::ip::Ip;
 use super::ssh_key::ssh_key;
 use crate::text::diagnostic::excerpt;
 use crate::text::ini::parse_bool;
@@ -271,7 +271,7 @@ fn hash(value: &mut String) -> Result<(), Why> {
 }
 
 fn address(value: &mut String) -> Result<(), Why> {
-    when(value.parse::<IpAddr>().is_ok())
+    when(Ip::parse(value).is_some())
 }
 
 fn network(value: &mut String) -> Result<(), Why> {
@@ -279,12 +279,11 @@ fn network(value: &mut String) -> Result<(), Why> {
         let clause = "the network size is missing behind the address, mostly /24";
         return Err(if address(value).is_ok() { Says(clause) } else { NotOne });
     };
-    let ip = ip.parse::<IpAddr>().map_err(|_| NotOne)?;
-    let bits: u32 = if ip.is_ipv4() { 32 } else { 128 };
+    let ip = Ip::parse(ip).ok_or(NotOne)?;
+    let bits: u32 = if ip.is_v4() { 32 } else { 128 };
     // Why: other systems ask for a mask, such as 255.255.255.0.
-    let size = match size.parse::<Ipv4Addr>() {
-        Ok(mask) if ip.is_ipv4() => {
-            let mask = mask.to_bits();
+    let size = match Ip::parse(size) {
+        Some(Ip::V4(mask)) if ip.is_v4() => {
             when(mask.leading_ones().saturating_add(mask.trailing_zeros()) == 32)?;
             mask.leading_ones()
         }
@@ -307,15 +306,16 @@ fn addressing(value: &mut String) -> Result<(), Why> {
 
 /// A lone address is a network of one.
 fn allowed(value: &mut String) -> Result<(), Why> {
-    if let Ok(ip) = value.parse::<IpAddr>() {
-        value.push_str(if ip.is_ipv4() { "/32" } else { "/128" });
+    if let Some(ip) = Ip::parse(value) {
+        value.push_str(if ip.is_v4() { "/32" } else { "/128" });
         return Ok(());
     }
     network(value)
 }
 
 fn url(value: &mut String) -> Result<(), Why> {
-    let Some((scheme, rest)) = value.split_once("://") else {
+    let parts = value.split_once(':').and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)));
+    let Some((scheme, rest)) = parts else {
         return Err(Says("it begins with http:// or another scheme"));
     };
     let rest = rest.rsplit('@').next().unwrap_or("");
@@ -418,7 +418,7 @@ fn endpoint(value: &mut String) -> Result<(), Why> {
     when(port_number(number).is_some())?;
     let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match inner {
-        Some(ip) => when(ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6())),
+        Some(ip) => when(Ip::parse(ip).is_some_and(|ip| !ip.is_v4())),
         None => {
             let mut name = String::from(name);
             when(!name.contains([':', '[', ']']))?;

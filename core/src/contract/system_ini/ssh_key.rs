@@ -5,12 +5,13 @@
 use alloc::string::String;
 
 use super::rule::Why::{self, Says};
+use crate::bytes::contains;
 
 /// Checks a line.
 #[expect(clippy::ptr_arg, reason = "all checks have one type")]
 pub(super) fn ssh_key(line: &mut String) -> Result<(), Why> {
     const SHAPE: Why = Says("it is not 'type base64 comment'");
-    if line.contains("PRIVATE KEY") {
+    if contains(line, "PRIVATE KEY") {
         return Err(Says(
             "this is a private key, which must stay secret; the public one is in the file that ends in .pub",
         ));

@@ -7,9 +7,9 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr};
 
 use super::Settings;
+use super::ip::Ip;
 
 /// A key, what is wrong with its value, and what to do.
 pub(super) type Finding = (&'static str, String, &'static str);
@@ -20,10 +20,11 @@ pub(super) fn findings(settings: &Settings) -> Vec<Finding> {
     let networks = || settings.ip_address.iter().filter_map(|address| network(address));
     // Why: IPv6 has routers with link-local addresses, and DHCP may bring a network that nobody wrote down.
     if networks().next().is_some() && !settings.ip_address.iter().any(|address| address == "dhcp") {
-        let routers = settings.ip_gateway.iter().filter_map(|router| router.parse::<Ipv4Addr>().ok());
-        for router in
-            routers.filter(|router| !networks().any(|(ip, mask)| (ip ^ router.to_bits()) & mask == 0))
-        {
+        for router in &settings.ip_gateway {
+            let Some(Ip::V4(bits)) = Ip::parse(router) else { continue };
+            if networks().any(|(ip, mask)| (ip ^ bits) & mask == 0) {
+                continue;
+            }
             let message = format!(
                 "the router {router} is in none of the networks of 'ip_address', so nothing reaches it"
             );
@@ -49,9 +50,9 @@ pub(super) fn findings(settings: &Settings) -> Vec<Finding> {
 /// Returns address and mask of an IPv4 network.
 fn network(text: &str) -> Option<(u32, u32)> {
     let (ip, size) = text.split_once('/')?;
-    let IpAddr::V4(ip) = ip.parse().ok()? else { return None };
+    let Ip::V4(ip) = Ip::parse(ip)? else { return None };
     let size: u32 = size.parse().ok()?;
-    Some((ip.to_bits(), u32::MAX.checked_shl(32_u32.checked_sub(size)?).unwrap_or(0)))
+    Some((ip, u32::MAX.checked_shl(32_u32.checked_sub(size)?).unwrap_or(0)))
 }
 
 #[cfg(test)]

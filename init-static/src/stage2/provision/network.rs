@@ -9,6 +9,7 @@ use alloc::string::String;
 use super::units;
 use crate::stage2::desired::Desired;
 use crate::tree::Tree;
+use genpack_core::bytes::contains;
 use genpack_core::contract::system_ini::Settings;
 
 /// Where networkd looks for files of this boot.
@@ -68,7 +69,7 @@ fn has_own_files(tree: &Tree) -> bool {
         let is_network = entry.name.ends_with(".network") || entry.name.ends_with(".netdev");
         let is_wifi = || {
             let path = format!("/etc/systemd/network/{}", entry.name);
-            tree.read_text(&path, 65_536).is_some_and(|text| text.contains("\nType=wlan\n"))
+            tree.read_text(&path, 65_536).is_some_and(|text| contains(&text, "\nType=wlan\n"))
         };
         is_network && !is_wifi()
     })
