@@ -349,8 +349,7 @@ pub fn image_id(image: &str) -> Option<String> {
     let fd = rustix::fs::open(image, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut superblock = [0; 96];
     let n = rustix::io::pread(&fd, &mut superblock[..], 0).ok()?;
-    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
-    let hash = superblock.iter().fold(0xCBF2_9CE4_8422_2325, mix);
+    let hash = bytes::fnv_1a(bytes::FNV_1A, &superblock);
     (n == superblock.len()).then(|| format!("{hash:016x}"))
 }
 

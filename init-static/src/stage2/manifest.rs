@@ -8,6 +8,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use genpack_core::bytes::{FNV_1A, fnv_1a};
+
 /// Everything that is ours: the lines of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest(Vec<String>);
@@ -16,8 +18,7 @@ pub struct Manifest(Vec<String>);
 /// here is root already.
 #[must_use]
 pub fn hash(kind: u8, content: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    content.iter().fold(step(0xcbf2_9ce4_8422_2325, &kind), step)
+    fnv_1a(fnv_1a(FNV_1A, &[kind]), content)
 }
 
 /// Returns the entry of a file, a link or a gap.

@@ -2,14 +2,15 @@
 //!
 //! The rules are those of [`super`]. Not handled: writing a file, and comments, which are not kept.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::dialect::{Dialect, SYSTEM_INI};
 use super::{FALLBACK_SECTION, Item, Reader, parse_bool};
+use crate::bytes::{FNV_1A, fnv_1a};
 use crate::text::diagnostic::{Collector, Diagnostic, Severity, Span, excerpt};
+use crate::units::usize_from_u32;
 
 /// A file: sections in the order of their first header, that of the keys before a header first even when it is empty.
 #[derive(Clone, Debug)]
@@ -23,7 +24,56 @@ pub struct Document {
 pub struct Section {
     name: String,
     properties: Vec<Property>,
-    index: BTreeMap<String, usize>,
+    index: Index,
+}
+
+/// Finds the number of an item by its name: a binary tree whose branches are the bits of the name's hash.
+///
+/// Why not `BTreeMap`: its code is a dozen times as long, and PID 1 has this one too. Names are found in as many steps
+/// as the hash has bits, also in a file that was made to be slow; only names of the same hash follow one another.
+#[derive(Clone, Debug, Default)]
+struct Index(Vec<[Option<u32>; 2]>);
+
+impl Index {
+    /// Returns the item with this name; `name_of` knows the names of those that are there.
+    fn find<'a>(&self, name: &str, name_of: impl Fn(usize) -> Option<&'a str>) -> Option<usize> {
+        self.walk(name, name_of).ok()
+    }
+
+    /// Adds an item behind all others, unless there is one with this name: returns that.
+    fn find_or_add<'a>(&mut self, name: &str, name_of: impl Fn(usize) -> Option<&'a str>) -> Option<usize> {
+        let (parent, bit) = match self.walk(name, name_of) {
+            Ok(at) => return Some(at),
+            Err(place) => place,
+        };
+        let new = u32::try_from(self.0.len()).ok();
+        if let Some(slot) = self.0.get_mut(parent).and_then(|node| node.get_mut(bit)) {
+            *slot = new;
+        }
+        self.0.push([None; 2]);
+        None
+    }
+
+    /// Returns the item with this name, or the node and the branch where it would be.
+    fn walk<'a>(
+        &self,
+        name: &str,
+        name_of: impl Fn(usize) -> Option<&'a str>,
+    ) -> Result<usize, (usize, usize)> {
+        let mut hash = fnv_1a(FNV_1A, name.as_bytes());
+        let (mut at, mut bit) = (0, 0);
+        let mut next = (!self.0.is_empty()).then_some(0);
+        while let Some(node) = next {
+            at = usize_from_u32(node);
+            if name_of(at) == Some(name) {
+                return Ok(at);
+            }
+            bit = usize::from(hash & 1 == 1);
+            hash >>= 1;
+            next = self.0.get(at).and_then(|node| *node.get(bit)?);
+        }
+        Err((at, bit))
+    }
 }
 
 /// A key and its last value.
@@ -43,7 +93,7 @@ pub struct Property {
 
 impl Section {
     fn new(name: &str) -> Self {
-        Self { name: name.into(), properties: Vec::new(), index: BTreeMap::new() }
+        Self { name: name.into(), properties: Vec::new(), index: Index::default() }
     }
 
     /// Returns the name.
@@ -61,19 +111,17 @@ impl Section {
     /// Returns the section's own value of the key, which must be in lower case.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Property> {
-        self.index.get(key).and_then(|at| self.properties.get(*at))
+        self.index.find(key, |at| Some(&self.properties.get(at)?.key)).and_then(|at| self.properties.get(at))
     }
 
     /// Puts the property in; answers the one that it replaces.
     fn put(&mut self, property: Property) -> Option<Property> {
-        match self.index.get(&property.key).and_then(|at| self.properties.get_mut(*at)) {
-            Some(old) => Some(core::mem::replace(old, property)),
-            None => {
-                self.index.insert(property.key.clone(), self.properties.len());
-                self.properties.push(property);
-                None
-            }
-        }
+        let name_of = |at: usize| Some(self.properties.get(at)?.key.as_str());
+        let Some(at) = self.index.find_or_add(&property.key, name_of) else {
+            self.properties.push(property);
+            return None;
+        };
+        self.properties.get_mut(at).map(|old| core::mem::replace(old, property))
     }
 }
 
@@ -91,21 +139,23 @@ impl Document {
         let fold = |name: &str| if dialect.folds_sections { name.to_ascii_lowercase() } else { name.into() };
         let mut sections = alloc::vec![Section::new(dialect.top)];
         let mut fallback = Section::new(FALLBACK_SECTION);
-        let mut index = BTreeMap::from([(String::from(dialect.top), 0)]);
+        let mut index = Index::default();
+        index.find_or_add(dialect.top, |_| None);
         for item in Reader::with_dialect(text, dialect) {
             match item {
                 Item::Section { name, .. } if dialect.fallback == Some(name) => {}
                 Item::Section { name, .. } => {
                     let name = fold(name);
-                    index.entry(name).or_insert_with_key(|name| {
-                        sections.push(Section::new(name));
-                        sections.len().saturating_sub(1)
-                    });
+                    if index.find_or_add(&name, |at| Some(&sections.get(at)?.name)).is_none() {
+                        sections.push(Section::new(&name));
+                    }
                 }
                 Item::Entry(entry) => {
                     let section = match entry.section {
                         name if dialect.fallback == Some(name) => Some(&mut fallback),
-                        name => index.get(&fold(name)).and_then(|at| sections.get_mut(*at)),
+                        name => index
+                            .find(&fold(name), |at| Some(&sections.get(at)?.name))
+                            .and_then(|at| sections.get_mut(at)),
                     };
                     let key = entry.key.to_ascii_lowercase();
                     let mut value = String::with_capacity(entry.value_span.len());
