@@ -12,6 +12,7 @@ pub mod iso9660;
 pub mod linux_raid;
 pub mod luks;
 pub mod lvm2;
+pub mod mountable;
 pub mod ntfs;
 pub mod probe;
 pub mod squashfs;

@@ -4,12 +4,14 @@
 //! covers a whole block and is optional, and the number of blocks beyond 32 bits (large file systems of Linux 6.15).
 
 use crate::bytes;
+use crate::fs::mountable::Signature;
 use crate::fs::probe::{Filesystem, Kind};
 use crate::source::{ReadAt, ReadError};
 
 const OFFSET: u64 = 1024;
 const LEN: usize = 128;
 const MAGIC: u32 = 0xE0F5_E1E2;
+pub(super) const SIGNATURE: Signature = (&[OFFSET], &MAGIC.to_le_bytes());
 /// Blocks of 512 bytes to 64 KiB, the page sizes of Linux and what lies below.
 const BLOCK_SHIFTS: core::ops::RangeInclusive<u8> = 9..=16;
 

@@ -5,11 +5,13 @@
 //! FAT (the root directory always has one).
 
 use crate::bytes;
+use crate::fs::mountable::Signature;
 use crate::fs::probe::{Filesystem, Kind, print};
 use crate::source::{ReadAt, ReadError};
 
 const LEN: usize = 512;
 const NAME: [u8; 8] = *b"EXFAT   ";
+pub(super) const SIGNATURE: Signature = (&[3], &NAME);
 /// Where a FAT has its parameters; zeros keep old drivers away.
 const MUST_BE_ZERO: usize = 53;
 /// Sectors of 512 to 4096 bytes, by the specification.

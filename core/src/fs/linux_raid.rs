@@ -6,6 +6,7 @@
 
 use crate::bytes;
 use crate::disk::mbr::{self, Mbr, logical::Logical};
+use crate::fs::mountable::{self, Signature};
 use crate::fs::probe::{Filesystem, Kind};
 use crate::source::{ReadAt, ReadError};
 
@@ -17,6 +18,10 @@ const GPT_SIGNATURE: [u8; 8] = *b"EFI PART";
 const GPT_SECTOR_SIZES: [u64; 2] = [512, 4096];
 const LEN_0_90: usize = 64;
 const LEN_1: usize = 256;
+
+/// Magic and major version of metadata 1.1 and 1.2.
+pub(super) const SIGNATURE: Signature = (&[0, 0x1000], &MAGIC_AND_MAJOR);
+const MAGIC_AND_MAJOR: [u8; 8] = *b"\xFC\x4E\x2B\xA9\x01\0\0\0";
 
 /// Which metadata a member has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +58,7 @@ impl Metadata {
 pub fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadError> {
     let size = source.size()?;
     if size > RESERVED_0_90 {
-        let offset = (size & !RESERVED_0_90.saturating_sub(1)).saturating_sub(RESERVED_0_90);
+        let offset = place_0_90(size);
         if let Some(found) = source.read_array_at::<LEN_0_90>(offset)?.and_then(|s| parse_0_90(&s))
             // What is larger than the device was a member before the device shrank.
             && found.bytes <= offset
@@ -61,7 +66,7 @@ pub fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadE
         {
             return Ok(Some(found));
         }
-        let offset = (size & !0xFFF).saturating_sub(0x2000);
+        let offset = place_1_0(size);
         if let Some(found) = read_1(source, offset, Metadata::V1_0)?
             && !lies_in_partition(source, offset)?
         {
@@ -74,6 +79,42 @@ pub fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadE
     }
 }
 
+/// Tells whether a superblock of metadata 0.90 or 1.0 lies at the end, wherever the table of partitions puts it.
+pub(super) fn has_superblock_at_end<R: ReadAt + ?Sized>(source: &R) -> Result<bool, ReadError> {
+    let size = source.size()?;
+    if size <= RESERVED_0_90 {
+        return Ok(false);
+    }
+    let offset = place_0_90(size);
+    Ok(mountable::has(source, place_1_0(size), &MAGIC_AND_MAJOR)?
+        || source
+            .read_array_at::<LEN_0_90>(offset)?
+            .is_some_and(|s| size_0_90(&s).is_some_and(|n| n <= offset)))
+}
+
+const fn place_0_90(size: u64) -> u64 {
+    (size & !RESERVED_0_90.saturating_sub(1)).saturating_sub(RESERVED_0_90)
+}
+
+const fn place_1_0(size: u64) -> u64 {
+    (size & !0xFFF).saturating_sub(0x2000)
+}
+
+/// Returns the word reader of the byte order that the superblock is in, or `None` when there is none.
+fn order_0_90(s: &[u8; LEN_0_90]) -> Option<fn([u8; 4]) -> u32> {
+    let orders: [fn([u8; 4]) -> u32; 2] = [u32::from_le_bytes, u32::from_be_bytes];
+    let magic = bytes::array::<0, 4, LEN_0_90>(s);
+    orders.into_iter().find(|word| word(magic) == MAGIC)
+}
+
+/// Returns the size of the member that a superblock of metadata 0.90 says, bytes.
+fn size_0_90(s: &[u8; LEN_0_90]) -> Option<u64> {
+    let word = order_0_90(s)?;
+    // The size is in KiB; what the superblock takes lies behind it.
+    let kib = u64::from(word(bytes::array::<32, 4, LEN_0_90>(s)));
+    (word(bytes::array::<4, 4, LEN_0_90>(s)) == 0).then_some(kib.saturating_mul(1024))
+}
+
 fn read_1<R: ReadAt + ?Sized>(
     source: &R,
     offset: u64,
@@ -83,11 +124,7 @@ fn read_1<R: ReadAt + ?Sized>(
 }
 
 fn parse_0_90(s: &[u8; LEN_0_90]) -> Option<Filesystem> {
-    let little = bytes::u32_le::<0, LEN_0_90>(s) == MAGIC;
-    let word = |bytes: [u8; 4]| if little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
-    if word(bytes::array::<0, 4, LEN_0_90>(s)) != MAGIC || word(bytes::array::<4, 4, LEN_0_90>(s)) != 0 {
-        return None;
-    }
+    let (word, size) = (order_0_90(s)?, size_0_90(s)?);
     let words = if word(bytes::array::<8, 4, LEN_0_90>(s)) < 90 {
         [word(bytes::array::<20, 4, LEN_0_90>(s)), 0, 0, 0]
     } else {
@@ -104,9 +141,7 @@ fn parse_0_90(s: &[u8; LEN_0_90]) -> Option<Filesystem> {
     for (slot, word) in uuid.as_chunks_mut::<4>().0.iter_mut().zip(words) {
         *slot = word.to_be_bytes();
     }
-    // The size of a member in KiB; what the superblock takes lies behind it.
-    let kib = u64::from(word(bytes::array::<32, 4, LEN_0_90>(s)));
-    Some(Filesystem::new(Kind::LinuxRaid(Metadata::V0_90), kib.saturating_mul(1024)).with_guid(uuid))
+    Some(Filesystem::new(Kind::LinuxRaid(Metadata::V0_90), size).with_guid(uuid))
 }
 
 fn parse_1(s: &[u8; LEN_1], offset: u64, metadata: Metadata) -> Option<Filesystem> {

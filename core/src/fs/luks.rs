@@ -4,6 +4,7 @@
 //! detached headers (then the device has none), key slots, and the checksum of the binary header.
 
 use crate::bytes;
+use crate::fs::mountable::Signature;
 use crate::fs::probe::{Filesystem, Kind, Uuid};
 use crate::source::{ReadAt, ReadError};
 
@@ -11,8 +12,10 @@ const LEN: usize = 512;
 const MAGIC: [u8; 6] = *b"LUKS\xBA\xBE";
 const MAGIC_SECONDARY: [u8; 6] = *b"SKUL\xBA\xBE";
 /// Where the second header of LUKS 2 lies: behind a first one of each size that the specification allows.
-const SECONDARY_OFFSETS: [u64; 9] =
-    [0x4000, 0x8000, 0x1_0000, 0x2_0000, 0x4_0000, 0x8_0000, 0x10_0000, 0x20_0000, 0x40_0000];
+const SECONDARY_OFFSETS: &[u64] =
+    &[0x4000, 0x8000, 0x1_0000, 0x2_0000, 0x4_0000, 0x8_0000, 0x10_0000, 0x20_0000, 0x40_0000];
+pub(super) const SIGNATURE: Signature = (&[0], &MAGIC);
+pub(super) const SIGNATURE_SECONDARY: Signature = (SECONDARY_OFFSETS, &MAGIC_SECONDARY);
 
 /// Returns what the first header says.
 ///
@@ -27,7 +30,7 @@ pub fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadE
 /// # Errors
 /// [`ReadError::Io`] when the source cannot be read.
 pub fn probe_secondary<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadError> {
-    for offset in SECONDARY_OFFSETS {
+    for &offset in SECONDARY_OFFSETS {
         let Some(header) = source.read_array_at::<LEN>(offset)? else { break };
         if let Some(found) = parse(&header, MAGIC_SECONDARY, offset) {
             return Ok(Some(found));

@@ -4,6 +4,7 @@
 //! four sectors. Not handled: the metadata, so neither volume groups nor logical volumes; LVM1 and pools.
 
 use crate::bytes;
+use crate::fs::mountable::Signature;
 use crate::fs::probe::{Bounded, Filesystem, Kind, Uuid};
 use crate::source::{ReadAt, ReadError};
 
@@ -12,6 +13,8 @@ pub const LEN: usize = 512;
 const SECTORS: core::ops::Range<u64> = 0..4;
 const ID: [u8; 8] = *b"LABELONE";
 const TYPE: [u8; 8] = *b"LVM2 001";
+/// The type, in each of the sectors.
+pub(super) const SIGNATURE: Signature = (&[24, 512 + 24, 1024 + 24, 1536 + 24], &TYPE);
 /// The checksum covers the sector from the field behind it on.
 const CHECKED_FROM: usize = 20;
 /// CRC-32 with LVM's own start value and without the final complement.

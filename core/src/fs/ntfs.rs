@@ -6,11 +6,13 @@
 //! not reach.
 
 use crate::bytes;
+use crate::fs::mountable::Signature;
 use crate::fs::probe::{Filesystem, Kind, print};
 use crate::source::{ReadAt, ReadError};
 
 const LEN: usize = 512;
 const OEM_ID: [u8; 8] = *b"NTFS    ";
+pub(super) const SIGNATURE: Signature = (&[3], &OEM_ID);
 /// Sectors that Windows and ntfs-3g make or read.
 const SECTOR_SIZES: core::ops::RangeInclusive<u16> = 256..=4096;
 /// Largest cluster that Windows makes (since 10): 2 MiB.

@@ -205,7 +205,7 @@ fn from_utf8_lossy(bytes: &[u8]) -> Label {
     text.into_string().unwrap_or_default()
 }
 
-type Probe<R> = fn(&R) -> Result<Option<Filesystem>, ReadError>;
+pub(super) type Probe<R> = fn(&R) -> Result<Option<Filesystem>, ReadError>;
 
 /// Returns the file system on `source`, or `None`: a short input is an answer, not an error.
 ///
@@ -248,7 +248,7 @@ pub fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadE
     Ok(None)
 }
 
-fn fat<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadError> {
+pub(super) fn fat<R: ReadAt + ?Sized>(source: &R) -> Result<Option<Filesystem>, ReadError> {
     let Some(sector) = source.read_array_at::<{ bpb::LEN }>(0)? else { return Ok(None) };
     let Ok(bpb) = bpb::Bpb::parse(bpb::Raw::new(&sector)) else { return Ok(None) };
     let mut found = Filesystem::new(Kind::Fat(bpb.fat_type), bpb.total_bytes());

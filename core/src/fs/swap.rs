@@ -5,6 +5,7 @@
 //! has a bit map and neither label, UUID nor size. Not handled: the size of a space of foreign byte order.
 
 use crate::bytes;
+use crate::fs::mountable::Signature;
 use crate::fs::probe::{Filesystem, Kind};
 use crate::source::{ReadAt, ReadError};
 
@@ -16,6 +17,16 @@ const SUSPENDED: [&[u8]; 4] = [b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"LINHI
 const TUX_ON_ICE: [u8; 8] = *b"\xED\xC3\x02\xE9\x98\x56\xE5\x0C";
 /// Page sizes of the machines that Linux runs on; the magic ends where the first page ends.
 const PAGE_SIZES: [u64; 5] = [4096, 8192, 16_384, 32_768, 65_536];
+/// Where the magic lies on each of them.
+const PLACES: &[u64] = &[4096 - 10, 8192 - 10, 16_384 - 10, 32_768 - 10, 65_536 - 10];
+pub(super) const SIGNATURES: &[Signature] = &[
+    (PLACES, &MAGIC_V0),
+    (PLACES, &MAGIC_V1),
+    (PLACES, SUSPENDED[0]),
+    (PLACES, SUSPENDED[1]),
+    (PLACES, SUSPENDED[2]),
+    (PLACES, SUSPENDED[3]),
+];
 const INFO_OFFSET: u64 = 1024;
 const INFO_LEN: usize = 52;
 

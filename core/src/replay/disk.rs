@@ -9,8 +9,8 @@ use crate::disk::gpt::{self, Gpt, Header, Name, RawHeader, Table};
 use crate::disk::mbr::{self, Mbr, logical::Logical};
 use crate::fs::fat::bpb::{self, Bpb};
 use crate::fs::foreign;
-use crate::fs::lvm2;
 use crate::fs::probe::{Filesystem, Kind, probe};
+use crate::fs::{lvm2, mountable};
 use crate::guid::Guid;
 use crate::replay::sparse::Sparse;
 use crate::replay::{Dying, told};
@@ -277,6 +277,10 @@ fn fs_probe_laws(device: &Sparse<'_>) {
     if let Some(foreign) = foreign {
         words_laws(&foreign);
     }
+    // The init mounts what the probe finds, or leaves alone what has a signature.
+    let seen = mountable::probe(device).unwrap_or_else(|_| panic!("there are no read errors"));
+    assert!(seen.filesystem.is_none() || !seen.is_foreign && seen.filesystem == found);
+    assert!(found.is_none() || seen.is_foreign || seen.filesystem.is_some());
     let Some(found) = found else { return };
     assert_eq!(found.kind.to_string(), found.kind.name());
     let version = found.kind.version();

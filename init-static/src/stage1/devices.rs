@@ -15,6 +15,7 @@ use crate::sys::clock;
 use crate::tree::{self, Tree};
 use genpack_core::disk::gpt::Gpt;
 use genpack_core::disk::mbr::{self, Mbr};
+use genpack_core::fs::mountable::{self, Found};
 use genpack_core::fs::probe;
 use genpack_core::source::{ReadAt, ReadError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -272,14 +273,14 @@ fn look_at(name: &str, part_uuids: bool, tree: &Tree) -> Option<Device> {
     }
     let source = BlockDevice::open(name).ok()?;
     // Why: an unreadable disk is a disk without a file system; another one may be fine.
-    let found = probe::probe(&source).ok().flatten();
+    let Found { filesystem: found, is_foreign } = mountable::probe(&source).unwrap_or_default();
     let mut device = Device {
         name: name.to_string(),
         disk: name.to_string(),
         bytes,
         fs_bytes: found.as_ref().map_or(0, |f| f.bytes),
         kind: found.as_ref().and_then(|f| kind(f.kind)),
-        foreign: found.as_ref().is_some_and(|f| kind(f.kind).is_none()),
+        foreign: is_foreign,
         uuid: found.as_ref().and_then(|f| f.uuid.as_ref()).map(|u| u.as_str().to_string()),
         label: found.as_ref().and_then(|f| f.label.as_ref()).map(|l| l.as_str().to_string()),
         ..Device::default()
@@ -318,16 +319,8 @@ fn kind(kind: probe::Kind) -> Option<Kind> {
         probe::Kind::Xfs => Some(Kind::Xfs),
         probe::Kind::Squashfs => Some(Kind::Squashfs),
         probe::Kind::Iso9660 => Some(Kind::Iso9660),
-        // Nothing that we mount, or nothing that can be mounted at all.
-        probe::Kind::ExFat
-        | probe::Kind::Ntfs
-        | probe::Kind::Erofs
-        | probe::Kind::Swap
-        | probe::Kind::Swsuspend
-        | probe::Kind::Luks1
-        | probe::Kind::Luks2
-        | probe::Kind::LinuxRaid(_)
-        | probe::Kind::Lvm2Member => None,
+        // Nothing that we mount; such a device is only said to be foreign.
+        _ => None,
     }
 }
 

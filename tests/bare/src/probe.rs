@@ -3,7 +3,7 @@
 use genpack_core::fs::linux_raid::Metadata;
 use genpack_core::fs::probe::Kind;
 use genpack_core::fs::{
-    btrfs, erofs, exfat, ext, foreign, iso9660, linux_raid, luks, lvm2, ntfs, probe, swap, xfs,
+    btrfs, erofs, exfat, ext, foreign, iso9660, linux_raid, luks, lvm2, mountable, ntfs, probe, swap, xfs,
 };
 
 use crate::{Input, Work, see, show};
@@ -21,6 +21,7 @@ pub(crate) const ENTRIES: &[crate::Entry] = &[
     luks_secondary,
     lvm2,
     lvm2_checksum,
+    mountable,
     ntfs,
     swap,
     xfs,
@@ -48,6 +49,7 @@ probes! {
     luks = luks::probe;
     luks_secondary = luks::probe_secondary;
     lvm2 = lvm2::probe;
+    mountable = mountable::probe;
     ntfs = ntfs::probe;
     swap = swap::probe;
     xfs = xfs::probe;
