@@ -1,5 +1,10 @@
 //! Asks the linker for a program without start files and without libc.
 
+/// No note of the build, and no headers for a loader that protects relocations: there are neither.
+const SMALLER: [&str; 2] = ["--build-id=none", "-znorelro"];
+/// One copy of functions that are equal; lld only.
+const FOLDED: &str = "--icf=all";
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(freestanding)");
@@ -14,11 +19,21 @@ fn main() {
     println!("cargo::rerun-if-changed={tables}");
     // A bare ld.lld adds no start files by itself; a C compiler driver must be told.
     if std::env::var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld")) {
+        for arg in SMALLER.into_iter().chain([FOLDED]) {
+            println!("cargo::rustc-link-arg-bins={arg}");
+        }
         println!("cargo::rustc-link-arg-bins=-T{tables}");
         return;
     }
     for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--no-eh-frame-hdr"] {
         println!("cargo::rustc-link-arg-bins={arg}");
+    }
+    for arg in SMALLER {
+        println!("cargo::rustc-link-arg-bins=-Wl,{arg}");
+    }
+    // Why: there rustc itself names lld as the driver's linker, and the linkers of others do not know it.
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
+        println!("cargo::rustc-link-arg-bins=-Wl,{FOLDED}");
     }
     println!("cargo::rustc-link-arg-bins=-Wl,-T,{tables}");
 }

@@ -6,9 +6,7 @@
 mod boot;
 
 use alloc::format;
-use alloc::vec::Vec;
 
-use crate::op::Step;
 use crate::report::{BootStatus, Log, print};
 use crate::run::Executor;
 use crate::stage2::inputs::{Configuration, read_configuration};
@@ -201,10 +199,13 @@ fn apply(root: &str, ini: &str, dry_run: bool) -> i32 {
         return 0;
     }
     // Why: mounts, programs and the host name are this machine's, not the tree's.
-    let steps: Vec<Step> = steps.filter(|step| step.op.is_of_tree()).cloned().collect();
     let mut exec = Executor { tree, log: Log::stderr(), modules: None };
     exec.log.set_debug(true);
-    i32::from(exec.run_all(&steps) > 0)
+    let mut failed = 0;
+    for step in steps.filter(|step| step.op.is_of_tree()) {
+        failed += exec.run_all(core::slice::from_ref(step));
+    }
+    i32::from(failed > 0)
 }
 
 /// Adds the keys that the host offers: for everybody who can log in when root calls, else for the caller.
