@@ -2,6 +2,7 @@
 //!
 //! A plan can be printed (`--dry-run`, the debug log) and compared in a test; `run` turns it into system calls.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -40,6 +41,21 @@ impl Flag {
             Self::NoExec => "noexec",
         }
     }
+}
+
+/// What is mounted, and how; apart from [`Op`], which it would make half as large again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Device, tag or label.
+    pub source: String,
+    /// Mount point.
+    pub target: String,
+    /// File system type.
+    pub fstype: &'static str,
+    /// Flags.
+    pub flags: &'static [Flag],
+    /// Options of the file system, comma separated.
+    pub options: String,
 }
 
 /// One operation.
@@ -118,18 +134,7 @@ pub enum Op {
         name: String,
     },
     /// Mounts a file system.
-    Mount {
-        /// Device, tag or label.
-        source: String,
-        /// Mount point.
-        target: String,
-        /// File system type.
-        fstype: &'static str,
-        /// Flags.
-        flags: &'static [Flag],
-        /// Options of the file system, comma separated.
-        options: String,
-    },
+    Mount(Box<Mount>),
     /// Checks that a SquashFS is complete and mounts it, through a loop device when it is a file.
     MountImage {
         /// File or block device.
@@ -299,7 +304,8 @@ impl fmt::Display for Op {
             Self::Sysctl { name, value } => write!(f, "set {name} to {value}"),
             Self::SetHostname { name } => write!(f, "set host name {name}"),
             Self::LoadModule { name } => write!(f, "load module {name}"),
-            Self::Mount { source, target, fstype, flags, options } => {
+            Self::Mount(mount) => {
+                let Mount { source, target, fstype, flags, options } = &**mount;
                 write!(f, "mount {source} on {target} type {fstype}")?;
                 let mut separator = " (";
                 for word in flags.iter().map(|flag| flag.word()).chain(Some(options.as_str())) {
@@ -366,12 +372,14 @@ mod tests {
 
     #[test]
     fn operation_prints_as_one_line() {
-        let op = |flags, options: &str| Op::Mount {
-            source: "tmpfs".into(),
-            target: "/run".into(),
-            fstype: "tmpfs",
-            flags,
-            options: options.into(),
+        let op = |flags, options: &str| {
+            Op::Mount(Box::new(Mount {
+                source: "tmpfs".into(),
+                target: "/run".into(),
+                fstype: "tmpfs",
+                flags,
+                options: options.into(),
+            }))
         };
         assert_eq!(
             op(&[Flag::NoSuid, Flag::NoDev], "mode=0755").to_string(),

@@ -10,14 +10,14 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::fault::{Fault, Policy};
-use crate::op::{Flag, Op, Step};
+use crate::op::{Flag, Mount, Op, Step};
 use crate::report::{Level, Log};
 use crate::stage1::modules::Modules;
 use crate::sys::device;
 use crate::sys::loop_device::LoopDevice;
 use crate::sys::process::{self, Outcome};
 use crate::sys::swap;
-use crate::tree::{self, Tree};
+use crate::tree::{self, Tree, c_string};
 use genpack_core::bytes;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
@@ -193,19 +193,17 @@ impl Executor {
                 let names: &[&str] = &[name];
                 self.modules.as_mut().is_some_and(|modules| modules.load(names, &mut self.log) > 0)
             }
-            Op::Mount { source, target, fstype, flags, options } => {
-                mount(source, target, fstype, flags, options)?
-            }
+            Op::Mount(what) => mount(what)?,
             Op::MountImage { image, target } => {
                 mount_image(image, target)?;
                 true
             }
             Op::MoveMount { from, to } => {
-                rustix::mount::mount_move(from.as_str(), to.as_str())?;
+                rustix::mount::mount_move(&*c_string(from)?, &*c_string(to)?)?;
                 true
             }
             Op::Unmount { target } => {
-                rustix::mount::unmount(target.as_str(), UnmountFlags::empty())?;
+                unmount(target)?;
                 true
             }
             Op::Remount { target, writable } => remount(target, *writable)?,
@@ -228,12 +226,13 @@ impl Executor {
                 tree.write(to, 0o755, None, &program)?
             }
             Op::Bind { from, to } => {
-                rustix::mount::mount_bind(from.as_str(), to.as_str())?;
+                rustix::mount::mount_bind(&*c_string(from)?, &*c_string(to)?)?;
                 true
             }
             Op::BindReadOnly { path } => {
-                rustix::mount::mount_bind(path.as_str(), path.as_str())?;
-                rustix::mount::mount_remount(path.as_str(), MountFlags::BIND | MountFlags::RDONLY, "")?;
+                let path = c_string(path)?;
+                rustix::mount::mount_bind(&*path, &*path)?;
+                rustix::mount::mount_remount(&*path, MountFlags::BIND | MountFlags::RDONLY, c"")?;
                 true
             }
             Op::Copy { from, to } => tree.copy(from, to)?,
@@ -289,18 +288,29 @@ fn mount_flags(flags: &[Flag]) -> MountFlags {
     })
 }
 
-fn mount(source: &str, target: &str, fstype: &str, flags: &[Flag], options: &str) -> Result<bool, Errno> {
-    let options = alloc::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
-    match rustix::mount::mount(source, target, fstype, mount_flags(flags), Some(options.as_c_str())) {
+fn unmount(target: &str) -> Result<(), Errno> {
+    rustix::mount::unmount(&*c_string(target)?, UnmountFlags::empty())
+}
+
+/// Mounts with options of the file system.
+fn mount_at(source: &str, target: &str, fstype: &str, flags: MountFlags, options: &str) -> Result<(), Errno> {
+    let [source, target, fstype, options] =
+        [c_string(source)?, c_string(target)?, c_string(fstype)?, c_string(options)?];
+    rustix::mount::mount(&*source, &*target, &*fstype, flags, Some(&*options))
+}
+
+fn mount(what: &Mount) -> Result<bool, Errno> {
+    let Mount { source, target, fstype, flags, options } = what;
+    match mount_at(source, target, fstype, mount_flags(flags), options) {
         // Why: an overlay on a full disk, or a disk with errors, is mounted all the same, but read-only: a root that
         // nothing can start on, without a word. Whoever did not ask for that is told.
         Ok(()) if !flags.contains(&Flag::ReadOnly) && is_read_only(target) => {
-            rustix::mount::unmount(target, UnmountFlags::empty())?;
+            unmount(target)?;
             Err(Errno::ROFS)
         }
         Ok(()) => Ok(true),
         // Why: the kernel itself, or a caller's container, may have mounted it there already.
-        Err(Errno::BUSY) if matches!(fstype, "proc" | "sysfs" | "devtmpfs") => Ok(false),
+        Err(Errno::BUSY) if matches!(*fstype, "proc" | "sysfs" | "devtmpfs") => Ok(false),
         Err(e) => Err(e),
     }
 }
@@ -321,7 +331,7 @@ fn remount(target: &str, writable: bool) -> Result<bool, Errno> {
     if !writable {
         flags |= MountFlags::RDONLY;
     }
-    rustix::mount::mount_remount(target, flags, "")?;
+    rustix::mount::mount_remount(&*c_string(target)?, flags, c"")?;
     Ok(true)
 }
 
@@ -387,23 +397,23 @@ fn mount_image(image: &str, target: &str) -> Result<(), OpError> {
     if is_file {
         // Why: the loop device must live until the mount holds it, then autoclear ends it with the mount.
         let device = LoopDevice::attach(fd.as_fd())?;
-        rustix::mount::mount(device.path(), target, "squashfs", flags, None)?;
+        mount_at(device.path(), target, "squashfs", flags, "")?;
     } else {
-        rustix::mount::mount(image, target, "squashfs", flags, None)?;
+        mount_at(image, target, "squashfs", flags, "")?;
     }
     Ok(())
 }
 
 /// Makes `root` the root: the initramfs is emptied, the mount moved over it, the process put inside.
 fn switch_root(root: &str) -> Result<(), Errno> {
-    rustix::process::chdir(root)?;
+    rustix::process::chdir(&*c_string(root)?)?;
     if let Err(e) = tree::delete_initramfs() {
         // Why: without a file system in memory there is nothing to free; the switch itself still works.
         crate::report::last_words(format_args!("initramfs kept: errno {}", e.raw_os_error()));
     }
-    rustix::mount::mount_move(".", "/")?;
-    rustix::process::chroot(".")?;
-    rustix::process::chdir("/")
+    rustix::mount::mount_move(c".", c"/")?;
+    rustix::process::chroot(c".")?;
+    rustix::process::chdir(c"/")
 }
 
 /// Returns the plan as lines, for `--dry-run`.

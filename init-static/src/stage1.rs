@@ -72,9 +72,9 @@ pub fn run() -> ! {
     if let Err(e) = stdio::open_console() {
         exec.log.warning(format_args!("no console: errno {}", e.raw_os_error()));
     }
-    let mut cmdline = exec.tree.read_text(cmdline_keys::BUILT_IN, MAX_CMDLINE).unwrap_or_default();
+    let mut cmdline = exec.tree.text(cmdline_keys::BUILT_IN, MAX_CMDLINE);
     cmdline.push(' ');
-    cmdline.push_str(&exec.tree.read_text("/proc/cmdline", MAX_CMDLINE).unwrap_or_default());
+    cmdline.push_str(&exec.tree.text("/proc/cmdline", MAX_CMDLINE));
     let request = inputs::request(cmdline.trim_end());
     exec.log.set_debug(request.debug);
     exec.log.info(format_args!("stage 1, version {}, root is {}", env!("CARGO_PKG_VERSION"), request.root));
@@ -420,7 +420,7 @@ impl Boot {
     }
 
     fn names(&self, directory: &str) -> Vec<String> {
-        self.exec.tree.list(directory).unwrap_or_default().into_iter().map(|e| e.name).collect()
+        self.exec.tree.entries(directory).into_iter().map(|e| e.name).collect()
     }
 
     /// Leaves the watchdog armed for a system that looks after it, and stops it for any other.

@@ -48,7 +48,7 @@ pub fn run() -> ! {
 }
 
 fn boot(mut exec: Executor, start_ms: u64) {
-    let cmdline = exec.tree.read_text("/proc/cmdline", MAX_OWN_FILE).unwrap_or_default();
+    let cmdline = exec.tree.text("/proc/cmdline", MAX_OWN_FILE);
     exec.log.set_debug(crate::stage1::inputs::request(cmdline.trim_end()).debug);
     exec.log.debug(format_args!("stage 2, version {}, {}", env!("CARGO_PKG_VERSION"), cmdline_keys::DEBUG));
     let directory = if exec.tree.is_dir(paths::BOOT) { paths::BOOT } else { paths::RW };
@@ -143,7 +143,7 @@ fn write_report(exec: &mut Executor, directory: &str, configuration: &Configurat
 /// Returns the largest resident memory of this process, KiB; 0 when the kernel does not tell.
 #[must_use]
 pub fn peak_kib(tree: &Tree) -> u64 {
-    let status = tree.read_text("/proc/self/status", MAX_OWN_FILE).unwrap_or_default();
+    let status = tree.text("/proc/self/status", MAX_OWN_FILE);
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|l| l.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
@@ -154,9 +154,8 @@ fn finish(exec: &mut Executor, configuration: &Configuration, failed: &str, star
         let content = content.as_bytes().to_vec();
         Step::new(Fault::Report, Op::Write { path: path.into(), mode: 0o644, owner: None, content })
     };
-    let old_log = exec.tree.read_text(paths::INIT_LOG_RUN, MAX_OWN_FILE).unwrap_or_default();
-    let mut status =
-        BootStatus::parse(&exec.tree.read_text(paths::BOOT_STATUS, MAX_OWN_FILE).unwrap_or_default());
+    let old_log = exec.tree.text(paths::INIT_LOG_RUN, MAX_OWN_FILE);
+    let mut status = BootStatus::parse(&exec.tree.text(paths::BOOT_STATUS, MAX_OWN_FILE));
     let errors = u64::try_from(configuration.errors()).unwrap_or(u64::MAX);
     status.set_number(boot_status::CONFIG_ERRORS, errors);
     status.set(boot_status::FAILED_MODULES, failed);

@@ -3,6 +3,7 @@
 //! The same code serves the running system (root `/`) and a tree that is being prepared. Writes happen aside, are
 //! synced and renamed, so a power cut leaves the old file or the new one. Not handled: kernels before 5.6.
 
+use alloc::ffi::CString;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -13,7 +14,7 @@ use crate::op::Owner;
 use crate::sys::clock;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
+    AtFlags, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, Stat, Timespec, Timestamps, Uid,
 };
 use rustix::io::Errno;
 
@@ -51,6 +52,34 @@ fn split(path: &str) -> Result<(&str, &str), Errno> {
         "" | "." | ".." => Err(Errno::INVAL),
         _ => Ok((if parent.is_empty() { "/" } else { parent }, name)),
     }
+}
+
+/// Returns the text as the kernel takes it. With one type for all names there is one copy of every call below.
+///
+/// # Errors
+/// `EINVAL` when there is a NUL in it.
+pub fn c_string(text: &str) -> Result<CString, Errno> {
+    CString::new(text.as_bytes()).map_err(|_| Errno::INVAL)
+}
+
+fn openat(dir: BorrowedFd<'_>, name: &str, flags: OFlags, mode: u32) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(dir, &*c_string(name)?, flags, Mode::from_raw_mode(mode))
+}
+
+fn unlinkat(dir: BorrowedFd<'_>, name: &str, flags: AtFlags) -> Result<(), Errno> {
+    rustix::fs::unlinkat(dir, &*c_string(name)?, flags)
+}
+
+fn readlinkat(dir: BorrowedFd<'_>, name: &str) -> Result<CString, Errno> {
+    rustix::fs::readlinkat(dir, &*c_string(name)?, Vec::new())
+}
+
+fn statat(dir: BorrowedFd<'_>, name: &str) -> Result<Stat, Errno> {
+    rustix::fs::statat(dir, &*c_string(name)?, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+fn renameat(from: BorrowedFd<'_>, name: &str, to: BorrowedFd<'_>, new: &str) -> Result<(), Errno> {
+    rustix::fs::renameat(from, &*c_string(name)?, to, &*c_string(new)?)
 }
 
 impl Tree {
@@ -108,13 +137,19 @@ impl Tree {
     pub fn read_strict(&self, path: &str, max: usize) -> Result<Vec<u8>, Errno> {
         let (parent, name) = self.parent(path, true)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        read_file(rustix::fs::openat(&parent, name.as_str(), flags, Mode::empty())?.as_fd(), max)
+        read_file(openat(parent.as_fd(), &name, flags, 0)?.as_fd(), max)
     }
 
     /// Reads a file as text; what is missing, too long or not UTF-8 is `None`.
     #[must_use]
     pub fn read_text(&self, path: &str, max: usize) -> Option<String> {
         String::from_utf8(self.read(path, max).ok()?).ok()
+    }
+
+    /// Reads a file as text; what is missing, too long or not UTF-8 is empty.
+    #[must_use]
+    pub fn text(&self, path: &str, max: usize) -> String {
+        self.read_text(path, max).unwrap_or_default()
     }
 
     /// Returns what `path` is, links followed; `None` when it cannot be looked at.
@@ -158,7 +193,7 @@ impl Tree {
     #[must_use]
     pub fn read_link(&self, path: &str) -> Option<String> {
         let (parent, name) = self.parent(path, false).ok()?;
-        rustix::fs::readlinkat(parent, name.as_str(), Vec::new()).ok()?.into_string().ok()
+        readlinkat(parent.as_fd(), &name).ok()?.into_string().ok()
     }
 
     /// Lists a directory, in the file system's order.
@@ -169,20 +204,26 @@ impl Tree {
         list(self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY)?.as_fd())
     }
 
+    /// Lists a directory, in the file system's order; one that cannot be read is empty.
+    #[must_use]
+    pub fn entries(&self, path: &str) -> Vec<Entry> {
+        self.list(path).unwrap_or_default()
+    }
+
     /// Makes a directory; answers whether it is new.
     ///
     /// # Errors
     /// `ENOTDIR` when something else has the name, else the errno of `mkdirat` or `fchown`.
     pub fn mkdir(&self, path: &str, mode: u32, owner: Option<Owner>) -> Result<bool, Errno> {
         let (parent, name) = self.parent(path, owner.is_some())?;
-        match rustix::fs::mkdirat(&parent, name.as_str(), Mode::from_raw_mode(mode)) {
+        match rustix::fs::mkdirat(&parent, &*c_string(&name)?, Mode::from_raw_mode(mode)) {
             Ok(()) => {}
             Err(Errno::EXIST) if self.is_dir(path) => return Ok(false),
             Err(Errno::EXIST) => return Err(Errno::NOTDIR),
             Err(e) => return Err(e),
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = rustix::fs::openat(&parent, name.as_str(), flags, Mode::empty())?;
+        let dir = openat(parent.as_fd(), &name, flags, 0)?;
         rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode))?;
         change_owner(dir.as_fd(), owner)?;
         Ok(true)
@@ -200,13 +241,13 @@ impl Tree {
         let aside = format!(".{name}.genpack");
         remove_at(parent.as_fd(), &aside)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&parent, aside.as_str(), flags, Mode::from_raw_mode(mode & 0o600))?;
+        let file = openat(parent.as_fd(), &aside, flags, mode & 0o600)?;
         let written = write_all(file.as_fd(), content)
             .and_then(|()| change_owner(file.as_fd(), owner))
             // Why: FAT knows no modes beyond its mount options and refuses others.
             .and_then(|()| tolerate_perm(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))))
             .and_then(|()| rustix::fs::fsync(&file))
-            .and_then(|()| rustix::fs::renameat(&parent, aside.as_str(), &parent, name.as_str()));
+            .and_then(|()| renameat(parent.as_fd(), &aside, parent.as_fd(), &name));
         if let Err(e) = written {
             // Why: the first error is the one to report.
             let _ = remove_at(parent.as_fd(), &aside);
@@ -223,7 +264,7 @@ impl Tree {
     pub fn append(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), Errno> {
         let (parent, name) = self.parent(path, false)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&parent, name.as_str(), flags, Mode::from_raw_mode(mode))?;
+        let file = openat(parent.as_fd(), &name, flags, mode)?;
         write_all(file.as_fd(), content)
     }
 
@@ -235,7 +276,7 @@ impl Tree {
         let (parent, name) = self.parent(path, false)?;
         let open = |flags| {
             let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            rustix::fs::openat(&parent, name.as_str(), flags, Mode::empty())
+            openat(parent.as_fd(), &name, flags, 0)
         };
         let mut old = vec![0; content.len()];
         // Why: a file that says it already is not opened for writing, which a locked card refuses.
@@ -264,8 +305,8 @@ impl Tree {
         let (parent, name) = self.parent(link, false)?;
         let aside = format!(".{name}.genpack");
         remove_at(parent.as_fd(), &aside)?;
-        rustix::fs::symlinkat(target, &parent, aside.as_str())?;
-        if let Err(e) = rustix::fs::renameat(&parent, aside.as_str(), &parent, name.as_str()) {
+        rustix::fs::symlinkat(&*c_string(target)?, &parent, &*c_string(&aside)?)?;
+        if let Err(e) = renameat(parent.as_fd(), &aside, parent.as_fd(), &name) {
             let _ = remove_at(parent.as_fd(), &aside);
             return Err(e);
         }
@@ -276,12 +317,11 @@ impl Tree {
     /// Renames a file, replacing the one that has the new name.
     ///
     /// # Errors
-    /// The errno of `renameat2`.
+    /// The errno of `renameat`.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
         let (from_parent, from_name) = self.parent(from, false)?;
         let (to_parent, to_name) = self.parent(to, false)?;
-        let none = RenameFlags::empty();
-        rustix::fs::renameat_with(&from_parent, from_name.as_str(), &to_parent, to_name.as_str(), none)?;
+        renameat(from_parent.as_fd(), &from_name, to_parent.as_fd(), &to_name)?;
         sync_dir(to_parent.as_fd());
         Ok(())
     }
@@ -300,7 +340,7 @@ impl Tree {
         let aside = format!(".{to_name}.genpack");
         remove_all(to_parent.as_fd(), &aside, 0);
         copy_entry(from_parent.as_fd(), &from_name, to_parent.as_fd(), &aside, 0)?;
-        rustix::fs::renameat(&to_parent, aside.as_str(), &to_parent, to_name.as_str())?;
+        renameat(to_parent.as_fd(), &aside, to_parent.as_fd(), &to_name)?;
         sync_dir(to_parent.as_fd());
         Ok(true)
     }
@@ -325,12 +365,12 @@ impl Tree {
         let end_ms = clock::boot_ms().saturating_add(u64::from(deadline_s) * 1000);
         let (parent, name) = self.parent(path, false)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(&parent, name.as_str(), flags, Mode::empty()) {
+        match openat(parent.as_fd(), &name, flags, 0) {
             Ok(directory) => delete_content(directory.as_fd(), None, 0, end_ms),
             Err(Errno::NOENT) => return Ok(false),
             Err(e) => return Err(e),
         }
-        let removed = rustix::fs::unlinkat(&parent, name.as_str(), AtFlags::REMOVEDIR);
+        let removed = unlinkat(parent.as_fd(), &name, AtFlags::REMOVEDIR);
         sync_dir(parent.as_fd());
         match removed {
             Err(Errno::NOTEMPTY) if clock::boot_ms() >= end_ms => Err(Errno::AGAIN),
@@ -355,14 +395,14 @@ impl Tree {
                 tv_nsec: i64::try_from(a.st_mtime_nsec).map_err(|_| Errno::OVERFLOW)?,
             },
         };
-        rustix::fs::utimensat(&parent, name.as_str(), &times, AtFlags::SYMLINK_NOFOLLOW)?;
+        rustix::fs::utimensat(&parent, &*c_string(&name)?, &times, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(true)
     }
 }
 
 fn same_file(parent: BorrowedFd<'_>, name: &str, mode: u32, owner: Option<Owner>, content: &[u8]) -> bool {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(file) = rustix::fs::openat(parent, name, flags, Mode::empty()) else { return false };
+    let Ok(file) = openat(parent, name, flags, 0) else { return false };
     let Ok(stat) = rustix::fs::fstat(&file) else { return false };
     let same_owner = owner.is_none_or(|o| (o.uid, o.gid) == (stat.st_uid, stat.st_gid));
     // Why: on a FAT modes are mount options; the content decides there.
@@ -390,14 +430,14 @@ fn change_owner(file: BorrowedFd<'_>, owner: Option<Owner>) -> Result<(), Errno>
 
 fn sync_dir(parent: BorrowedFd<'_>) {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    if let Ok(dir) = rustix::fs::openat(parent, ".", flags, Mode::empty()) {
+    if let Ok(dir) = openat(parent, ".", flags, 0) {
         // Why: the rename already happened; a file system that cannot sync directories loses nothing more.
         let _ = rustix::fs::fsync(dir);
     }
 }
 
 fn remove_at(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+    match unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT) => Ok(false),
         Err(e) => Err(e),
@@ -424,15 +464,15 @@ fn copy_entry(
     new: &str,
     depth: u32,
 ) -> Result<(), Errno> {
-    let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let stat = statat(from, name)?;
     let (kind, mode) = (FileType::from_raw_mode(stat.st_mode), Mode::from_raw_mode(stat.st_mode & 0o7777));
     let nofollow = OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match kind {
         FileType::Directory if depth < MAX_COPY_DEPTH => {
-            rustix::fs::mkdirat(to, new, Mode::from_raw_mode(0o700))?;
+            rustix::fs::mkdirat(to, &*c_string(new)?, Mode::from_raw_mode(0o700))?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | nofollow;
-            let source = rustix::fs::openat(from, name, flags, Mode::empty())?;
-            let copy = rustix::fs::openat(to, new, flags, Mode::empty())?;
+            let source = openat(from, name, flags, 0)?;
+            let copy = openat(to, new, flags, 0)?;
             for entry in list(source.as_fd())? {
                 copy_entry(source.as_fd(), &entry.name, copy.as_fd(), &entry.name, depth + 1)?;
             }
@@ -441,9 +481,9 @@ fn copy_entry(
             rustix::fs::fsync(&copy)?;
         }
         FileType::RegularFile => {
-            let source = rustix::fs::openat(from, name, OFlags::RDONLY | nofollow, Mode::empty())?;
+            let source = openat(from, name, OFlags::RDONLY | nofollow, 0)?;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | nofollow;
-            let copy = rustix::fs::openat(to, new, flags, Mode::from_raw_mode(0o600))?;
+            let copy = openat(to, new, flags, 0o600)?;
             let mut chunk = alloc::vec![0; 65_536];
             loop {
                 match rustix::io::read(&source, &mut chunk) {
@@ -458,7 +498,7 @@ fn copy_entry(
             rustix::fs::fsync(&copy)?;
         }
         FileType::Symlink => {
-            rustix::fs::symlinkat(rustix::fs::readlinkat(from, name, Vec::new())?, to, new)?;
+            rustix::fs::symlinkat(&*readlinkat(from, name)?, to, &*c_string(new)?)?;
             return chown_or_tolerate(to, new, &stat);
         }
         FileType::Directory => return Err(Errno::LOOP),
@@ -470,22 +510,22 @@ fn copy_entry(
 /// Gives a copy its owner; a FAT knows none.
 fn chown_or_tolerate(to: BorrowedFd<'_>, name: &str, stat: &Stat) -> Result<(), Errno> {
     let (uid, gid) = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
-    tolerate_perm(rustix::fs::chownat(to, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
+    tolerate_perm(rustix::fs::chownat(to, &*c_string(name)?, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
 }
 
 /// Removes an entry with what is below it; what cannot be removed stays.
 fn remove_all(parent: BorrowedFd<'_>, name: &str, depth: u32) {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     if depth < MAX_COPY_DEPTH
-        && let Ok(dir) = rustix::fs::openat(parent, name, flags, Mode::empty())
+        && let Ok(dir) = openat(parent, name, flags, 0)
     {
         for entry in list(dir.as_fd()).unwrap_or_default() {
             remove_all(dir.as_fd(), &entry.name, depth + 1);
         }
         // Why: what stays behind makes the copy fail, and that is reported.
-        let _ = rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
+        let _ = unlinkat(parent, name, AtFlags::REMOVEDIR);
     } else {
-        let _ = rustix::fs::unlinkat(parent, name, AtFlags::empty());
+        let _ = unlinkat(parent, name, AtFlags::empty());
     }
 }
 
@@ -574,7 +614,7 @@ fn delete_content(dir: BorrowedFd<'_>, device: Option<u64>, depth: u32, end_ms: 
     let Ok(entries) = list(dir) else { return };
     for entry in entries {
         let name = entry.name.as_str();
-        let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        let Ok(stat) = statat(dir, name) else { continue };
         if device.is_some_and(|device| stat.st_dev != device) {
             continue;
         }
@@ -585,13 +625,13 @@ fn delete_content(dir: BorrowedFd<'_>, device: Option<u64>, depth: u32, end_ms: 
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             if depth < MAX_DELETE_DEPTH
-                && let Ok(child) = rustix::fs::openat(dir, name, flags, Mode::empty())
+                && let Ok(child) = openat(dir, name, flags, 0)
             {
                 delete_content(child.as_fd(), device, depth + 1, end_ms);
             }
-            let _ = rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR);
+            let _ = unlinkat(dir, name, AtFlags::REMOVEDIR);
         } else {
-            let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
+            let _ = unlinkat(dir, name, AtFlags::empty());
         }
     }
 }

@@ -168,7 +168,7 @@ fn reset() -> i32 {
         Ok(tree) => tree,
         Err(e) => return cannot("open", "/", e),
     };
-    let status = BootStatus::parse(&tree.read_text(paths::BOOT_STATUS, MAX_STATUS).unwrap_or_default());
+    let status = BootStatus::parse(&tree.text(paths::BOOT_STATUS, MAX_STATUS));
     if status.get(boot_status::PERSISTENT) != Some("yes") {
         Log::stderr().error(format_args!("this system keeps nothing: there is nothing to be emptied"));
         return 3;

@@ -301,7 +301,7 @@ impl Reader<'_> {
 
 /// Says what usually lies behind a value that is wrong, or what a right one looks like.
 fn hint(key: &Key, value: &str) -> String {
-    if value.contains('\n') {
+    if value.contains(['\n']) {
         "lines below that begin with blanks go on with the value; begin them at the left edge".into()
     } else if value.contains(['#', ';']) {
         "a comment needs a line of its own".into()

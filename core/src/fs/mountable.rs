@@ -5,7 +5,7 @@
 //! that reads them. Sources: those of the modules named here. Not handled: a table of partitions that a superblock of
 //! a RAID lies in, which only a whole disk has, and nothing on a disk with partitions is mounted as a whole.
 
-use super::probe::{Filesystem, fat};
+use super::probe::{Filesystem, Probe, fat};
 use super::{btrfs, erofs, exfat, ext, iso9660, linux_raid, luks, lvm2, ntfs, squashfs_magic, swap, xfs};
 use crate::source::{ReadAt, ReadError};
 
@@ -33,14 +33,15 @@ pub fn probe<R: ReadAt + ?Sized>(source: &R) -> Result<Found, ReadError> {
     if linux_raid::has_superblock_at_end(source)? || has_any(source, members)? {
         return Ok(FOREIGN);
     }
-    for (probe, signatures) in [
-        (squashfs_magic::probe as super::probe::Probe<R>, &[] as &[Signature]),
+    let table: [(Probe<R>, &[Signature]); 6] = [
+        (squashfs_magic::probe, &[]),
         (xfs::probe, swap::SIGNATURES),
         (ext::probe, &[erofs::SIGNATURE, exfat::SIGNATURE, ntfs::SIGNATURE]),
         (btrfs::probe, &[]),
         (fat, &[]),
         (iso9660::probe, &[luks::SIGNATURE_SECONDARY]),
-    ] {
+    ];
+    for (probe, signatures) in table {
         if let Some(found) = probe(source)? {
             return Ok(Found { filesystem: Some(found), is_foreign: false });
         }

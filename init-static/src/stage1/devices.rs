@@ -290,7 +290,7 @@ fn look_at(name: &str, part_uuids: bool, tree: &Tree) -> Option<Device> {
         device.disk = target.rsplit('/').nth(1)?.to_string();
         device.number = partition;
         device.start = number("start")?.checked_mul(SECTOR)?;
-        let event = tree.read_text(&format!("{link}/uevent"), MAX_EVENT).unwrap_or_default();
+        let event = tree.text(&format!("{link}/uevent"), MAX_EVENT);
         device.part_label = event.lines().find_map(|line| line.strip_prefix("PARTNAME=")).map(String::from);
         if part_uuids {
             device.part_uuid = part_uuid(&device.disk, partition);

@@ -38,7 +38,7 @@ pub fn request(cmdline: &str) -> Request {
 
 /// Tells whether a name stays in its directory.
 fn is_base_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && !name.contains('/')
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/'])
 }
 
 /// A way to name a device: prefix of the value, directory of udev's links below `/dev`, what it means.

@@ -45,8 +45,7 @@ impl Modules {
             .map(|base| format!("{base}{release}"))
             .find(|directory| tree.is_dir(directory))
             .unwrap_or_default();
-        let table =
-            |name: &str| tree.read_text(&format!("{directory}/{name}"), MAX_TABLE).unwrap_or_default();
+        let table = |name: &str| tree.text(&format!("{directory}/{name}"), MAX_TABLE);
         Self {
             dep: table("modules.dep"),
             alias: table("modules.alias"),

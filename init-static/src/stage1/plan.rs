@@ -3,6 +3,7 @@
 //! Pure functions from what was seen to lists of operations; the rules are in `docs/contract.md`. Nothing is guessed:
 //! a partition is ours when its UUID or label says so. Not handled: LVM, LUKS, RAID.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -10,7 +11,7 @@ use core::fmt;
 
 use crate::exitrd::plan::Verb;
 use crate::fault::Fault;
-use crate::op::{Flag, Op, Step};
+use crate::op::{Flag, Mount, Op, Step};
 use genpack_core::contract::boot_state::Image;
 use genpack_core::contract::{labels, paths};
 use genpack_core::fs::fat::dos_time::DosTime;
@@ -317,7 +318,7 @@ fn mount(
     options: &str,
 ) -> Step {
     let (source, target, options) = (source.into(), target.into(), options.into());
-    Step::new(fault, Op::Mount { source, target, fstype, flags, options })
+    Step::new(fault, Op::Mount(Box::new(Mount { source, target, fstype, flags, options })))
 }
 
 fn load(modules: &[&str]) -> impl Iterator<Item = Step> {

@@ -157,8 +157,8 @@ impl Desired {
     }
 
     /// Adds a finding about a key.
-    pub fn fact(&mut self, section: &str, key: &str, message: String) {
-        self.facts.push(Fact { section: section.into(), key: key.into(), message });
+    pub fn fact(&mut self, section: &str, key: &str, message: &str) {
+        self.facts.push(Fact { section: section.into(), key: key.into(), message: message.into() });
     }
 
     /// Adds a line for the log: nothing is wrong with the settings.

@@ -79,7 +79,7 @@ pub fn read_configuration(tree: &Tree, path: &str) -> Result<Configuration, Errn
 /// As [`read_configuration`].
 pub fn find_configuration(tree: &Tree, directory: &str) -> Result<Configuration, Errno> {
     // Why: a directory that cannot be listed has no file that could be read; reading tells why.
-    let entries = tree.list(directory).unwrap_or_default();
+    let entries = tree.entries(directory);
     let found = system_ini::choose(&mut entries.iter().map(|entry| entry.name.as_str()));
     let name = found.read.unwrap_or(paths::SYSTEM_INI);
     let mut configuration = read_configuration(tree, &format!("{directory}/{name}"))?;

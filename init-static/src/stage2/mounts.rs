@@ -16,7 +16,7 @@ impl Mounts {
     /// Reads them; without any nothing is mounted.
     #[must_use]
     pub fn read(tree: &Tree) -> Self {
-        Self(tree.read_text("/proc/mounts", MAX_MOUNTS).unwrap_or_default())
+        Self(tree.text("/proc/mounts", MAX_MOUNTS))
     }
 
     /// Returns source and type of what is mounted at a place, the topmost one.

@@ -34,7 +34,7 @@ pub fn provision(tree: &Tree, configuration: &mut Configuration, random: Option<
     if fw_cfg::fill(&mut settings, tree, is_persistent) {
         notes.push("the host offers SSH keys; 'genpack-init import-fw-ssh-key' takes them".into());
     }
-    let manifest = tree.read_text(&format!("{}/manifest", paths::MANIFEST), MAX_FILE).unwrap_or_default();
+    let manifest = tree.text(&format!("{}/manifest", paths::MANIFEST), MAX_FILE);
     let mut planner = Planner::new(tree, Manifest::parse(&manifest));
     let id = tree.read_text("/etc/machine-id", 4096);
     if let Some(random) = random {

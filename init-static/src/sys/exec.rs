@@ -40,7 +40,9 @@ pub fn shell(root: &str) -> Result<(), Errno> {
     let _ = rustix::process::setsid();
     // SAFETY: the request takes a number.
     let _ = unsafe { super::device::ioctl(super::stdio::stdout(), TIOCSCTTY, 0) };
-    let _ = rustix::process::chroot(root).and_then(|()| rustix::process::chdir("/"));
+    let _ = crate::tree::c_string(root)
+        .and_then(|root| rustix::process::chroot(&*root))
+        .and_then(|()| rustix::process::chdir(c"/"));
     let errno = exec(c"/bin/sh", &[c"sh"]);
     crate::report::last_words(format_args!("cannot start a shell: errno {}", errno.raw_os_error()));
     loop {

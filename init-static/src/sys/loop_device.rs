@@ -109,7 +109,7 @@ impl LoopDevice {
 /// One that is in use only promises to let go later and is counted when its file is gone.
 pub fn detach_idle(tree: &Tree) -> usize {
     let shows_a_file = |name: &str| tree.is_dir(&format!("/sys/block/{name}/loop"));
-    let devices = tree.list("/sys/block").unwrap_or_default().into_iter().map(|entry| entry.name);
+    let devices = tree.entries("/sys/block").into_iter().map(|entry| entry.name);
     devices
         .filter(|name| name.starts_with("loop") && shows_a_file(name))
         .filter(|name| {

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use super::clock;
 use super::syscall::{check, number, syscall};
+use crate::tree::c_string;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -50,7 +51,7 @@ fn vector<const N: usize>(words: &[CString]) -> Result<[*const u8; N], Errno> {
 }
 
 fn strings(words: &[&str]) -> Result<Vec<CString>, Errno> {
-    words.iter().map(|word| CString::new(*word).map_err(|_| Errno::INVAL)).collect()
+    words.iter().map(|word| c_string(word)).collect()
 }
 
 /// Runs a program by its path and waits for its end, at most so many milliseconds.
@@ -149,7 +150,7 @@ fn spawn(argv: &[CString], environment: &[CString], null: &OwnedFd, speak: &Owne
     }
     // Why: in the child nobody hears of a failure; the program then fails, or its exit status tells.
     let _ = rustix::process::setsid();
-    let _ = rustix::process::chdir("/");
+    let _ = rustix::process::chdir(c"/");
     let _ = rustix::stdio::dup2_stdin(null.as_fd());
     let _ = rustix::stdio::dup2_stdout(speak.as_fd());
     let _ = rustix::stdio::dup2_stderr(speak.as_fd());

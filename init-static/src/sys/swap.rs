@@ -2,10 +2,10 @@
 //!
 //! Format: `union swap_header` of `include/linux/swap.h`, version 1. Not handled: labels, bad pages, priorities.
 
-use alloc::ffi::CString;
 use alloc::vec::Vec;
 
 use super::syscall::{check, number, syscall};
+use crate::tree::c_string;
 use rustix::fs::{FallocateFlags, IFlags, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -40,9 +40,9 @@ fn page_bytes() -> usize {
 /// # Errors
 /// The errno of the step that failed; `ENOSPC` when the file system has no room for it.
 pub fn make_file(path: &str, bytes: u64) -> Result<bool, Errno> {
-    let aside = [path, ".new"].concat();
+    let aside = c_string(&[path, ".new"].concat())?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::open(aside.as_str(), flags, Mode::from_raw_mode(0o600))?;
+    let file = rustix::fs::open(&*aside, flags, Mode::from_raw_mode(0o600))?;
     // Why: btrfs swaps to no other file, and to this one only if the flag is there before the first byte. Other file
     // systems do not know it.
     let _ = rustix::fs::ioctl_setflags(&file, IFlags::NOCOW);
@@ -57,10 +57,10 @@ pub fn make_file(path: &str, bytes: u64) -> Result<bool, Errno> {
             Err(e) => Err(e),
         })
         .and_then(|()| rustix::fs::fsync(&file))
-        .and_then(|()| rustix::fs::rename(aside.as_str(), path));
+        .and_then(|()| rustix::fs::rename(&*aside, &*c_string(path)?));
     if let Err(e) = made {
         // Why: the first error is the one to report.
-        let _ = rustix::fs::unlink(aside.as_str());
+        let _ = rustix::fs::unlink(&*aside);
         return Err(e);
     }
     Ok(true)
@@ -71,7 +71,7 @@ pub fn make_file(path: &str, bytes: u64) -> Result<bool, Errno> {
 /// # Errors
 /// The errno of `swapon(2)`, except that a disk without swap space is left alone.
 pub fn on(path: &str) -> Result<bool, Errno> {
-    let name = CString::new(path).map_err(|_| Errno::INVAL)?;
+    let name = c_string(path)?;
     // SAFETY: the path is NUL-terminated and alive.
     let result = check(unsafe { syscall(number::SWAPON, [name.as_ptr().addr(), 0, 0, 0, 0, 0]) });
     match result {

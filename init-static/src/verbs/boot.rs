@@ -174,7 +174,7 @@ fn run(argv: Vec<String>) -> Vec<Step> {
 /// Asks the health hooks; the exit status is 1 when one of them fails, is late or cannot be started.
 pub(super) fn health() -> i32 {
     let Ok(tree) = Tree::open("/") else { return 1 };
-    let status = tree.read_text(paths::BOOT_STATUS, MAX_STATUS).unwrap_or_default();
+    let status = tree.text(paths::BOOT_STATUS, MAX_STATUS);
     let mut names: Vec<String> = match tree.list(HEALTH) {
         Ok(entries) => entries.into_iter().map(|entry| entry.name).collect(),
         Err(Errno::NOENT) => Vec::new(),

@@ -15,7 +15,7 @@ pub(super) enum Ip {
 impl Ip {
     /// Reads an address.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        if text.contains(':') { is_v6(text).then_some(Self::V6) } else { v4(text).map(Self::V4) }
+        if text.contains([':']) { is_v6(text).then_some(Self::V6) } else { v4(text).map(Self::V4) }
     }
 
     /// Tells whether it is IPv4.

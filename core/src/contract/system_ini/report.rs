@@ -63,7 +63,7 @@ pub fn shown(text: &str, span: Span) -> String {
         return [&printable(key), delimiter, HIDDEN].concat();
     }
     // Why: the lines of a private key are words without a blank, and so is a password on a line of its own.
-    if crate::bytes::contains(text, "PRIVATE KEY") && !line.contains(' ') {
+    if crate::bytes::contains(text, "PRIVATE KEY") && !line.contains([' ']) {
         return HIDDEN.into();
     }
     printable(line)

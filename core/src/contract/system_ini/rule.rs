@@ -176,7 +176,7 @@ impl Rule {
                 || if any {
                     !c.is_control() && *c != char::REPLACEMENT_CHARACTER
                 } else {
-                    self.others.contains(*c)
+                    self.others.contains([*c])
                 })
         };
         if let Some(c) = value.chars().find(is_other) {
@@ -245,7 +245,7 @@ fn host(value: &mut String) -> Result<(), Why> {
     if address(value).is_ok() {
         return Ok(());
     }
-    when(!value.contains(':'))?;
+    when(!value.contains([':']))?;
     labels(value)
 }
 
@@ -325,7 +325,7 @@ fn url(value: &mut String) -> Result<(), Why> {
 
 /// A number or a range of numbers; without a protocol it is TCP.
 fn port(value: &mut String) -> Result<(), Why> {
-    if !value.contains('/') {
+    if !value.contains(['/']) {
         value.push_str("/tcp");
     }
     value.make_ascii_lowercase();

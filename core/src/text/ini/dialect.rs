@@ -80,10 +80,10 @@ impl Dialect {
             return (!name.is_empty()).then_some((name, length));
         }
         let behind = rest.strip_prefix(']').unwrap_or("").trim_start_matches(self.is_blank);
-        let has_comment = behind.starts_with([';', '#']) && !name.contains('=');
+        let has_comment = behind.starts_with([';', '#']) && !name.contains(['=']);
         let is_header = behind.is_empty() || behind.ends_with(']') || has_comment;
         let name = name.trim_matches(self.is_blank);
-        (is_header && !name.is_empty() && !name.contains('\n')).then_some((name, length))
+        (is_header && !name.is_empty() && !name.contains(['\n'])).then_some((name, length))
     }
 
     /// Finds a value in what follows the delimiter: offsets of its first byte and behind its last.
@@ -131,7 +131,7 @@ impl Dialect {
         let mut is_whole = is_whole;
         loop {
             let bare = text.trim_end_matches(self.is_blank);
-            is_whole |= text.get(bare.len()..).is_some_and(|blanks| blanks.contains('\n'));
+            is_whole |= text.get(bare.len()..).is_some_and(|blanks| blanks.contains(['\n']));
             match bare.strip_suffix('\\').filter(|_| is_whole) {
                 Some(before) => text = before,
                 None => return bare,

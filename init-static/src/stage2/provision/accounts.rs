@@ -62,7 +62,7 @@ impl Account {
 /// Returns the accounts of the tree.
 #[must_use]
 pub fn accounts(tree: &Tree) -> Vec<Account> {
-    let text = tree.read_text(PASSWD, MAX_FILE).unwrap_or_default();
+    let text = tree.text(PASSWD, MAX_FILE);
     text.lines().filter_map(Account::parse).collect()
 }
 
@@ -71,7 +71,7 @@ pub fn accounts(tree: &Tree) -> Vec<Account> {
 pub fn planned(settings: &Settings, tree: &Tree) -> Vec<Account> {
     let mut all = accounts(tree);
     all.retain(|account| !account.is_ours || settings.users.iter().any(|user| user.name == account.name));
-    let groups = tree.read_text(GROUP, MAX_FILE).unwrap_or_default();
+    let groups = tree.text(GROUP, MAX_FILE);
     let mut taken: Vec<u32> = all.iter().map(|account| account.owner.uid).collect();
     taken.extend(groups.lines().filter_map(|line| line.split(':').nth(2)?.parse::<u32>().ok()));
     for user in &settings.users {
@@ -96,11 +96,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
         if has_shadow {
             desired.change(SHADOW, "root:", Change::Field(1, hash.clone()));
         } else {
-            desired.fact(
-                "",
-                "root_password",
-                "the password is not set: this system has no /etc/shadow".into(),
-            );
+            desired.fact("", "root_password", "the password is not set: this system has no /etc/shadow");
         }
     }
     let all = planned(settings, tree);
@@ -109,7 +105,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
             Some(account) if tree.is_file(PASSWD) => want_user(user, account, tree, desired),
             _ => {
                 let section = ["user.", &user.name].concat();
-                desired.fact(&section, "ssh_pubkey", "this system cannot have users: no /etc/passwd".into());
+                desired.fact(&section, "ssh_pubkey", "this system cannot have users: no /etc/passwd");
             }
         }
     }
@@ -125,7 +121,7 @@ fn want_user(user: &User, account: &Account, tree: &Tree, desired: &mut Desired)
             desired.fact(
                 &section,
                 "shell",
-                format!("this system has no '{shell}', so the shell is the usual one"),
+                &format!("this system has no '{shell}', so the shell is the usual one"),
             );
         }
         exists
@@ -150,13 +146,13 @@ fn want_user(user: &User, account: &Account, tree: &Tree, desired: &mut Desired)
             desired.change(SHADOW, &key, Change::Field(1, hash.clone()));
         }
     }
-    let groups = tree.read_text(GROUP, MAX_FILE).unwrap_or_default();
+    let groups = tree.text(GROUP, MAX_FILE);
     for group in &user.groups {
         let key = [group, ":"].concat();
         if groups.lines().any(|line| line.starts_with(&key)) {
             desired.change(GROUP, &key, Change::Member(name.clone()));
         } else {
-            desired.fact(&section, "groups", format!("this system has no group '{group}'"));
+            desired.fact(&section, "groups", &format!("this system has no group '{group}'"));
         }
     }
     if user.sudo == Some(true) {
@@ -166,7 +162,7 @@ fn want_user(user: &User, account: &Account, tree: &Tree, desired: &mut Desired)
             let rule = format!("{name} ALL=(ALL:ALL) {tag}ALL\n");
             desired.file_with(&format!("/etc/sudoers.d/90-genpack-{name}"), 0o440, &rule);
         } else {
-            desired.fact(&section, "sudo", "this system has no sudo".into());
+            desired.fact(&section, "sudo", "this system has no sudo");
         }
     }
 }

@@ -21,7 +21,7 @@ const VM: &str = "/var/vm/@default";
 /// Wants the mounts of what the image has.
 pub fn want(_: &Settings, tree: &Tree, desired: &mut Desired) {
     let mounts = Mounts::read(tree);
-    for (name, target, needed) in BINDS {
+    for &(name, target, needed) in &BINDS {
         if !tree.is_dir(target) || !tree.is_dir(paths::RW) || mounts.is_target(target) {
             continue;
         }

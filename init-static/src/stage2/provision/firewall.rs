@@ -16,14 +16,14 @@ const UNIT: &str = "/run/systemd/system/genpack-firewall.service";
 pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     if settings.firewall != Some(true) {
         if !settings.firewall_allow.is_empty() {
-            let message = "'firewall_allow' has no effect: the firewall is off".into();
+            let message = "'firewall_allow' has no effect: the firewall is off";
             desired.fact("", "firewall_allow", message);
         }
         return;
     }
     let programs = ["/usr/sbin/nft", "/usr/bin/nft", "/sbin/nft"];
     let Some(program) = programs.iter().find(|path| tree.is_executable(path)) else {
-        let message = "the firewall is off: this system has no nftables".into();
+        let message = "the firewall is off: this system has no nftables";
         return desired.fact("", "firewall", message);
     };
     let mut rules = String::from(

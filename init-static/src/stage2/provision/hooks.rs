@@ -35,7 +35,7 @@ const FLAT: &str = "system.ini.flat";
 /// Returns the names of a directory's entries that fit, in byte order; hidden ones and an editor's copies are none.
 fn names(tree: &Tree, directory: &str, fits: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for Entry { name, .. } in tree.list(directory).unwrap_or_default() {
+    for Entry { name, .. } in tree.entries(directory) {
         if !name.starts_with('.') && !name.ends_with('~') && fits(&name) {
             // Why: by hand, a few names are sorted in a twentieth of the bytes of `sort`.
             let at = names.iter().take_while(|other| **other < name).count();
@@ -57,7 +57,7 @@ pub fn want(settings: &Settings, document: &Document, tree: &Tree, desired: &mut
     }
     for (name, _) in &settings.hooks.switches {
         if !hooks.contains(name) && !modules.contains(name) {
-            desired.fact("hooks", name, format!("this system has no hook '{name}'"));
+            desired.fact("hooks", name, &format!("this system has no hook '{name}'"));
         }
     }
     if hooks.is_empty() && modules.is_empty() {

@@ -36,7 +36,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
             desired.fact(
                 "",
                 "ip_address",
-                "this system's network is NetworkManager's: it keeps its own addresses".into(),
+                "this system's network is NetworkManager's: it keeps its own addresses",
             );
         }
         (true, false) => {
@@ -65,7 +65,7 @@ fn has_avahi(tree: &Tree) -> bool {
 
 /// Tells whether the image or an administrator configured a network: files in `/etc` that are not for Wi-Fi.
 fn has_own_files(tree: &Tree) -> bool {
-    tree.list("/etc/systemd/network").unwrap_or_default().iter().any(|entry| {
+    tree.entries("/etc/systemd/network").iter().any(|entry| {
         let is_network = entry.name.ends_with(".network") || entry.name.ends_with(".netdev");
         let is_wifi = || {
             let path = format!("/etc/systemd/network/{}", entry.name);

@@ -12,7 +12,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
         return;
     }
     if super::units::file_of(tree, "systemd-timesyncd.service").is_none() {
-        let message = "'ntp' has no effect: this system has no systemd-timesyncd".into();
+        let message = "'ntp' has no effect: this system has no systemd-timesyncd";
         desired.fact("", "ntp", message);
     }
     let content = ["[Time]\nNTP=", &settings.ntp.join(" "), "\n"].concat();

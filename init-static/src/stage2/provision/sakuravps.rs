@@ -19,7 +19,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
         if tree.is_file(path) {
             desired.line(path, "AddressFamily", &["AddressFamily ", family].concat());
         } else {
-            desired.fact("sakuravps", "sshd_addressfamily", "this system has no sshd".into());
+            desired.fact("sakuravps", "sshd_addressfamily", "this system has no sshd");
         }
     }
     let none = [&vps.ip_address, &vps.ip_gateway, &vps.dns, &vps.ip6_address, &vps.dns6];

@@ -36,7 +36,7 @@ fn size_gib(memory_gib: u64, free_gib: u64) -> u64 {
 
 /// Returns the machine's memory in GiB, rounded down.
 fn memory_gib(tree: &Tree) -> u64 {
-    let text = tree.read_text("/proc/meminfo", 64 * 1024).unwrap_or_default();
+    let text = tree.text("/proc/meminfo", 64 * 1024);
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = line.and_then(|l| l.split_ascii_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) >> 20

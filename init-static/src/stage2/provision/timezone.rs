@@ -14,7 +14,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     let target = ["/usr/share/zoneinfo/", zone].concat();
     if !tree.is_file(&target) {
         let message = format!("'timezone' is not set: this system has no zone '{zone}'");
-        return desired.fact("", "timezone", message);
+        return desired.fact("", "timezone", &message);
     }
     desired.link("/etc/localtime", &target);
     if tree.is_file("/etc/timezone") {

@@ -90,7 +90,7 @@ pub fn enable(tree: &Tree, unit: &str, desired: &mut Desired) -> bool {
 
 fn enable_to(tree: &Tree, unit: &str, desired: &mut Desired, depth: u32) -> bool {
     let Some(file) = file_of(tree, unit) else { return false };
-    let text = tree.read_text(&file, MAX_FILE).unwrap_or_default();
+    let text = tree.text(&file, MAX_FILE);
     let entries = install(&text);
     let of = |key: &str| entries.iter().find(|(k, _)| *k == key).map(|(_, word)| *word);
     let unit = match (parts(unit), of("DefaultInstance")) {
@@ -120,11 +120,11 @@ fn enable_to(tree: &Tree, unit: &str, desired: &mut Desired, depth: u32) -> bool
 
 /// Wants that nothing of the image starts a unit, nor those that go with it.
 fn disable(tree: &Tree, unit: &str, desired: &mut Desired, depth: u32) {
-    for place in PLACES {
-        for target in tree.list(place).unwrap_or_default() {
+    for place in &PLACES {
+        for target in &tree.entries(place) {
             let is_list = [".wants", ".requires", ".upholds"].iter().any(|end| target.name.ends_with(end));
             let link = format!("{place}/{}/{unit}", target.name);
-            if is_list && (tree.read_link(&link).is_some() || tree.is_file(&link)) && place != RUN {
+            if is_list && (tree.read_link(&link).is_some() || tree.is_file(&link)) && *place != RUN {
                 desired.link(&format!("{CONTROL}/{}/{unit}", target.name), "/dev/null");
             }
         }
@@ -157,6 +157,6 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
 fn missing(key: &'static str, unit: &str, exists: bool, desired: &mut Desired) {
     if !exists {
         let message = format!("this value of '{key}' has no effect: this system has no unit '{unit}'");
-        desired.fact("", key, message);
+        desired.fact("", key, &message);
     }
 }

@@ -13,18 +13,18 @@ const DROP_IN: &str = "/etc/systemd/system/wbui.service.d/installer.conf";
 
 /// Wants the drop-in: the unit's own program, told to install.
 pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
-    let cmdline = tree.read_text("/proc/cmdline", 65_536).unwrap_or_default();
+    let cmdline = tree.text("/proc/cmdline", 65_536);
     let is_asked = kernel_cmdline::value(&cmdline, "walbrix.installer").is_some_and(|v| !v.is_empty());
     if !is_asked && settings.walbrix_installer != Some(true) {
         return;
     }
     let Some(file) = units::file_of(tree, UNIT) else {
         if !is_asked {
-            desired.fact("walbrix", "installer", "this system has no wbui".into());
+            desired.fact("walbrix", "installer", "this system has no wbui");
         }
         return;
     };
-    let text = tree.read_text(&file, 65_536).unwrap_or_default();
+    let text = tree.text(&file, 65_536);
     let program = text
         .lines()
         .find_map(|line| line.trim().strip_prefix("ExecStart="))

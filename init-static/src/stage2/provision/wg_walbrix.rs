@@ -16,10 +16,10 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     let Some(privkey) = &wg.privkey else { return };
     desired.secret("/etc/walbrix/privkey", privkey);
     if wg.address.is_empty() {
-        return desired.fact(SECTION, "address", "there is no tunnel: 'address' is missing".into());
+        return desired.fact(SECTION, "address", "there is no tunnel: 'address' is missing");
     }
     let Some(pubkey) = &wg.pubkey else {
-        return desired.fact(SECTION, "pubkey", "there is no tunnel: 'pubkey' is missing".into());
+        return desired.fact(SECTION, "pubkey", "there is no tunnel: 'pubkey' is missing");
     };
     let endpoint = wg.endpoint.as_deref().unwrap_or("hub.walbrix.net:51821");
     let content = [
@@ -37,6 +37,6 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     ];
     desired.secret("/etc/wireguard/wg-walbrix.conf", &content.concat());
     if !units::enable(tree, "wg-quick@wg-walbrix.service", desired) {
-        desired.fact(SECTION, "privkey", "there is no tunnel: this system has no wg-quick".into());
+        desired.fact(SECTION, "privkey", "there is no tunnel: this system has no wg-quick");
     }
 }

@@ -26,7 +26,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     }
     let Some(ssid) = &settings.wifi_ssid else { return };
     if network::has_network_manager(tree) {
-        let message = "the Wi-Fi is not joined: this system's network is NetworkManager's".into();
+        let message = "the Wi-Fi is not joined: this system's network is NetworkManager's";
         return desired.fact("", "wifi_ssid", message);
     }
     let name = settings.wifi_systemd_config_file.as_deref().unwrap_or("54-wlan.network");
@@ -37,7 +37,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     }
     let programs = ["/usr/sbin/wpa_supplicant", "/usr/bin/wpa_supplicant", "/sbin/wpa_supplicant"];
     let Some(program) = programs.iter().find(|path| tree.is_executable(path)) else {
-        let message = "the Wi-Fi is not joined: this system has no wpa_supplicant".into();
+        let message = "the Wi-Fi is not joined: this system has no wpa_supplicant";
         return desired.fact("", "wifi_ssid", message);
     };
     // Why: the name of the interface is known when its driver is there, long after this.
@@ -60,13 +60,13 @@ fn yes_no(value: bool) -> &'static str {
 
 /// Returns the value of `SSID=`: a list of globs, of which we want one, taken literally.
 fn glob(ssid: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains([c]);
     if ssid.chars().all(is_plain) {
         return ssid.into();
     }
     let mut quoted = String::from("\"");
     for c in ssid.chars() {
-        if "\"\\'*?[]!".contains(c) {
+        if "\"\\'*?[]!".contains([c]) {
             quoted.push('\\');
         }
         quoted.push(c);
