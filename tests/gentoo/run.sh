@@ -74,6 +74,11 @@ D
 log() { cat "$RUN/$1/work/x86_64/logs/lower.log"; }
 inside() { "$GENPACK" -C "$RUN" run "a/a-x86_64.squashfs" -- "$@" 2>> "$RUN/inside.err"; }
 
+nothing_left() {
+  [ -z "$(find "$RUN" -path '*/work/*' -name '.*.partial' -prune -print)" ] || fail "something unfinished is left"
+  ! grep -q "$RUN" /proc/self/mounts || fail "something is mounted"
+}
+
 # What every stand-in must pass.
 every() {
   define a '"demo.service"' ''
@@ -92,7 +97,7 @@ every() {
   ok "$TITLE, and a wrong signature is refused"
 
   TITLE="the first build, with a dependency cycle"
-  built a
+  built a; cp "$RUN/a.err" "$RUN/first.err"
   log a | grep -q 'circular dependencies' || fail "Portage met no cycle"
   grep -q 'opening a dependency cycle: .*media-libs/' "$RUN/a.err" || fail "no cycle was opened"
   unsquashfs -l "$RUN/a/a-x86_64.squashfs" | sed 's,^squashfs-root,,' > "$RUN/a.list"
@@ -131,7 +136,8 @@ every() {
 
 # What takes long.
 more() {
-  log a | grep -q '>>> Unmerging.*app-misc/maskme' || fail "the masked package was not taken away"
+  grep -q 'lower: masked: .*app-misc/maskme' "$RUN/first.err" || fail "the masked package was not taken away"
+  ! compgen -G "$RUN/a/work/x86_64/lower/var/db/pkg/app-misc/maskme-*" || fail "the masked package is still there"
 
   TITLE="a changed flag builds only what has it"
   define a '' '"media-libs/tiff": "static-libs"'; built a
@@ -140,8 +146,18 @@ more() {
   [ "$merged" = "media-libs/tiff-4.7 " ] || fail "the flag of tiff built: $merged"
   ok "$TITLE"
 
-  TITLE="a second artifact takes binary packages"
-  define b '' ''; built b
+  TITLE="an interrupted build leaves nothing behind"
+  define b '' ''
+  "$GENPACK" -C "$RUN/b" build > "$RUN/b.out" 2> "$RUN/b.err" &
+  local building=$! status=0
+  grep -qm1 'package 1 of' <(tail -n +1 -f --pid="$building" "$RUN/b.err") || fail "$TITLE: no package was begun"
+  kill -TERM "$building"; wait "$building" || status=$?
+  [ "$status" = 4 ] || { cat "$RUN/b.err"; fail "$TITLE: exit status $status"; }
+  nothing_left; ! pgrep -f -- "--machine=genpack-$building" > /dev/null || fail "$TITLE: its container runs"
+  ok "$TITLE"
+
+  TITLE="a second artifact is taken up again and takes binary packages"
+  built b
   log b | grep -q '>>> Emerging binary (' || fail "$TITLE: none"
   merged=$(log b | sed -n 's/^>>> Emerging ([0-9]* of [0-9]*) \([^:]*\).*/\1/p' | sort -u | tr '\n' ' ')
   echo "     built and not taken: ${merged:-nothing}"
@@ -174,8 +190,7 @@ U
 }
 
 finish() {
-  [ -z "$(find "$RUN" -path '*/work/*' -name '.*.partial')" ] || fail "something unfinished is left"
-  ! grep -q "$RUN" /proc/self/mounts || fail "something is mounted"
+  nothing_left
   unmirror
   rm -rf --one-file-system "$RUN"
 }
