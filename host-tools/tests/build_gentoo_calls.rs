@@ -1,0 +1,155 @@
+//! Every call of a container that a lower image of Gentoo takes, against a systemd-nspawn that only writes down how it
+//! was called.
+//!
+//! Needs root for the mounts. What Portage makes of these calls is seen in tests/gentoo.
+
+#[path = "../../tests/needs.rs"]
+mod needs;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use genpack_host::ctx::host_arch;
+use genpack_host::lower::gentoo::names;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
+/// Answers the question about cycles by none.
+const RECORDER: &str =
+    "#!/bin/sh\nfor word in \"$@\"; do printf '%s\\n' \"$word\"; done >>\"$CALLS\"\necho >>\"$CALLS\"\n";
+
+fn write(path: &Path, text: &str, mode: u32) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Makes the sources of a lower image with nothing in it.
+fn sources(dir: &Path) {
+    let stage3 = dir.join("stage3");
+    write(&stage3.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nportage:x:250:250::/:/bin/false\n", 0o644);
+    write(&stage3.join("etc/group"), "root:x:0:\nportage:x:250:\n", 0o644);
+    write(&stage3.join("usr/bin/emerge"), "", 0o755);
+    write(&stage3.join("usr/src/linux/Makefile"), "", 0o644);
+    write(&stage3.join("var/db/pkg/c/masked-1/SLOT"), "0\n", 0o644);
+    write(&stage3.join("var/db/pkg/c/kept-1/SLOT"), "0\n", 0o644);
+    for name in ["gentoo", "genpack-overlay"] {
+        write(&dir.join(name).join("profiles/repo_name"), &format!("{name}\n"), 0o644);
+        write(&dir.join(name).join("metadata/layout.conf"), "masters =\n", 0o644);
+    }
+    let profile = dir.join("genpack-overlay/profiles/genpack");
+    let keyword = names::arch(host_arch().unwrap()).keyword;
+    write(&profile.join(keyword).join("package.mask"), "c/masked\n", 0o644);
+    let mut tar = Command::new("tar");
+    tar.arg("-cf").arg(dir.join("stage3.tar")).arg("-C").arg(&stage3).arg(".");
+    assert!(tar.status().unwrap().success());
+}
+
+/// Returns the calls of `genpack-host lower` with these members and options, each on a line of its own.
+fn calls(members: &str, options: &[&str]) -> String {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dir = dir.path();
+    sources(dir);
+    write(&dir.join("bin/systemd-nspawn"), RECORDER, 0o755);
+    let definition = format!(
+        "{{name: 't', base: {{gentoo: {{stage3: 'stage3.tar', snapshot: 'gentoo', overlay: 'genpack-overlay'}}}}, \
+         {members}}}"
+    );
+    fs::write(dir.join("genpack.json5"), definition).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let output = Command::new(BINARY)
+        .arg("-C")
+        .arg(dir)
+        .arg("lower")
+        .args(options)
+        .env("PATH", format!("{}:{path}", dir.join("bin").display()))
+        .env("CALLS", dir.join("calls"))
+        .env("GENPACK_CACHE", dir.join("cache"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string(dir.join("calls")).unwrap();
+    let calls = text.split("\n\n").filter(|call| !call.is_empty()).map(|call| {
+        let words = call.lines().filter(|word| {
+            // What depends on the machine: whether systemd runs it, and where its resolver file is.
+            *word != "--keep-unit" && !word.ends_with(":/etc/resolv.conf") && !word.starts_with("--machine=")
+        });
+        words.collect::<Vec<_>>().join(" ").replace(&dir.display().to_string(), "DIR")
+    });
+    calls.map(|call| format!("{call}\n")).collect()
+}
+
+/// Splits what all calls begin with from what each of them runs.
+fn common_and_own(calls: &str) -> (String, Vec<String>) {
+    let mut calls = calls.lines().map(|call| call.split_once(" -- ").unwrap());
+    let (common, first) = calls.next().unwrap();
+    let mut own = vec![first.to_owned()];
+    for (place, command) in calls {
+        assert_eq!(place, common, "every call sees the same");
+        own.push(command.to_owned());
+    }
+    (common.to_owned(), own)
+}
+
+#[test]
+fn calls_of_a_lower_image_are_the_expected_ones() {
+    if !needs::root() || !needs::programs(&["tar", "unshare"]) {
+        return;
+    }
+    let arch = std::env::consts::ARCH;
+    let binds = |binpkgs: &str| {
+        format!(
+            "-q --register=no --as-pid2 --suppress-sync=true --timezone=off --link-journal=no --resolv-conf=off \
+             --chdir=/ --directory=DIR/work/{arch}/.lower-mounts.partial/root --console=pipe \
+             --capability=CAP_NET_ADMIN --bind=DIR:/mnt/host --bind=DIR/work/{arch}/.lower-mounts.partial/tmp:/tmp \
+             --bind=DIR/cache/distfiles:/var/cache/distfiles --bind=DIR/work/{arch}/logs/packages:/var/log/portage \
+             {binpkgs}--bind-ro=DIR/genpack-overlay:/var/db/repos/genpack-overlay \
+             --bind-ro=DIR/gentoo:/var/db/repos/gentoo --setenv=PORTAGE_LOGDIR=/var/log/portage --setenv=CLEAN_DELAY=0"
+        )
+    };
+    let shared = format!("--bind=DIR/cache/{arch}/binpkgs:/var/cache/binpkgs ");
+    let (common, own) = common_and_own(&calls("packages: ['c/p']", &[]));
+    assert_eq!(common, binds(&shared));
+    let binary = "-bk --binpkg-respect-use=y";
+    let targets = "@world @genpack-runtime @genpack-buildtime";
+    assert_eq!(
+        own,
+        [
+            format!(
+                "/bin/sh -c exec \"$@\" 2>&1 sh emerge --pretend --color=n --nospinner {binary} -uDN {targets}"
+            ),
+            format!("emerge {binary} -uDN --keep-going {targets}"),
+            "emerge @module-rebuild".to_owned(),
+            format!("emerge {binary} @preserved-rebuild"),
+            "emerge --unmerge =c/masked-1".to_owned(),
+            "emerge -bk -uDN --with-bdeps=y --keep-going @world".to_owned(),
+            "emerge --depclean".to_owned(),
+            "etc-update --automode -5".to_owned(),
+        ]
+    );
+
+    let members = "packages: ['c/p'], buildtime_packages: ['c/b'], buildtime_packages_first: true, \
+                   binpkg_excludes: ['c/x', 'c/y'], circulardep_breaker: {packages: ['c/z'], use: '-q'}";
+    let (common, own) = common_and_own(&calls(members, &["--independent-binpkgs", "--deep-depclean"]));
+    assert_eq!(common, binds(""));
+    let excludes = "--usepkg-exclude c/x c/y --buildpkg-exclude c/x c/y";
+    assert_eq!(
+        own,
+        [
+            format!("env USE=-q emerge {binary} -u --keep-going {excludes} c/z"),
+            format!(
+                "/bin/sh -c exec \"$@\" 2>&1 sh emerge --pretend --color=n --nospinner {binary} -uDN {targets}"
+            ),
+            format!("emerge {binary} -uDN --keep-going {excludes} @genpack-buildtime"),
+            format!("emerge {binary} -uDN --keep-going {excludes} {targets}"),
+            "emerge @module-rebuild".to_owned(),
+            format!("emerge {binary} {excludes} @preserved-rebuild"),
+            "emerge --unmerge =c/masked-1".to_owned(),
+            "emerge -bk -uDN --with-bdeps=y --keep-going @world".to_owned(),
+            "emerge --depclean --with-bdeps=n".to_owned(),
+            "etc-update --automode -5".to_owned(),
+            "eclean-pkg -d".to_owned(),
+        ]
+    );
+}
