@@ -7,7 +7,8 @@ cd "$(dirname "$0")"
 # Warnings fail in CI and only there: a half-finished change may be tried out locally.
 [ "${CI:-}" != true ] || export RUSTFLAGS="${RUSTFLAGS:-} -Dwarnings"
 
-say() { printf '\n== %s\n' "$*"; }
+# Each step says when it begins, so that a log tells what costs the time.
+say() { printf '\n== %s (after %s s)\n' "$*" "$SECONDS"; }
 need() { # STEP PROGRAM...: true when the programs are there; in CI their absence is a failure
   local step=$1 program; shift
   for program in "$@"; do
@@ -18,13 +19,15 @@ need() { # STEP PROGRAM...: true when the programs are there; in CI their absenc
   done
 }
 
+# What runs on this machine, with all features. Every step asks for the same, so that cargo builds each dependency once.
+HOSTED=(--locked --workspace --exclude genpack-init-static --all-features)
+
 fmt() { say fmt; ! need fmt "cargo fmt" || cargo fmt --all --check; }
 
 lint() {
   say lint
   ! need lint "cargo clippy" || {
-    cargo clippy --locked --all-targets --all-features -- -Dwarnings
-    cargo clippy --locked -p genpack-tests --all-targets --all-features -- -Dwarnings
+    cargo clippy "${HOSTED[@]}" --all-targets -- -Dwarnings
     cargo clippy --locked -p genpack-init-static --no-default-features --lib --tests -- -Dwarnings
   }
   # Unsafe code lives in rooms of its own; the formats and the pure rooms have none.
@@ -51,7 +54,7 @@ deps() {
 # Floors 1 to 3: unit, golden, differential (foreign tools judge), and the fuzz bodies on stable Rust.
 tests() {
   say "unit, golden, differential"
-  cargo test --locked --workspace --exclude genpack-tests --exclude genpack-init-static --all-features
+  cargo test "${HOSTED[@]}" --exclude genpack-tests
   cargo test --locked -p genpack-init-static --no-default-features --lib
 }
 
@@ -82,10 +85,14 @@ bare() { say "no std, no libc, no panic"; ! need bare python3 || tools/bare.sh; 
 # Floor 5: machines that boot; with "full" the longer matrix too.
 vm() {
   say "booted machines"
-  # What machines of other architectures boot is fetched once, into target/assets.
-  tools/foreign-assets.sh || skips 3 "machines of aarch64 and riscv64"
+  local skipped="--skip full::"
+  [ "${1:-}" != full ] || skipped=
+  # What machines of other architectures boot is fetched once, into target/assets, while the program is built.
+  tools/foreign-assets.sh & local assets=$!
   cargo build --locked --release -p genpack-host
-  cargo test --locked -p genpack-tests ${1:+--features "$1"} -- --nocapture --test-threads 1
+  wait $assets || skips 3 "machines of aarch64 and riscv64"
+  say "scenes"
+  cargo test "${HOSTED[@]}" --test scenes --test init_verbs -- --nocapture --test-threads 1 $skipped
 }
 
 # The overlay's ebuilds; pkgcheck comes once, into target/pkgcheck.

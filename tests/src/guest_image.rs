@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use crate::assets::{genpack_host, root};
 use crate::scene::output;
@@ -18,6 +19,10 @@ const FILES: [(&str, &str); 3] = [
     ("verdict.service", "etc/systemd/system/verdict.service"),
     ("pid1", "usr/lib/genpack-tests/pid1"),
 ];
+/// A module of an image with Python.
+const PYTHON_MODULE: (&str, &str) = ("module.py", "usr/lib/genpack-init/50-tests.py");
+/// Where the definition begins to name packages.
+const PACKAGES: &str = "\n    packages: [";
 /// Symbolic links in the image: place, target.
 const LINKS: [(&str, &str); 2] = [
     ("etc/systemd/system/multi-user.target.wants/verdict.service", "../verdict.service"),
@@ -40,16 +45,43 @@ const LEFT_OUT: [&str; 8] = [
 /// Parts of a lower image.
 const LOWER: [&str; 2] = ["lower", "lower.key"];
 
-/// Builds the image unless it is fresh, and returns its path.
+/// Builds the image unless it is fresh, once in the life of a program, and returns its path.
 ///
 /// # Panics
 /// When the build fails: no scene can run then.
 #[must_use]
 pub fn build() -> PathBuf {
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(build_anew).clone()
+}
+
+fn build_anew() -> PathBuf {
     let hello = root().join("artifacts/hello");
     genpack(&hello, "lower");
     let guest = root().join("target/e2e/guest");
-    derive(&hello, &guest).unwrap_or_else(|e| panic!("deriving {}: {e}", guest.display()));
+    let work = guest.join("work/x86_64");
+    let borrow = |name| replace_link(&hello.join("work/x86_64").join(name), &work.join(name));
+    fs::create_dir_all(&work).and_then(|()| LOWER.into_iter().try_for_each(borrow)).unwrap();
+    derive(&hello, &guest, &FILES).unwrap_or_else(|e| panic!("deriving {}: {e}", guest.display()));
+    genpack(&guest, "build");
+    guest.join("hello-x86_64.squashfs")
+}
+
+/// Builds an image with Python and a module for it, unless it is fresh, and returns its path. It has a lower image of
+/// its own.
+///
+/// # Panics
+/// As [`build`].
+#[must_use]
+pub fn build_with_python() -> PathBuf {
+    let guest = root().join("target/e2e/python");
+    let files: Vec<_> = FILES.into_iter().chain([PYTHON_MODULE]).collect();
+    derive(&root().join("artifacts/hello"), &guest, &files)
+        .unwrap_or_else(|e| panic!("deriving {}: {e}", guest.display()));
+    let definition = guest.join("genpack.json5");
+    let text = fs::read_to_string(&definition).unwrap();
+    let (before, after) = text.split_once(PACKAGES).unwrap();
+    fs::write(&definition, format!("{before}{PACKAGES}\"python3-minimal\", {after}")).unwrap();
     genpack(&guest, "build");
     guest.join("hello-x86_64.squashfs")
 }
@@ -70,8 +102,11 @@ pub fn small(guest: &Path, compression: &str, usr_time: u32) -> PathBuf {
             fs::remove_dir_all(&directory).unwrap();
         }
         fs::create_dir_all(&directory).unwrap();
-        output(Command::new("unsquashfs").args(["-quiet", "-no-progress", "-dest"]).arg(&tree).arg(guest));
-        output(Command::new("touch").arg(&tree));
+        // Aside and renamed: a run that was stopped in between leaves half a tree.
+        let aside = directory.join("tree.new");
+        output(Command::new("unsquashfs").args(["-quiet", "-no-progress", "-dest"]).arg(&aside).arg(guest));
+        output(Command::new("touch").arg(&aside));
+        fs::rename(&aside, &tree).unwrap();
     }
     if !image.is_file() {
         output(Command::new("touch").args(["-d", &format!("@{usr_time}")]).arg(tree.join("usr")));
@@ -125,19 +160,15 @@ pub(crate) fn is_newer(one: &Path, other: &Path) -> bool {
 }
 
 /// Makes the definition anew; what was built stays and is reused when it is fresh.
-fn derive(hello: &Path, guest: &Path) -> io::Result<()> {
-    let work = guest.join("work/x86_64");
-    fs::create_dir_all(&work)?;
-    for name in LOWER {
-        replace_link(&hello.join("work/x86_64").join(name), &work.join(name))?;
-    }
+fn derive(hello: &Path, guest: &Path, more_files: &[(&str, &str)]) -> io::Result<()> {
+    fs::create_dir_all(guest)?;
     fs::copy(hello.join("genpack.json5"), guest.join("genpack.json5"))?;
     let files = guest.join("files");
     if files.exists() {
         fs::remove_dir_all(&files)?;
     }
     copy_tree(&hello.join("files"), &files)?;
-    for (from, to) in FILES {
+    for (from, to) in more_files {
         let to = files.join(to);
         fs::create_dir_all(to.parent().unwrap_or(&files))?;
         fs::copy(root().join("tests/guest").join(from), to)?;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
@@ -9,6 +10,7 @@ use genpack_core::kernel::arch::Arch;
 use genpack_qemu::console::{Console, LOST_GUEST_MARKERS};
 use genpack_qemu::deadline::Deadline;
 use genpack_qemu::error::Error;
+use genpack_qemu::qmp::Qmp;
 
 use crate::assets::{are_here, genpack_host, root};
 use crate::foreign;
@@ -16,8 +18,8 @@ use crate::guest_image;
 use crate::machine::{Bus, Kernel};
 use crate::verdict::{MARKER, Verdict};
 
-/// An emulated boot takes about a minute; on a machine shared with other work several.
-const BOOT_SECONDS: u64 = 900;
+/// An emulated boot takes about a minute; on a machine shared with other work many.
+const BOOT_SECONDS: u64 = 1800;
 
 /// Where the boot partition begins: the offset that mtools takes behind an image's name.
 const BOOT_PARTITION: &str = "@@1M";
@@ -39,14 +41,26 @@ pub struct Scene {
     boots: u32,
 }
 
-/// Ends the program when it is dropped; the machine it runs ends with it.
-struct Running(Child);
+/// A machine; the emulator, or the program that runs it, ends when this is dropped.
+struct Running {
+    child: Child,
+    console: Console<ChildStdout>,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Waits for a line with this word; one with a marker, the end of the machine or of the time ends the scene.
+    fn wait_for(&mut self, word: &str, markers: &[&str]) -> String {
+        let found = self.console.wait_for(word, markers, Deadline::seconds(BOOT_SECONDS));
+        found.unwrap_or_else(|e| panic!("{e}; see {}", self.log.display()))
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
         // It has usually ended long ago.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -149,7 +163,8 @@ impl Scene {
     pub fn boot(&mut self, image: &Path, arguments: &[&str]) -> Verdict {
         let command = self.run_command(image, arguments);
         let argv = output(Command::new(genpack_host()).args(command.get_args()).args(["--dry-run"]));
-        self.verdict_of(command, &argv.stdout)
+        let running = self.start(command, &argv.stdout);
+        self.verdict_of(running)
     }
 
     /// Boots the scene's kernel with these disks, waits for the guest's end, and returns its verdict.
@@ -159,7 +174,8 @@ impl Scene {
     #[must_use]
     pub fn boot_kernel(&mut self, root: &str, disks: &[(Bus, &Path)]) -> Verdict {
         let (command, argv) = self.kernel_command(root, disks);
-        self.verdict_of(command, argv.as_bytes())
+        let running = self.start(command, argv.as_bytes());
+        self.verdict_of(running)
     }
 
     /// Boots as [`Scene::boot_kernel`] and kills the machine when `marker` is on its console: a power cut.
@@ -168,13 +184,52 @@ impl Scene {
     /// When the marker does not come.
     pub fn cut_power(&mut self, root: &str, disks: &[(Bus, &Path)], marker: &str) {
         let (command, argv) = self.kernel_command(root, disks);
-        let (mut running, mut console, log) = self.start(command, argv.as_bytes());
+        self.start(command, argv.as_bytes()).wait_for(marker, &LOST_GUEST_MARKERS);
+    }
+
+    /// Boots as [`Scene::boot_kernel`] and kills the machine at the first line of its console that `is_now` names.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    pub fn cut_power_when(
+        &mut self,
+        root: &str,
+        disks: &[(Bus, &Path)],
+        mut is_now: impl FnMut(&str) -> bool,
+    ) {
+        let (command, argv) = self.kernel_command(root, disks);
+        let mut running = self.start(command, argv.as_bytes());
         let deadline = Deadline::seconds(BOOT_SECONDS);
-        console
-            .wait_for(marker, &LOST_GUEST_MARKERS, deadline)
-            .unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
-        running.0.kill().unwrap();
-        running.0.wait().unwrap();
+        loop {
+            let line = running.console.next_line(deadline);
+            let line = line.unwrap_or_else(|e| panic!("{e}; see {}", running.log.display()));
+            let line = line.unwrap_or_else(|| panic!("the machine ended; see {}", running.log.display()));
+            let is_lost = LOST_GUEST_MARKERS.iter().any(|marker| line.contains(marker));
+            assert!(!is_lost, "{line}; see {}", running.log.display());
+            if is_now(&line) {
+                return;
+            }
+        }
+    }
+
+    /// Boots as [`Scene::boot_kernel`] a machine that ends by itself without a verdict, and returns its console's lines.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    #[must_use]
+    pub fn boot_kernel_in_vain(&mut self, root: &str, disks: &[(Bus, &Path)]) -> Vec<String> {
+        let (command, argv) = self.kernel_command(root, disks);
+        let mut running = self.start(command, argv.as_bytes());
+        let deadline = Deadline::seconds(BOOT_SECONDS);
+        let next = || {
+            running
+                .console
+                .next_line(deadline)
+                .unwrap_or_else(|e| panic!("{e}; see {}", running.log.display()))
+        };
+        let lines: Vec<String> = std::iter::from_fn(next).collect();
+        assert!(running.child.wait().unwrap().success(), "the machine failed; see {}", self.dir.display());
+        lines
     }
 
     /// Returns the image that the scene's images are made from.
@@ -195,18 +250,12 @@ impl Scene {
     #[must_use]
     pub fn boot_past(&mut self, disk: &Path, arguments: &[&str], words: &[&str]) -> Verdict {
         let command = self.run_command(disk, arguments);
-        let (mut running, mut console, log) = self.start(command, b"");
-        let deadline = Deadline::seconds(BOOT_SECONDS);
-        let mut play = || {
-            for word in words {
-                console.wait_for(word, &[MARKER], deadline)?;
-            }
-            verdict_lines(&mut console, deadline)
-        };
-        let lines = play().unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
-        running.0.wait().unwrap();
-        Verdict::of_lines(lines.iter().map(String::as_str))
-            .unwrap_or_else(|e| panic!("{e}; see {}", log.display()))
+        let mut running = self.start(command, b"");
+        for word in words {
+            // Each word is a boot of its own, with a deadline of its own.
+            running.wait_for(word, &[MARKER]);
+        }
+        self.verdict_of(running)
     }
 
     /// Boots a disk by its loader and kills the machine when `marker` is on its console: a power cut.
@@ -219,12 +268,7 @@ impl Scene {
         let argv: Vec<String> = serde_json::from_slice(&argv).unwrap();
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]);
-        let (mut running, mut console, log) = self.start(command, argv.join(" ").as_bytes());
-        console
-            .wait_for(marker, &LOST_GUEST_MARKERS, Deadline::seconds(BOOT_SECONDS))
-            .unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
-        running.0.kill().unwrap();
-        running.0.wait().unwrap();
+        self.start(command, argv.join(" ").as_bytes()).wait_for(marker, &LOST_GUEST_MARKERS);
     }
 
     fn run_command(&self, image: &Path, arguments: &[&str]) -> Command {
@@ -232,7 +276,7 @@ impl Scene {
         command
             .args(["--arch", self.arch.name(), "vm", "run"])
             .arg(image)
-            .args(["-c", "2", "-m", "1G"])
+            .args(["-c", if self.kernel.is_some() { "1" } else { "2" }, "-m", "1G"])
             .args(arguments);
         command
     }
@@ -245,7 +289,31 @@ impl Scene {
     pub fn boot_argv(&mut self, argv: &[String]) -> Verdict {
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]);
-        self.verdict_of(command, argv.join(" ").as_bytes())
+        let running = self.start(command, argv.join(" ").as_bytes());
+        self.verdict_of(running)
+    }
+
+    /// Boots as [`Scene::boot_kernel`] and plugs the disk in, a stick on USB, when `marker` is on the console.
+    ///
+    /// # Panics
+    /// As [`Scene::boot_kernel`]; when QEMU refuses the stick.
+    #[must_use]
+    pub fn boot_late_disk(&mut self, root: &str, disk: &Path, marker: &str) -> Verdict {
+        let kernel = self.kernel.as_ref().unwrap();
+        let mut argv = kernel.argv(&format!("root={root} {SHORT}"), &[(Bus::Usb, disk)]);
+        // The disk and its controller stay, the stick comes later: it is the last option and its value.
+        argv.truncate(argv.len() - 2);
+        let socket = self.path("qmp");
+        argv.extend(["-qmp".to_owned(), format!("unix:{},server=on,wait=off", socket.display())]);
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]);
+        let mut running = self.start(command, argv.join(" ").as_bytes());
+        running.wait_for(marker, &LOST_GUEST_MARKERS);
+        let deadline = Deadline::seconds(BOOT_SECONDS);
+        let mut qmp = Qmp::connect(UnixStream::connect(socket).unwrap(), deadline).unwrap();
+        let stick = serde_json::json!({"driver": "usb-storage", "bus": "usb.0", "drive": "disk0"});
+        qmp.execute("device_add", stick, deadline).unwrap();
+        self.verdict_of(running)
     }
 
     fn kernel_command(&self, root: &str, disks: &[(Bus, &Path)]) -> (Command, String) {
@@ -257,27 +325,36 @@ impl Scene {
     }
 
     /// Starts a machine; its console is its standard output.
-    fn start(&mut self, mut command: Command, argv: &[u8]) -> (Running, Console<ChildStdout>, PathBuf) {
+    fn start(&mut self, mut command: Command, argv: &[u8]) -> Running {
         self.boots += 1;
         let log = self.path(&format!("serial.{}.log", self.boots));
         fs::write(self.path(&format!("argv.{}", self.boots)), argv).unwrap();
         let messages = File::create(self.path(&format!("messages.{}", self.boots))).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages);
-        let mut running = Running(command.spawn().unwrap());
-        let stdout = running.0.stdout.take().unwrap();
-        (running, Console::new(stdout, &log).unwrap(), log)
+        let mut child = command.spawn().unwrap();
+        let console = Console::new(child.stdout.take().unwrap(), &log).unwrap();
+        Running { child, console, log }
     }
 
-    fn verdict_of(&mut self, command: Command, argv: &[u8]) -> Verdict {
-        let (mut running, mut console, log) = self.start(command, argv);
+    fn verdict_of(&self, mut running: Running) -> Verdict {
         let deadline = Deadline::seconds(BOOT_SECONDS);
-        let lines =
-            verdict_lines(&mut console, deadline).unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
+        let log = running.log.clone();
+        let lines = verdict_lines(&mut running.console, deadline)
+            .unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
         // The console's end is the emulator's end; the program has nothing left to do but to say so.
-        let status: ExitStatus = running.0.wait().unwrap();
+        let status: ExitStatus = running.child.wait().unwrap();
         assert!(status.success(), "the machine failed ({status}); see {}", self.dir.display());
         Verdict::of_lines(lines.iter().map(String::as_str))
             .unwrap_or_else(|e| panic!("{e}; see {}", log.display()))
+    }
+
+    /// Makes the boots of a disk by its loader short ones, with these words for the kernel besides.
+    ///
+    /// # Panics
+    /// When mtools refuses.
+    pub fn shorten(&self, disk: &Path, words: &str) {
+        let system_cfg = format!("set timeout=0\nset LINUX_ARGS='{SHORT} {words}'\n");
+        self.write_boot_file(disk, "system.cfg", system_cfg.as_bytes());
     }
 
     /// Returns what `genpack-host probe` says of a file.

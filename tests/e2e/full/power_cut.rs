@@ -1,4 +1,4 @@
-//! Scene: the machine is killed in the middle of a boot, several times, at moments that its console names.
+//! Scenes: the machine is killed in the middle of a boot, at moments that its console names and at random ones.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -39,6 +39,63 @@ fn boot_partition(scene: &Scene, disk: &Path) -> PathBuf {
     copy
 }
 
+/// Checks the boot partition as a power cut left it.
+fn boot_partition_is_whole(scene: &Scene, disk: &Path, moment: &str) {
+    let checked = Command::new("fsck.fat").arg("-n").arg(boot_partition(scene, disk)).output().unwrap();
+    let words = String::from_utf8_lossy(&checked.stdout).into_owned();
+    let complaints: Vec<&str> = words
+        .lines()
+        .skip(1)
+        .filter(|line| !DIRTY.iter().any(|known| line.contains(known)) && !line.trim().is_empty())
+        .collect();
+    assert_eq!(complaints, [""; 0], "cut at {moment}:\n{words}");
+}
+
+/// Draws a number below `end` (Knuth's MMIX generator).
+fn draw(state: &mut u64, end: u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % end
+}
+
+/// A boot's console has so many lines from the first of ours to the verdict, about.
+const LINES: u64 = 160;
+const CUTS: u32 = 20;
+
+#[test]
+fn machine_boots_after_twenty_random_power_cuts() {
+    let Some(mut scene) = Scene::open_short("power_cut_random", &["mkfs.btrfs", "fsck.fat"]) else { return };
+    let seed = std::env::var("POWER_CUT_SEED").map_or(1, |seed| seed.parse().unwrap());
+    let mut state = seed;
+    let disk = scene.flash(&["--set", "hostname=scene-cut", "--set", "timezone=Asia/Tokyo"]);
+    for cut in 1..=CUTS {
+        let line_number = draw(&mut state, LINES);
+        let moment = format!("cut {cut}, line {line_number}, seed {seed}");
+        // Every boot changes the settings, so that there is something to write.
+        let settings =
+            format!("hostname = scene-cut\nlocale = C.UTF-8\nmistake{cut}\ntimezone = Asia/Tokyo\n");
+        scene.write_boot_file(&disk, "system.ini", settings.as_bytes());
+        let mut ours = 0;
+        scene.cut_power_when("systemimg:auto", &[(Bus::Virtio, &disk)], |line| {
+            ours += u64::from(ours > 0 || line.contains("genpack-init: "));
+            // The system is up before the number is reached: that is a moment, too.
+            ours > line_number || line.contains(MARKER)
+        });
+        boot_partition_is_whole(&scene, &disk, &moment);
+        if cut % 5 != 0 {
+            continue;
+        }
+        scene.write_boot_file(&disk, "system.ini", b"hostname = scene-cut\ntimezone = Asia/Tokyo\n");
+        let verdict = scene.boot_kernel("systemimg:auto", &[(Bus::Virtio, &disk)]);
+        assert_eq!(
+            (verdict.hostname.as_str(), verdict.status("persistent")),
+            ("scene-cut", "yes"),
+            "{moment}"
+        );
+        assert!(verdict.timezone.ends_with("Asia/Tokyo"), "{moment}: {}", verdict.timezone);
+        assert_eq!((verdict.status("degraded"), verdict.status("config_errors")), ("", "0"), "{moment}");
+    }
+}
+
 #[test]
 fn machine_boots_after_every_power_cut() {
     let Some(mut scene) = Scene::open_short("power_cut", &["mkfs.btrfs", "fsck.fat"]) else { return };
@@ -47,15 +104,7 @@ fn machine_boots_after_every_power_cut() {
         // A finding makes the next boot write its report, a repair makes the one after it remove that again.
         scene.write_boot_file(&disk, "system.ini", b"hostname = scene-cut\nmistake\ntimezone = Asia/Tokyo\n");
         scene.cut_power("systemimg:auto", &[(Bus::Virtio, &disk)], moment);
-
-        let checked = Command::new("fsck.fat").arg("-n").arg(boot_partition(&scene, &disk)).output().unwrap();
-        let words = String::from_utf8_lossy(&checked.stdout).into_owned();
-        let complaints: Vec<&str> = words
-            .lines()
-            .skip(1)
-            .filter(|line| !DIRTY.iter().any(|known| line.contains(known)) && !line.trim().is_empty())
-            .collect();
-        assert_eq!(complaints, [""; 0], "cut at {moment}:\n{words}");
+        boot_partition_is_whole(&scene, &disk, moment);
 
         scene.write_boot_file(&disk, "system.ini", b"hostname = scene-cut\ntimezone = Asia/Tokyo\n");
         let verdict = scene.boot_kernel("systemimg:auto", &[(Bus::Virtio, &disk)]);
