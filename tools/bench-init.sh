@@ -38,7 +38,7 @@ boot() { # INITRAMFS INIT [QEMU-OPTION...]: the guest's line
   local initramfs=$1 init=$2 line; shift 2
   # Always the first boot of a disk.
   cp --sparse=always "$scratch/disk" "$scratch/copy"
-  line=$(timeout 900 qemu-system-x86_64 -machine q35 -cpu max -m 1024 -nodefaults -no-reboot -display none -serial stdio \
+  line=$(timeout 1800 qemu-system-x86_64 -machine q35 -cpu max -m 1024 -nodefaults -no-reboot -display none -serial stdio \
     -kernel "$scratch/kernel" -initrd "$scratch/$initramfs" \
     -append "console=ttyS0 quiet panic=-1 root=systemimg:auto init=$init" \
     -drive "file=$scratch/copy,format=raw,if=virtio" "$@" </dev/null | tee "$scratch/console" | tr -d '\r' | grep '^BENCH ') \
@@ -82,7 +82,7 @@ printf 'hostname=bench\ntimezone=Asia/Tokyo\nlocale=C.UTF-8\nssh_pubkey=%s\n' "$
 TIMEFORMAT='%R %U %S'
 ours="chroot $scratch/root /usr/bin/genpack-init apply --root / --ini /run/initramfs/boot/system.ini"
 peer="chroot $scratch/root /usr/bin/peer-init"
-for ((run = 0; run < ${BENCH_RUNS:-5}; run++)); do
+for ((run = 0; run < $runs; run++)); do
   { time \$ours >/dev/null 2>&1; } 2>> "$scratch/ours"
   { time \$peer >/dev/null 2>&1; } 2>> "$scratch/theirs"
 done
