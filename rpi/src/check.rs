@@ -11,6 +11,7 @@ use genpack_core::contract::boot_slots::{CMDLINE, CONFIG, linked};
 use genpack_core::loader::config_txt::is_set;
 
 use crate::board::{BOARDS, Board};
+use crate::firmware::{Loaded, load};
 
 /// Returns what is missing for a board, in words that name a file or a setting; nothing when it boots.
 ///
@@ -40,6 +41,39 @@ pub fn missing(board: &Board, config: Option<&str>, is_there: impl Fn(&str) -> b
         missing.push(format!("the line arm_64bit=1 in {CONFIG}"));
     }
     missing
+}
+
+/// Returns every board with what it lacks: files, settings, and what its firmware would not take.
+pub fn report(config: &str, is_there: impl Fn(&str) -> bool) -> Vec<(&'static Board, Vec<String>)> {
+    let text = |path: &str| (path == CONFIG).then(|| config.to_string());
+    let of = |board: &'static Board| {
+        let mut missing = missing(board, Some(config), &is_there);
+        if missing.is_empty() {
+            match load(board, false, text, &is_there) {
+                Some(Loaded { initramfs: Some(_), .. }) => {}
+                Some(Loaded { kernel, .. }) => missing.push(format!("an initramfs for {kernel} in {CONFIG}")),
+                None => missing.push(format!("a kernel where {CONFIG} looks for it")),
+            }
+        }
+        (board, missing)
+    };
+    BOARDS.iter().map(of).collect()
+}
+
+/// Tells whether a file of `/boot` is a kernel that a board of ours takes.
+#[must_use]
+pub fn is_kernel(path: &str) -> bool {
+    BOARDS.iter().any(|board| board.family.kernels.iter().any(|(kernel, _)| *kernel == path))
+}
+
+/// Tells whether the files of a `/boot` are for a Raspberry Pi: its firmware, or what a Pi 5 reads without one.
+#[must_use]
+pub fn is_for_raspberry_pi(files: &[&str]) -> bool {
+    let any = |is: fn(&str) -> bool| files.iter().any(|file| is(file));
+    any(|file| ["bootcode.bin", "start4.elf"].contains(&file))
+        || files.contains(&CONFIG)
+            && any(|file| file.starts_with("kernel") && file.ends_with(".img"))
+            && any(|file| file.starts_with("bcm27") && file.ends_with(".dtb"))
 }
 
 /// Returns the boards that boot from a partition.
@@ -80,6 +114,32 @@ mod tests {
             [("", "arm_64bit=1\n".to_string()), ("slot-a/", with_slot("", "slot-a/").unwrap())]
         {
             assert_eq!(names(&card(slot), Some(&config)).len(), BOARDS.len());
+        }
+    }
+
+    #[test]
+    fn raspberry_pi_is_known_by_its_files() {
+        for (files, is) in [
+            (&["bootcode.bin"][..], true),
+            (&["start4.elf", "kernel"], true),
+            (&["config.txt", "kernel_2712.img", "bcm2712-rpi-5-b.dtb"], true),
+            (&["config.txt", "kernel_2712.img"], false),
+            (&["kernel", "initramfs", "bcm2712-rpi-5-b.dtb"], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_for_raspberry_pi(files), is, "{files:?}");
+        }
+        assert!(is_kernel("kernel8.img") && !is_kernel("kernel7.img") && !is_kernel("kernel"));
+    }
+
+    #[test]
+    fn kernel_of_the_owner_without_an_initramfs_is_told() {
+        let config = with_slot("kernel=kernel8.img\n", "slot-a/").unwrap();
+        let files = card("slot-a/");
+        let report = report(&config, |file| files.contains(file));
+        assert_eq!(report.len(), BOARDS.len());
+        for (board, missing) in report {
+            assert_eq!(missing, ["an initramfs for slot-a/kernel8.img in config.txt"], "{}", board.name);
         }
     }
 

@@ -39,9 +39,48 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+/// Returns the cluster size of a card's boot partition, `None` where only the size of the partition decides.
+///
+/// The maintainers of the firmware use clusters of 1 or 4 sectors and advise them: its first stage was tried with no
+/// other. The tables are kept below 64 MiB, which the first stage walks.
+#[must_use]
+pub fn card_cluster_bytes(partition_bytes: u64) -> Option<u32> {
+    const MAX_TABLE_BYTES: u64 = 64 << 20;
+    const FAT32_ENTRY_BYTES: u64 = 4;
+    const MIN_FAT32_CLUSTERS: u64 = 65_525 + 16;
+    [2048_u32, 4096].into_iter().chain([512]).find(|cluster| {
+        let clusters = partition_bytes.checked_div(u64::from(*cluster)).unwrap_or(0);
+        // Why the slack of a 16th: the tables take clusters away.
+        let fewest = clusters.saturating_sub(clusters >> 4);
+        fewest >= MIN_FAT32_CLUSTERS && clusters.saturating_mul(FAT32_ENTRY_BYTES) <= MAX_TABLE_BYTES
+    })
+}
+
 pub mod board;
 pub mod boot_slots;
 pub mod check;
 pub mod cmdline_txt;
 pub mod config_txt;
 pub mod firmware;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_have_1_or_4_sectors_while_the_tables_stay_small() {
+        const MIB: u64 = 1 << 20;
+        for (mib, cluster) in [
+            (16, None),
+            (64, Some(512)),
+            (256, Some(2048)),
+            (512, Some(2048)),
+            (32 * 1024, Some(2048)),
+            (33 * 1024, Some(4096)),
+            (64 * 1024, Some(4096)),
+            (65 * 1024, None),
+        ] {
+            assert_eq!(card_cluster_bytes(mib * MIB), cluster, "{mib} MiB");
+        }
+    }
+}
