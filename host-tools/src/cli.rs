@@ -19,6 +19,8 @@ mod dev;
 mod doc;
 mod flash;
 mod genpack_command;
+mod install;
+mod install_command;
 mod look;
 mod squash;
 mod usage;
@@ -90,6 +92,8 @@ enum Verb {
     Build(build::Verb),
     #[command(flatten)]
     Flash(flash::Verb),
+    #[command(flatten)]
+    Install(install::Verb),
     /// Runs machines on QEMU
     #[command(
         subcommand_value_name = "VERB",
@@ -120,6 +124,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     if genpack_command::is_meant(&args) {
         return genpack_command::main(&args);
+    }
+    if install_command::is_meant(&args) {
+        return install_command::main(&args);
     }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
@@ -171,6 +178,7 @@ fn dispatch(ctx: &Ctx, verb: Verb) -> Result<ExitCode> {
         Verb::Look(verb) => verb.run(ctx),
         Verb::Build(verb) => verb.run(ctx),
         Verb::Flash(verb) => verb.run(ctx),
+        Verb::Install(verb) => verb.run(ctx),
         Verb::Vm { verb } => verb.run(ctx),
         Verb::Doc(verb) => verb.run(ctx),
         Verb::Dev { verb } => verb.run(ctx),

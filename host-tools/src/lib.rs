@@ -12,13 +12,15 @@
 //! | [`container`] | namespaces, overlayfs, systemd-nspawn |
 //! | [`lower`], [`upper`], [`initramfs`], [`pack`] | the phases of a build |
 //! | [`mod@build`] | the phases in order, status, clean, shells |
-//! | [`disk`], [`flash`] | layouts and how they are written |
+//! | [`bootable`] | an image as what boots: its checks, its loaders, the files of boards |
+//! | [`disk`], [`flash`], [`install`] | layouts and how they are written |
 //! | [`look`] | verbs that look at files: `json5`, `ini`, `probe`, `ls`, `cat`, `inspect`, `unpack` |
 //! | [`vm`] | machines: names, kernels out of images, the command line |
 //! | [`dev`] | hidden verbs: loaders |
 //!
 //! Rooms decide in `plan.rs` (pure) and act in `run.rs` (dumb). Lower rooms never print and never parse flags.
 
+pub mod bootable;
 pub mod build;
 pub mod cli;
 pub mod command_error;
@@ -29,6 +31,7 @@ pub mod disk;
 pub mod fetch;
 pub mod flash;
 pub mod initramfs;
+pub mod install;
 pub mod io;
 pub mod keys;
 pub mod look;

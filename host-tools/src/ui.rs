@@ -198,13 +198,19 @@ impl Ui {
     /// Asks a question on the terminal; anything but `y` or `yes` (any case) is no, also the end of the input.
     #[must_use]
     pub fn confirm(&self, question: impl Display) -> bool {
-        err(&format!("{question} [y/N] "));
+        matches!(self.ask(format!("{question} [y/N]")).to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// Asks for a line on the terminal and returns it without blanks at its ends; empty at the end of the input.
+    #[must_use]
+    pub fn ask(&self, question: impl Display) -> String {
+        err(&format!("{question} "));
         let mut answer = String::new();
         match std::io::stdin().read_line(&mut answer) {
-            Ok(n) if n > 0 => matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"),
+            Ok(n) if n > 0 => answer.trim().to_owned(),
             _ => {
                 err("\n");
-                false
+                String::new()
             }
         }
     }

@@ -1,165 +1,14 @@
 //! Disk files made by `flash`, looked at by sfdisk, dosfstools, mtools and btrfs-progs.
 #![allow(clippy::print_stdout, reason = "a skipped test says why")]
 
-#[path = "../../tests/needs.rs"]
-mod needs;
+mod flash_scene;
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-const MIB: u64 = 1 << 20;
-
-struct Scene {
-    dir: tempfile::TempDir,
-}
-
-impl Scene {
-    /// Makes a tiny image with everything that a flash asks for.
-    fn new() -> Option<Self> {
-        if !needs::programs(&["mksquashfs", "sfdisk", "fsck.fat", "mcopy", "mkfs.btrfs", "btrfs", "blkid"]) {
-            return None;
-        }
-        let scene = Self { dir: tempfile::tempdir().unwrap() };
-        scene.tree();
-        scene.squash("image", "gzip");
-        Some(scene)
-    }
-
-    fn tree(&self) {
-        let loaders = self.path("tree/usr/lib/genpack-install");
-        for directory in ["tree/.genpack", "tree/boot", "tree/usr/lib/genpack-install"] {
-            fs::create_dir_all(self.path(directory)).unwrap();
-        }
-        for (name, content) in [("arch", "x86_64\n"), ("artifact", "tiny\n")] {
-            fs::write(self.path("tree/.genpack").join(name), content).unwrap();
-        }
-        fs::write(self.path("tree/boot/kernel-1"), noise(300_000)).unwrap();
-        std::os::unix::fs::symlink("kernel-1", self.path("tree/boot/kernel")).unwrap();
-        fs::write(self.path("tree/boot/initramfs"), noise(200_000)).unwrap();
-        let mut boot = vec![0xB0; 512];
-        boot[0x5C..0x65].copy_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 0xFF]);
-        boot[510..].copy_from_slice(&[0x55, 0xAA]);
-        fs::write(loaders.join("boot.img"), boot).unwrap();
-        let mut core = vec![0xC0; 4 * 512];
-        core[500..512].copy_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0x20, 0x08]);
-        fs::write(loaders.join("core.img"), core).unwrap();
-        fs::write(loaders.join("grub.cfg"), "echo hello\n").unwrap();
-        fs::write(loaders.join("bootx64.efi"), noise(70_000)).unwrap();
-    }
-
-    fn squash(&self, name: &str, compression: &str) {
-        let output = Command::new("mksquashfs")
-            .args([self.path("tree"), self.path(name)])
-            .args(["-comp", compression, "-noappend", "-quiet", "-no-progress"])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn flash(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_genpack-host"))
-            .args(["-C", self.dir.path().to_str().unwrap(), "flash"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    }
-
-    fn flash_ok(&self, arguments: &[&str]) -> String {
-        let output = self.flash(arguments);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs a flash that must fail and leave nothing new; returns what it said.
-    fn flash_fails(&self, code: i32, arguments: &[&str]) -> String {
-        let before = self.names();
-        let output = self.flash(arguments);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        assert!(said.contains("error: "), "{arguments:?}: {said}");
-        assert_eq!(self.names(), before, "{arguments:?} left something");
-        said
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.dir.path()).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
-
-    /// Copies a partition out of a disk file; holes stay holes.
-    fn partition(&self, disk: &str, number: usize, to: &str) -> PathBuf {
-        let table = sfdisk(&self.path(disk));
-        let part = &table["partitions"][number - 1];
-        let start = part["start"].as_u64().unwrap() * 512;
-        let size = part["size"].as_u64().unwrap() * 512;
-        let out = self.path(to);
-        let (from, file) = (File::open(self.path(disk)).unwrap(), File::create(&out).unwrap());
-        file.set_len(size).unwrap();
-        let mut buffer = vec![0; MIB as usize];
-        let zeros = vec![0; MIB as usize];
-        for at in (0..size).step_by(MIB as usize) {
-            from.read_exact_at(&mut buffer, start + at).unwrap();
-            if buffer != zeros {
-                file.write_all_at(&buffer, at).unwrap();
-            }
-        }
-        out
-    }
-}
-
-fn noise(len: usize) -> Vec<u8> {
-    let mut state = 88_172_645_463_325_252u64;
-    (0..len)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state as u8
-        })
-        .collect()
-}
-
-fn output(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {said}{errors}");
-    said
-}
-
-fn sfdisk(disk: &Path) -> serde_json::Value {
-    let text = output("sfdisk", &["--json", disk.to_str().unwrap()]);
-    serde_json::from_str::<serde_json::Value>(&text).unwrap()["partitiontable"].clone()
-}
-
-/// Returns a file of a FAT.
-fn file_on(fat: &Path, name: &str) -> Vec<u8> {
-    let output = Command::new("mcopy")
-        .args(["-i", fat.to_str().unwrap(), &format!("::/{name}"), "-"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-fn check_fat(fat: &Path) {
-    let said = output("fsck.fat", &["-n", fat.to_str().unwrap()]);
-    assert_eq!(said.lines().count(), 2, "{said}");
-}
-
-fn blkid(tag: &str, path: &Path) -> String {
-    output("blkid", &["-p", "-o", "value", "-s", tag, path.to_str().unwrap()]).trim().to_owned()
-}
+use flash_scene::{Loop, MIB, Scene, blkid, check_fat, file_on, needs, noise, output, sfdisk};
 
 #[test]
 fn disk_file_is_what_foreign_tools_expect() {
@@ -434,26 +283,6 @@ fn failing_mkfs_is_quoted_and_leaves_nothing() {
     assert!(said.contains("| no room for trees") && said.contains("making the data file system"), "{said}");
 }
 
-/// A loop device that goes away with the test.
-struct Loop(String);
-
-impl Loop {
-    fn new(file: &Path) -> Option<Self> {
-        let output = Command::new("losetup").args(["--find", "--show"]).arg(file).output().ok()?;
-        if !output.status.success() {
-            println!("skipped: no loop devices here");
-            return None;
-        }
-        Some(Self(String::from_utf8(output.stdout).ok()?.trim().to_owned()))
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").args(["-d", &self.0]).status();
-    }
-}
-
 #[test]
 fn device_is_wiped_and_written() {
     if !needs::root() {
@@ -482,6 +311,9 @@ fn device_is_wiped_and_written() {
     assert!(said.contains("in use by the loop device"), "{said}");
     let said = scene.flash_fails(4, &["image", &device.0]);
     assert!(said.contains("will be overwritten"), "{said}");
+    for words in ["vfat on partition 1", "btrfs \"data-", "What is on it is lost."] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
     let said = scene.flash_fails(2, &["image", &device.0, "--size=1G", "--yes"]);
     assert!(said.contains("--size"), "{said}");
 }
@@ -505,4 +337,86 @@ fn mounted_device_is_refused_by_name() {
     let _mounted = Mounted(point);
     let said = scene.flash_fails(3, &["image", &device.0, "--yes"]);
     assert!(said.contains("is mounted on") && said.contains("/point"), "{said}");
+}
+
+/// Runs the program under a name and returns its exit code and what it said on both streams.
+fn called(scene: &Scene, name: &str, arguments: &[&str], answer: &str) -> (Option<i32>, String, String) {
+    use std::io::Write;
+    let program = scene.path(name);
+    if !program.exists() {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_genpack-host"), &program).unwrap();
+    }
+    let mut child = Command::new(program)
+        .args(arguments)
+        .current_dir(scene.dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end before it reads.
+    let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn older_command_ends_as_it_did() {
+    let Some(scene) = Scene::new() else { return };
+    let install = |arguments: &[&str]| called(&scene, "genpack-install", arguments, "");
+    let (code, out, said) = install(&[]);
+    assert!(
+        code == Some(255) && out.contains("Usage: genpack-install") && !said.is_empty(),
+        "{code:?} {out} {said}"
+    );
+    assert_eq!(install(&["--cdrom=x.iso", "image"]).0, Some(255));
+    let (code, _, said) = install(&["--disk=/dev/no-such-disk", "image"]);
+    assert!(code == Some(1) && said.contains("there is no device"), "{code:?} {said}");
+    let (code, _, said) = install(&["image"]);
+    assert!(code == Some(1) && said.contains("genpack-host update image"), "{code:?} {said}");
+    let (code, out, said) = install(&["--disk=list"]);
+    assert!(code == Some(0) && !out.is_empty() && said.is_empty(), "{code:?} {out} {said}");
+    assert_eq!(install(&["--disk", "a.img", "--label=boot", "image"]).0, Some(1));
+}
+
+#[test]
+fn install_writes_a_disk_with_the_files_of_an_archive() {
+    if !needs::root() {
+        return;
+    }
+    let Some(scene) = Scene::new() else { return };
+    File::create(scene.path("backing")).unwrap().set_len(1024 * MIB).unwrap();
+    let Some(device) = Loop::new(&scene.path("backing")) else { return };
+    fs::write(
+        scene.path("zip.py"),
+        "import zipfile as z\nf=z.ZipFile('extra.zip','w',z.ZIP_DEFLATED)\n\
+        f.writestr('memtest/mt.efi','m'*9000)\nf.writestr('note.txt','hello')\nf.close()\n",
+    )
+    .unwrap();
+    output("sh", &["-c", &format!("cd {} && python3 zip.py", scene.dir.path().display())]);
+    let list = called(&scene, "genpack-host", &["install", "--disk", "list", "--json"], "").1;
+    let disks: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let ours = disks.as_array().unwrap().iter().find(|disk| disk["path"] == device.0.as_str()).unwrap();
+    assert_eq!((&ours["size"], &ours["transport"]), (&(1024 * MIB).into(), &"loop".into()));
+
+    let disk = format!("--disk={}", device.0);
+    let arguments = [disk.as_str(), "--additional-boot-files=extra.zip", "--label=MYBOOT", "image"];
+    let (code, _, said) = called(&scene, "genpack-install", &arguments, "n\n");
+    assert!(code == Some(1) && said.contains("nothing was written"), "{code:?} {said}");
+    let (code, _, said) = called(&scene, "genpack-install", &arguments, "y\n");
+    assert_eq!(code, Some(0), "{said}");
+    let fat = scene.partition("backing", 1, "p1");
+    check_fat(&fat);
+    assert_eq!(blkid("LABEL", &fat), "MYBOOT");
+    assert_eq!(file_on(&fat, "memtest/mt.efi"), vec![b'm'; 9000]);
+    assert_eq!(file_on(&fat, "note.txt"), b"hello");
+    let (_, out, _) = called(&scene, "genpack-install", &["--disk=list"], "");
+    assert!(out.contains("vfat \"MYBOOT\" on partition 1"), "{out}");
+
+    // By name: a wrong one is no answer.
+    let flash = ["flash", "image", device.0.as_str(), "--no-data"];
+    assert_eq!(called(&scene, "genpack-host", &flash, "y\n").0, Some(4));
+    let name = format!("{}\n", device.0.rsplit('/').next().unwrap());
+    assert_eq!(called(&scene, "genpack-host", &flash, &name).0, Some(0));
 }

@@ -7,7 +7,7 @@ use crate::command_error::Result;
 use crate::ctx::Ctx;
 use crate::disk::layout::Table;
 use crate::disk::size::Size;
-use crate::flash::{self, Request, config, inputs};
+use crate::flash::{self, Confirm, Request, config, inputs};
 
 /// Verbs that write disks.
 #[derive(Debug, clap::Subcommand)]
@@ -20,6 +20,7 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:\n  \
         genpack-host flash hello-x86_64.squashfs disk.img --size 4G\n  \
         genpack-host flash hello-x86_64.squashfs /dev/sdX --set hostname=kitchen --ssh-key ~/.ssh/id_ed25519.pub\n  \
+        genpack-host flash --rpi kiosk-aarch64.squashfs /dev/sdX\n  \
         genpack-host flash hello-x86_64.squashfs disk.img --add wallpaper.png=art/sea.png --dry-run")]
     Flash(Args),
 }
@@ -34,6 +35,22 @@ pub(super) struct Args {
     /// Size of a disk file, with K, M, G or T; default: what the image needs and 1 GiB for data
     #[arg(long, value_name = "SIZE")]
     size: Option<Size>,
+    /// Insist that the image is for a Raspberry Pi, and name what each board lacks if it is not
+    #[arg(long)]
+    rpi: bool,
+    /// Write a disk that looks like no card or stick, or a shape that not every board starts from
+    #[arg(long)]
+    force: bool,
+    /// Overwrite what exists without asking
+    #[arg(long, short = 'y')]
+    yes: bool,
+    #[command(flatten)]
+    disk: DiskArgs,
+}
+
+/// What a disk is to be like.
+#[derive(Debug, clap::Args)]
+pub(super) struct DiskArgs {
     /// Use a GUID partition table, which only UEFI boots
     #[arg(long, conflicts_with = "superfloppy")]
     gpt: bool,
@@ -44,7 +61,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "LABEL")]
     label: Option<String>,
     /// Mark the boot partition as plain FAT32 instead of EFI system partition
-    #[arg(long)]
+    #[arg(long, conflicts_with = "superfloppy")]
     no_esp: bool,
     /// Make no data partition: the system forgets everything when it is switched off
     #[arg(long)]
@@ -67,9 +84,9 @@ pub(super) struct Args {
     /// Read everything back and compare
     #[arg(long, value_name = "HOW", default_value = "full")]
     verify: Verify,
-    /// Overwrite what exists without asking
-    #[arg(long, short = 'y')]
-    yes: bool,
+    /// Refuse an image that was not built from a clean commit
+    #[arg(long)]
+    require_clean_commit: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -84,22 +101,25 @@ impl Verb {
     /// Does what the verb says.
     pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
         let Self::Flash(args) = self;
-        flash::flash(ctx, &args.into_request()?)?;
+        let confirm = if args.yes { Confirm::No } else { Confirm::Name };
+        let request = args.disk.into_request(args.image, args.target, confirm)?;
+        flash::flash(ctx, &Request { size: args.size, rpi: args.rpi, force: args.force, ..request })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-impl Args {
-    fn into_request(self) -> Result<Request> {
+impl DiskArgs {
+    /// Returns the request to make such a disk.
+    pub(super) fn into_request(self, image: PathBuf, target: PathBuf, confirm: Confirm) -> Result<Request> {
         let table = match (self.gpt, self.superfloppy) {
             (true, _) => Some(Table::Gpt),
             (_, true) => Some(Table::Superfloppy),
             _ => None,
         };
         Ok(Request {
-            image: self.image,
-            target: self.target,
-            size: self.size,
+            image,
+            target,
+            size: None,
             table,
             label: self.label,
             esp: !self.no_esp,
@@ -109,8 +129,12 @@ impl Args {
             settings: self.set.iter().map(|text| config::parse_setting(text)).collect::<Result<_>>()?,
             ssh_keys: self.ssh_key,
             additions: self.add.iter().map(|text| inputs::parse_addition(text)).collect::<Result<_>>()?,
+            archive: None,
             verify: self.verify == Verify::Full,
-            yes: self.yes,
+            confirm,
+            rpi: false,
+            force: false,
+            require_clean_commit: self.require_clean_commit,
         })
     }
 }

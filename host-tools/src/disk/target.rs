@@ -11,12 +11,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use genpack_core::disk::gpt::{self, Gpt};
-use genpack_core::disk::mbr::{self, Mbr, logical::Logical};
-use genpack_core::fs::foreign;
-use genpack_core::fs::probe::probe;
-use genpack_core::source::{ReadAt, ReadError, Window};
-
+use super::content::{self, Found};
+use super::size::Size;
 use crate::command_error::{CommandError, Context, Kind as ErrorKind, Result};
 
 /// Device number: major, minor.
@@ -58,12 +54,20 @@ pub struct Facts {
     pub swaps: Vec<String>,
     /// Devices that stand on it: RAID, LUKS, LVM.
     pub holders: Vec<String>,
-    /// RAID, LUKS, LVM, ZFS, bcache and BitLocker members that it is or has, in use or not: `LVM2_member on partition 2`.
-    pub members: Vec<String>,
+    /// What is on a device now; members of RAID, LUKS, LVM, ZFS, bcache and BitLocker among it, in use or not.
+    pub content: Vec<Found>,
     /// Loop devices that read it.
     pub loops: Vec<String>,
     /// Vendor and model.
     pub model: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// How a device is attached: `usb`, `mmc`, `sata` …
+    pub transport: Option<&'static str>,
+    /// Made to be taken out.
+    pub removable: bool,
+    /// Device number.
+    pub number: Option<DeviceNumber>,
     /// Permission bits of a file.
     pub mode: Option<u32>,
 }
@@ -80,9 +84,13 @@ impl Facts {
             mounts: Vec::new(),
             swaps: Vec::new(),
             holders: Vec::new(),
-            members: Vec::new(),
+            content: Vec::new(),
             loops: Vec::new(),
             model: None,
+            serial: None,
+            transport: None,
+            removable: false,
+            number: None,
             mode: None,
         }
     }
@@ -113,9 +121,10 @@ pub fn check(facts: &Facts) -> Result<()> {
     if !facts.holders.is_empty() {
         return refuse(format!("is in use by {}", joined(&facts.holders)), "stop what uses it first");
     }
-    if !facts.members.is_empty() {
+    let members: Vec<String> = facts.content.iter().filter(|f| f.is_member).map(Found::to_string).collect();
+    if !members.is_empty() {
         return refuse(
-            format!("holds {}", joined(&facts.members)),
+            format!("holds {}", joined(&members)),
             "if nothing needs it any more, wipefs --all on what was named clears it",
         );
     }
@@ -132,6 +141,25 @@ pub fn check(facts: &Facts) -> Result<()> {
         return refuse("is read-only".into(), "check the switch on the card, or the permissions");
     }
     Ok(())
+}
+
+/// Decides whether a device is a card or stick, as `flash` expects one.
+///
+/// # Errors
+/// A refusal for a disk that is built in or larger than cards are; `--force` takes it all the same.
+pub fn check_is_portable(facts: &Facts) -> Result<()> {
+    const LARGEST: u64 = 2_000_000_000_000;
+    if facts.kind != Kind::Device {
+        return Ok(());
+    }
+    let is_portable = facts.removable || matches!(facts.transport, Some("usb" | "mmc" | "loop"));
+    let what = match (is_portable, facts.bytes > LARGEST) {
+        (true, false) => return Ok(()),
+        (false, _) => "seems to be built in".to_owned(),
+        (true, true) => format!("has {}, more than cards and sticks have", Size(facts.bytes)),
+    };
+    Err(CommandError::refused(format!("{} {what}", facts.path.display()))
+        .hint("genpack-host install --disk is for such disks; --force takes it all the same"))
 }
 
 /// Finds out about a target.
@@ -176,11 +204,29 @@ pub fn gather(path: &Path) -> Result<Facts> {
     Ok(facts)
 }
 
-/// Opens a device for us alone: the kernel refuses one that anything uses, also what [`gather`] did not think of.
+/// Opens a device for us alone: the kernel refuses one that anything uses, also what [`gather`] did not think of. What
+/// was opened must be what was looked at: a name may mean another disk by now.
 ///
 /// # Errors
-/// A refusal when it is in use or read-only; a failure without the right to write it.
-pub fn open_exclusively(path: &Path) -> Result<File> {
+/// A refusal when it is in use, read-only or another disk; a failure without the right to write it.
+pub fn open_exclusively(facts: &Facts) -> Result<File> {
+    let path = &facts.path;
+    let disk = open_for_us(path)?;
+    let what = || format!("looking at {} again", path.display());
+    let metadata = disk.metadata().with_context(what)?;
+    let bytes = rustix::fs::seek(&disk, rustix::fs::SeekFrom::End(0)).with_context(what)?;
+    let is_same = metadata.file_type().is_block_device()
+        && facts.number == Some(number(metadata.rdev()))
+        && facts.bytes == bytes;
+    if is_same {
+        return Ok(disk);
+    }
+    Err(CommandError::refused("it is not the disk that was there a moment ago")
+        .context(what())
+        .hint("list the disks again: genpack-host install --disk list"))
+}
+
+fn open_for_us(path: &Path) -> Result<File> {
     let opened = fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -211,7 +257,7 @@ fn missing(path: &Path) -> Result<Facts> {
     // Why: a typing error in /dev would make a file in memory that looks like a flashed card.
     if fs::canonicalize(parent).is_ok_and(|parent| parent.starts_with("/dev")) && !parent.ends_with("shm") {
         return Err(CommandError::refused(format!("there is no device {}", path.display()))
-            .hint("list the disks with lsblk"));
+            .hint("list the disks: genpack-host install --disk list"));
     }
     Ok(Facts::of(path, Kind::Missing, 0))
 }
@@ -225,8 +271,14 @@ fn device(path: &Path, number: DeviceNumber) -> Result<Facts> {
         text("queue/logical_block_size").and_then(|t| t.parse().ok()).unwrap_or(facts.sector_bytes);
     facts.read_only = text("ro").is_some_and(|t| t != "0");
     facts.partition = sys.join("partition").exists();
-    facts.model =
-        [text("device/vendor"), text("device/model")].into_iter().flatten().reduce(|a, b| a + " " + &b);
+    facts.number = Some(number);
+    facts.model = [text("device/vendor"), text("device/model").or_else(|| text("device/name"))]
+        .into_iter()
+        .flatten()
+        .reduce(|a, b| a + " " + &b);
+    facts.serial = text("device/serial").or_else(|| text("serial")).filter(|serial| !serial.is_empty());
+    facts.removable = text("removable").is_some_and(|t| t == "1");
+    facts.transport = transport(&sys);
     let mut family = BTreeSet::new();
     collect_family(&sys, &mut family, &mut facts.holders);
     facts.mounts = mounts(&read("/proc/self/mountinfo")?)
@@ -243,49 +295,25 @@ fn device(path: &Path, number: DeviceNumber) -> Result<Facts> {
         .collect();
     // Without the right to read it there is none to write it; then the exclusive open says so.
     if let Ok(disk) = File::open(path) {
-        let found = members(&disk).map_err(|e| CommandError::failed(e.to_string()));
-        facts.members = found.map_err(|e| e.context(format!("reading {}", path.display())))?;
+        let found = content::find(&disk).map_err(|e| CommandError::failed(e.to_string()));
+        facts.content = found.map_err(|e| e.context(format!("reading {}", path.display())))?;
     }
     Ok(facts)
 }
 
-/// Returns the members of RAID, LUKS, LVM, ZFS and their like on a disk: of a stack that is not running the kernel knows nothing.
-fn members(disk: &impl ReadAt) -> std::result::Result<Vec<String>, ReadError> {
-    let mut found = Vec::new();
-    let mut look = |source: &Window<&_>, place: String| {
-        let member = match probe(source)? {
-            Some(f) => f.kind.is_member().then(|| f.kind.name()),
-            None => foreign::probe(source)?.filter(|f| f.kind.is_member()).map(|f| f.kind.name()),
-        };
-        found.extend(member.map(|name| format!("{name}{place}")));
-        Ok(())
-    };
-    look(&Window::new(disk, 0, disk.size()?), String::new())?;
-    for (number, start, bytes) in partitions(disk)? {
-        look(&Window::new(disk, start, bytes), format!(" on partition {number}"))?;
-    }
-    Ok(found)
-}
-
-/// Returns number, start and size in bytes of every partition.
-fn partitions(disk: &impl ReadAt) -> std::result::Result<Vec<(u32, u64, u64)>, ReadError> {
-    // A damaged table shows no partitions; what it hid is lost with or without us.
-    if let Ok(Some(gpt)) = Gpt::open(disk) {
-        let unit = u64::from(gpt.sector_size);
-        let row = |p: gpt::Partition| {
-            (p.number, p.first_lba.saturating_mul(unit), p.sectors().saturating_mul(unit))
-        };
-        return gpt.partitions().map(|p| p.map(row)).collect();
-    }
-    let Some(sector) = disk.read_array_at::<{ mbr::LEN }>(0)? else { return Ok(Vec::new()) };
-    let Ok(table) = Mbr::parse(mbr::Raw::new(&sector)) else { return Ok(Vec::new()) };
-    let rows = table.numbered().map(Ok).chain(Logical::new(disk, &table));
-    rows.map(|row| {
-        row.map(|(n, p)| {
-            (n, u64::from(p.start_lba) * mbr::SECTOR_SIZE, u64::from(p.sectors) * mbr::SECTOR_SIZE)
-        })
-    })
-    .collect()
+/// Returns how a device is attached, by its place in the tree of devices.
+fn transport(sys: &Path) -> Option<&'static str> {
+    let path = sys.to_string_lossy();
+    // The order matters: a stick is a SCSI disk, and its hub hangs on PCI like everything.
+    let places = [
+        ("/usb", "usb"),
+        ("/mmc_host/", "mmc"),
+        ("/nvme", "nvme"),
+        ("/virtio", "virtio"),
+        ("/ata", "sata"),
+        ("/virtual/block/loop", "loop"),
+    ];
+    places.into_iter().find(|(place, _)| path.contains(place)).map(|(_, name)| name)
 }
 
 /// Adds the device, its partitions and everything that stands on them, however deep.
@@ -422,7 +450,16 @@ mod tests {
             (Facts { swaps: one("/dev/sdx2"), ..disk.clone() }, "/dev/sdx is in use as swap (/dev/sdx2)"),
             (Facts { holders: one("dm-0"), ..disk.clone() }, "/dev/sdx is in use by dm-0"),
             (
-                Facts { members: one("LVM2_member on partition 2"), ..disk.clone() },
+                Facts {
+                    content: vec![Found {
+                        kind: Some("LVM2_member".into()),
+                        label: None,
+                        partition: Some(2),
+                        bytes: 1,
+                        is_member: true,
+                    }],
+                    ..disk.clone()
+                },
                 "/dev/sdx holds LVM2_member on partition 2",
             ),
             (Facts { loops: one("loop0"), ..disk.clone() }, "/dev/sdx is in use by the loop device loop0"),
@@ -437,22 +474,39 @@ mod tests {
     }
 
     #[test]
-    fn members_of_a_stack_are_found_on_the_disk_and_in_its_partitions() {
-        let luks = |disk: &mut [u8], at: usize| disk[at..at + 8].copy_from_slice(b"LUKS\xBA\xBE\0\x01");
-        let mut disk = vec![0; 1 << 20];
-        assert_eq!(members(&&disk[..]), Ok(vec![]));
-        let partition = mbr::Partition { active: false, os_type: 0x83, start_lba: 8, sectors: 100 };
-        let second = mbr::Partition { start_lba: 200, ..partition };
-        let table = Mbr { disk_signature: 1, partitions: [Some(partition), None, Some(second), None] };
-        table.emit(disk.first_chunk_mut().unwrap());
-        luks(&mut disk, 200 * 512);
-        assert_eq!(members(&&disk[..]), Ok(vec!["crypto_LUKS on partition 3".to_owned()]));
-        luks(&mut disk, 0);
-        assert_eq!(members(&&disk[..]).unwrap(), ["crypto_LUKS", "crypto_LUKS on partition 3"]);
-        // A boot sector that Windows encrypted; genpack only knows its name.
-        disk[..6].fill(0);
-        disk[3..11].copy_from_slice(b"-FVE-FS-");
-        assert_eq!(members(&&disk[..]).unwrap(), ["BitLocker", "crypto_LUKS on partition 3"]);
+    fn disks_that_are_built_in_or_huge_need_force() {
+        let disk = Facts { bytes: 1 << 33, ..Facts::of(Path::new("/dev/sdx"), Kind::Device, 0) };
+        let usb = Facts { transport: Some("usb"), ..disk.clone() };
+        for (facts, is_portable) in [
+            (Facts::of(Path::new("disk.img"), Kind::File, 1 << 50), true),
+            (usb.clone(), true),
+            (Facts { bytes: 3_000_000_000_000, ..usb.clone() }, false),
+            (Facts { transport: Some("mmc"), ..disk.clone() }, true),
+            (Facts { removable: true, ..disk.clone() }, true),
+            (Facts { transport: Some("nvme"), ..disk.clone() }, false),
+            (disk, false),
+        ] {
+            assert_eq!(check_is_portable(&facts).is_ok(), is_portable, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn transport_is_read_from_the_place_of_the_device() {
+        for (path, transport) in [
+            (
+                "/sys/devices/pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host4/target4:0:0/4:0:0:0/block/sdb",
+                Some("usb"),
+            ),
+            ("/sys/devices/pci0000:00/0000:00:17.0/ata1/host0/target0:0:0/0:0:0:0/block/sda", Some("sata")),
+            (
+                "/sys/devices/platform/emmc2bus/fe340000.mmc/mmc_host/mmc0/mmc0:aaaa/block/mmcblk0",
+                Some("mmc"),
+            ),
+            ("/sys/devices/virtual/block/loop3", Some("loop")),
+            ("/sys/devices/virtual/block/dm-0", None),
+        ] {
+            assert_eq!(super::transport(Path::new(path)), transport, "{path}");
+        }
     }
 
     #[test]

@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use genpack_core::contract::paths::{IMAGE_INITRAMFS, IMAGE_KERNEL, SYSTEM_IMG, SYSTEM_INI};
+use genpack_core::contract::boot_slots::{CMDLINE, CONFIG};
+use genpack_core::contract::paths::{SYSTEM_IMG, SYSTEM_INI};
 use genpack_core::contract::system_ini;
 use genpack_core::fs::fat::emit::Label;
 use genpack_core::guid::Guid;
 use genpack_core::text::diagnostic::Severity;
 use sha2::{Digest, Sha256};
 
-use super::plan::{BootFile, Identity, Inputs, Plan};
-use super::{Request, config, loaders, run};
+use super::plan::{Boot, BootFile, Identity, Inputs, Plan};
+use super::{Request, archive, config, run};
+use crate::bootable::boards::Texts;
+use crate::bootable::image::{EXTLINUX_CONF, in_boot, open_regular};
+use crate::bootable::{Bootable, Scheme, loaders};
 use crate::command_error::{CommandError, Context, Result, Snippet};
 use crate::ctx::Ctx;
 use crate::disk::layout::{MIB, Table};
@@ -26,8 +30,6 @@ use crate::io::system_image::SystemImage;
 
 /// GRUB script of the owner, on the boot partition.
 const SYSTEM_CFG: &str = "system.cfg";
-/// SquashFS images are padded to this, and loop devices count whole sectors.
-const IMAGE_PADDING: u64 = 4096;
 /// Longest text file that is taken from the user.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 /// What mkfs.btrfs writes into an empty file system, with room to spare.
@@ -44,23 +46,39 @@ pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
     }
     let target = target::gather(&resolve(ctx, &request.target))?;
     target::check(&target)?;
+    if !request.force {
+        target::check_is_portable(&target)?;
+    }
     if target.kind == Kind::Device && request.size.is_some() {
         return Err(CommandError::usage("--size is for disk files; a disk has its size"));
     }
     let image_path = resolve(ctx, &request.image);
-    open_regular(&image_path)?;
-    let image = SystemImage::open(&image_path)?;
-    let meta = check_image(&image, &image_path)?;
-    let image_source = image_source(&image, &image_path)?;
+    let bootable = Bootable::open(&image_path)?;
+    if request.require_clean_commit {
+        bootable.require_clean_commit()?;
+    }
     not_the_target(&target, &image_path)?;
-    let loaders = loaders::read(&image)?;
+    let mut warnings = Vec::new();
+    let mut additions = additions(ctx, request, &target, &mut warnings)?;
+    if let Some(archive) = &request.archive {
+        let path = resolve(ctx, archive);
+        not_the_target(&target, &path)?;
+        let files = archive::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        // What was named one by one wins.
+        additions.splice(
+            0..0,
+            files.into_iter().filter(|file| {
+                !request.additions.iter().any(|(named, _)| named.eq_ignore_ascii_case(&file.path))
+            }),
+        );
+    }
+    let boot = boot(&bootable, request, &mut additions)?;
+    check_board_options(&boot, request, &target, &mut warnings)?;
     let mut config = vec![system_ini_file(ctx, request)?];
     if let Some(path) = &request.system_cfg {
         let bytes = read_text(&resolve(ctx, path))?;
         config.push(BootFile { path: SYSTEM_CFG.to_owned(), source: Source::Bytes(bytes.into()) });
     }
-    let mut warnings = Vec::new();
-    let additions = additions(ctx, request, &target, &mut warnings)?;
     Ok(Inputs {
         // A disk is made of whole sectors, of whichever size.
         size: request.size.map(|size| size.0.checked_next_multiple_of(MIB).unwrap_or(size.0)),
@@ -68,16 +86,92 @@ pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
         esp: request.esp,
         data: request.data,
         label,
-        identity: identity(&image, &image_path)?,
-        arch: meta.arch,
-        image: image_source,
+        identity: identity(&bootable.image, &image_path)?,
+        arch: bootable.meta.arch,
+        image: Source::File { file: bootable.file, offset: 0, len: bootable.bytes },
         image_path,
-        loaders,
+        boot,
         config,
         additions,
         target,
         warnings,
     })
+}
+
+/// Collects what stands beside the image. The owner's own `config.txt`, `cmdline.txt` or menu is taken out of the
+/// additions: ours is made from it.
+fn boot(bootable: &Bootable, request: &Request, additions: &mut Vec<BootFile>) -> Result<Boot> {
+    let mut text = |name: &str| -> Result<String> {
+        let Some(at) = additions.iter().position(|file| file.path.eq_ignore_ascii_case(name)) else {
+            return bootable.boot_text(name);
+        };
+        let file = additions.remove(at);
+        let bytes = file.source.to_vec(MAX_TEXT_BYTES).with_context(|| format!("reading {name}"))?;
+        String::from_utf8(bytes).map_err(|_| CommandError::failed(format!("--add {name}: it is no text")))
+    };
+    let texts = match bootable.scheme {
+        // Without its firmware, a device tree or a kernel an image is not known for what it is; then the list of
+        // what every board lacks is the answer.
+        Scheme::Grub if request.rpi => {
+            let names: Vec<String> = bootable.image.list("/boot")?.unwrap_or_default();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            crate::bootable::boards::raspberry_pi(&names, &Texts::default(), "0000-0000")
+                .with_context(|| format!("{} is not for a Raspberry Pi", bootable.path.display()))?;
+            Texts::default()
+        }
+        Scheme::Grub => return Ok(Boot::Grub(loaders::read(&bootable.image)?)),
+        Scheme::RaspberryPi => Texts { config: text(CONFIG)?, cmdline: text(CMDLINE)? },
+        Scheme::Extlinux if request.rpi => {
+            return Err(CommandError::refused(format!(
+                "{} is for a board with U-Boot",
+                bootable.path.display()
+            ))
+            .hint("leave --rpi out"));
+        }
+        Scheme::Extlinux => Texts { config: text(EXTLINUX_CONF)?, cmdline: String::new() },
+    };
+    let files = bootable.boot_files.iter().map(|file| {
+        let source =
+            Source::Inside { image: Arc::clone(&bootable.image), path: in_boot(&file.path), len: file.bytes };
+        (file.path.clone(), source)
+    });
+    let files = files.collect();
+    Ok(match bootable.scheme {
+        Scheme::Extlinux => Boot::Extlinux { files, menu: texts.config },
+        _ => Boot::RaspberryPi { files, texts },
+    })
+}
+
+/// Boards without GRUB know one kind of table and none of GRUB's files.
+fn check_board_options(
+    boot: &Boot,
+    request: &Request,
+    target: &Facts,
+    warnings: &mut Vec<(String, Option<String>)>,
+) -> Result<()> {
+    if matches!(boot, Boot::Grub(_)) {
+        return Ok(());
+    }
+    let refuse = |what: &str, hint: &str| Err(CommandError::refused(what).hint(hint));
+    if request.table == Some(Table::Gpt) {
+        return refuse("the boards of this image do not read a GPT", "leave --gpt out");
+    }
+    if request.table == Some(Table::Superfloppy) && !request.force {
+        return refuse(
+            "not all boards of this image start from a disk without partition table",
+            "leave --superfloppy out, or add --force for a board that does (firmware of May 2020 or newer)",
+        );
+    }
+    if target.sector_bytes != 512 {
+        return refuse("the boards of this image need sectors of 512 bytes", "use another disk");
+    }
+    if request.system_cfg.is_some() {
+        warnings.push((
+            "--system-cfg has no effect: this image boots without GRUB".to_owned(),
+            Some("kernel words go into cmdline.txt: --add cmdline.txt=FILE".to_owned()),
+        ));
+    }
+    Ok(())
 }
 
 /// Checks what the plan needs of this machine: the programs, and room for a disk file.
@@ -128,44 +222,6 @@ fn parse_label(text: &str) -> Result<Label> {
         CommandError::usage(format!("{text:?} is no label for a FAT"))
             .hint("1 to 11 characters of A-Z, 0-9, _, - and blank")
     })
-}
-
-fn check_image(image: &SystemImage, path: &Path) -> Result<crate::io::system_image::Meta> {
-    let meta = image.meta()?;
-    for needed in [IMAGE_KERNEL, IMAGE_INITRAMFS] {
-        if !image.exists(needed)? {
-            return Err(CommandError::failed(format!("{} has no {needed}", path.display()))
-                .hint("only images with a kernel (profile baremetal) can be flashed"));
-        }
-    }
-    if matches!(image.compression(), "zstd" | "lz4") {
-        return Err(CommandError::refused(format!(
-            "{} is compressed with {}, which GRUB cannot read",
-            path.display(),
-            image.compression()
-        ))
-        .hint("pack the image with gzip or xz"));
-    }
-    Ok(meta)
-}
-
-fn image_source(image: &SystemImage, path: &Path) -> Result<Source> {
-    let (file, len) = open_regular(path)?;
-    let used = image.bytes_used();
-    let len = len.min(used.checked_next_multiple_of(IMAGE_PADDING).unwrap_or(used));
-    Ok(Source::File { file, offset: 0, len })
-}
-
-fn open_regular(path: &Path) -> Result<(Arc<File>, u64)> {
-    let what = || format!("reading {}", path.display());
-    // Why: a pipe without a writer would be waited for.
-    let metadata = std::fs::metadata(path).with_context(what)?;
-    if !metadata.is_file() {
-        return Err(CommandError::failed(format!("{} is not a regular file", path.display())));
-    }
-    let file = File::open(path).with_context(what)?;
-    let len = file.metadata().with_context(what)?.len();
-    Ok((Arc::new(file), len))
 }
 
 /// Writing over what is being read would destroy both.
@@ -235,7 +291,8 @@ fn additions(
         let path = resolve(ctx, source);
         let (file, len) = open_regular(&path).with_context(|| format!("adding {destination}"))?;
         not_the_target(target, &path)?;
-        let added = BootFile { path: destination.clone(), source: Source::File { file, offset: 0, len } };
+        let source = Source::File { file: Arc::new(file), offset: 0, len };
+        let added = BootFile { path: destination.clone(), source };
         match files.iter_mut().find(|file| file.path.eq_ignore_ascii_case(destination)) {
             Some(earlier) => {
                 warnings.push((format!("--add names {destination} twice; the last one counts"), None));
@@ -259,23 +316,32 @@ pub fn parse_addition(text: &str) -> Result<(String, PathBuf)> {
     if destination.is_empty() || source.is_empty() {
         return wrong("a side of the '=' is empty");
     }
+    let path = match normalize(destination) {
+        Ok(path) => path,
+        Err(why) => return wrong(why),
+    };
+    if path.eq_ignore_ascii_case(SYSTEM_IMG) {
+        return Err(CommandError::usage(format!("--add {text}: the disk would have no system"))
+            .hint("the first argument of flash is the system image"));
+    }
+    Ok((path, source.into()))
+}
+
+/// Brings a path on the boot partition into the form that FAT has; one from `/` cannot leave it.
+///
+/// # Errors
+/// Why it is no such path.
+pub fn normalize(path: &str) -> Result<String, &'static str> {
     let mut parts: Vec<&str> = Vec::new();
-    let absolute = destination.starts_with('/');
-    for part in destination.split('/').filter(|part| !matches!(*part, "" | ".")) {
+    let absolute = path.starts_with('/');
+    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
         match part {
-            ".." if parts.pop().is_none() && !absolute => return wrong("the path leaves the boot partition"),
+            ".." if parts.pop().is_none() && !absolute => return Err("the path leaves the boot partition"),
             ".." => {}
             part => parts.push(part),
         }
     }
-    if parts.is_empty() {
-        return wrong("the path names no file");
-    }
-    if matches!(parts.as_slice(), [name] if name.eq_ignore_ascii_case(SYSTEM_IMG)) {
-        return Err(CommandError::usage(format!("--add {text}: the disk would have no system"))
-            .hint("the first argument of flash is the system image"));
-    }
-    Ok((parts.join("/"), source.into()))
+    if parts.is_empty() { Err("the path names no file") } else { Ok(parts.join("/")) }
 }
 
 /// Returns numbers of this disk: random, so that two cards never look alike; with `SOURCE_DATE_EPOCH` they follow from
@@ -356,15 +422,6 @@ mod tests {
         {
             assert_eq!(parse_addition(bad).unwrap_err().kind, ErrorKind::Usage, "{bad}");
         }
-    }
-
-    #[test]
-    fn pipe_is_refused_and_not_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let pipe = dir.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        let message = open_regular(&pipe).unwrap_err().to_string();
-        assert_eq!(message, format!("{} is not a regular file", pipe.display()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Decides what a flashed disk looks like, byte for byte; pure.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,8 +9,10 @@ use genpack_core::contract::paths::SYSTEM_IMG;
 use genpack_core::fs::fat::emit::{self, DosTime, Entry, EntryKind, Label, Volume};
 use genpack_core::guid::Guid;
 use genpack_core::kernel::arch::Arch;
+use genpack_rpi::boot_slots::{Content, Placement};
 
-use super::loaders::Loaders;
+use crate::bootable::boards::{self, BoardReport, Texts};
+use crate::bootable::loaders::Loaders;
 use crate::command_error::{CommandError, Result};
 use crate::disk::layout::{self, Layout, MIB, Partition, Problem, Table};
 use crate::disk::size::Size;
@@ -65,8 +68,8 @@ pub struct Inputs {
     pub image_path: PathBuf,
     /// Architecture of the image.
     pub arch: Option<Arch>,
-    /// The loaders.
-    pub loaders: Loaders,
+    /// What starts the kernel.
+    pub boot: Boot,
     /// `system.ini`, `system.cfg`.
     pub config: Vec<BootFile>,
     /// Files that the user adds; they win over ours.
@@ -75,6 +78,27 @@ pub struct Inputs {
     pub identity: Identity,
     /// Warnings that were found on the way, with hints.
     pub warnings: Vec<(String, Option<String>)>,
+}
+
+/// What starts the kernel, with the files that it needs.
+#[derive(Clone, Debug)]
+pub enum Boot {
+    /// GRUB, and its files.
+    Grub(Loaders),
+    /// The firmware of a Raspberry Pi.
+    RaspberryPi {
+        /// Files of the image's `/boot`.
+        files: BTreeMap<String, Source>,
+        /// `config.txt` and `cmdline.txt`, the owner's or the image's.
+        texts: Texts,
+    },
+    /// U-Boot, by its menu.
+    Extlinux {
+        /// Files of the image's `/boot`.
+        files: BTreeMap<String, Source>,
+        /// The menu, the owner's or the image's.
+        menu: String,
+    },
 }
 
 /// A file and where it lies.
@@ -122,8 +146,13 @@ pub struct Plan {
     pub image_bytes: u64,
     /// A BIOS can boot the disk.
     pub bios: bool,
-    /// Where the loaders come from.
-    pub loaders_from: String,
+    /// Where the loaders come from; nothing for boards without GRUB.
+    pub loaders_from: Option<String>,
+    /// The Raspberry Pis and what they lack; empty for other machines.
+    pub boards: Vec<BoardReport>,
+    /// What stops a device from booting what is on it now: its first sector, in zeros. It is kept before anything else
+    /// changes.
+    pub disable: Vec<Write>,
     /// What must read as zeros where a device held something before.
     pub wipe: Vec<Write>,
     /// File systems and loader.
@@ -154,14 +183,19 @@ impl Plan {
 /// When the target is too small, files do not fit or clash, or the loaders do not suit the image.
 pub fn plan(inputs: &Inputs) -> Result<Plan> {
     let mut warnings = inputs.warnings.clone();
-    let layout = plan_layout(inputs)?;
-    let loaders = esp::plan(inputs.loaders.files.keys().map(String::as_str), layout.table == Table::Mbr);
-    check_loaders(inputs, &loaders, &layout)?;
-    let files = boot_files(inputs, &loaders, &mut warnings);
-    let volume = plan_volume(inputs, &layout, &files)?;
-    let embedding = loaders.bios.then(|| embed(inputs, &layout)).transpose()?;
-
     let boot_uuid = format!("{:04X}-{:04X}", inputs.identity.serial >> 16, inputs.identity.serial & 0xFFFF);
+    let boot = beside_the_image(inputs, &boot_uuid)?;
+    let layout = plan_layout(inputs, &boot.files)?;
+    let bios = boot.bios && layout.table == Table::Mbr;
+    if let Boot::Grub(loaders) = &inputs.boot {
+        check_loaders(inputs, loaders, bios, &layout)?;
+    }
+    let files = boot_files(inputs, boot.files, &mut warnings);
+    let volume = plan_volume(inputs, &layout, &files)?;
+    let embedding = match &inputs.boot {
+        Boot::Grub(loaders) if bios => Some(embed(loaders, &layout)?),
+        _ => None,
+    };
     let data = layout.data.map(|partition| DataFileSystem {
         partition,
         label: format!("data-{boot_uuid}"),
@@ -199,6 +233,7 @@ pub fn plan(inputs: &Inputs) -> Result<Plan> {
     // The small pieces first: a directory and a table that fail are found before minutes of image are written.
     metadata.append(&mut body);
     Ok(Plan {
+        disable: disable(inputs, &layout),
         wipe: wipe(inputs, &layout, &volume),
         target: inputs.target.clone(),
         layout,
@@ -209,28 +244,88 @@ pub fn plan(inputs: &Inputs) -> Result<Plan> {
         data,
         image_bytes: inputs.image.len(),
         bios: embedding.is_some(),
-        loaders_from: inputs.loaders.from.clone(),
+        loaders_from: match &inputs.boot {
+            Boot::Grub(loaders) => Some(loaders.from.clone()),
+            _ => None,
+        },
+        boards: boot.boards,
         body: metadata,
         enable,
         warnings,
     })
 }
 
-fn plan_layout(inputs: &Inputs) -> Result<Layout> {
+/// What stands on the boot partition beside the image and the owner's files.
+#[derive(Default)]
+struct Beside {
+    files: Vec<BootFile>,
+    /// The files for a BIOS are among the loaders.
+    bios: bool,
+    boards: Vec<BoardReport>,
+}
+
+fn beside_the_image(inputs: &Inputs, uuid: &str) -> Result<Beside> {
+    let environment_block = || BootFile {
+        path: esp::GRUBENV_PATH.to_owned(),
+        source: Source::Bytes(grub_cfg::environment_block().as_slice().into()),
+    };
+    match &inputs.boot {
+        Boot::Grub(loaders) => {
+            let mbr = !matches!(inputs.table, Some(Table::Gpt | Table::Superfloppy));
+            let plan = esp::plan(loaders.files.keys().map(String::as_str), mbr);
+            let files = plan.placements.iter().filter_map(|placement| match &placement.content {
+                esp::Content::Loader(name) => {
+                    let bytes: Arc<[u8]> = loaders.files.get(name)?.as_slice().into();
+                    Some(BootFile { path: placement.path.clone(), source: Source::Bytes(bytes) })
+                }
+                esp::Content::EnvironmentBlock => Some(environment_block()),
+            });
+            Ok(Beside { files: files.collect(), bios: plan.bios, boards: Vec::new() })
+        }
+        Boot::RaspberryPi { files, texts } => {
+            let names: Vec<&str> = files.keys().map(String::as_str).collect();
+            let (placements, boards) = boards::raspberry_pi(&names, texts, uuid)?;
+            // The record of the boot state lies there on every kind of boot partition.
+            let files = std::iter::once(environment_block()).chain(placed(placements, files)).collect();
+            Ok(Beside { files, bios: false, boards })
+        }
+        Boot::Extlinux { files, menu } => {
+            let names: Vec<&str> = files.keys().map(String::as_str).collect();
+            let placements = boards::extlinux(&names, menu, uuid)?;
+            let files = std::iter::once(environment_block()).chain(placed(placements, files)).collect();
+            Ok(Beside { files, ..Beside::default() })
+        }
+    }
+}
+
+fn placed(placements: Vec<Placement>, files: &BTreeMap<String, Source>) -> impl Iterator<Item = BootFile> {
+    placements.into_iter().filter_map(|placement| {
+        let source = match placement.content {
+            Content::Image(path) => files.get(&path)?.clone(),
+            Content::Text(text) => Source::Bytes(text.into_bytes().into()),
+        };
+        Some(BootFile { path: placement.path, source })
+    })
+}
+
+fn plan_layout(inputs: &Inputs, beside: &[BootFile]) -> Result<Layout> {
     let rounded = |len: u64| len.checked_next_multiple_of(CLUSTER_BYTES).unwrap_or(len);
     let given = inputs.config.iter().chain(&inputs.additions).map(|file| rounded(file.source.len()));
-    let loaders = inputs.loaders.files.values().map(|bytes| rounded(bytes.len() as u64));
+    let beside = beside.iter().map(|file| rounded(file.source.len())).fold(0, u64::saturating_add);
+    let is_grub = matches!(inputs.boot, Boot::Grub(_));
+    // Without GRUB an update puts the next kernel beside this one.
+    let beside = if is_grub { beside } else { beside.saturating_mul(2) };
     let existing = Some(inputs.target.bytes).filter(|bytes| *bytes > 0);
     let disk_bytes = match inputs.target.kind {
         Kind::Device => existing,
         _ => inputs.size.or(existing),
     };
     let request = layout::Request {
-        table: inputs.table,
-        esp: inputs.esp,
+        table: inputs.table.or((!is_grub).then_some(Table::Mbr)),
+        esp: inputs.esp && is_grub,
         data: inputs.data,
         image_bytes: inputs.image.len(),
-        boot_file_bytes: given.chain(loaders).fold(0, u64::saturating_add),
+        boot_file_bytes: given.fold(beside, u64::saturating_add),
         disk_bytes,
         sector_bytes: inputs.target.sector_bytes,
     };
@@ -246,7 +341,10 @@ fn plan_layout(inputs: &Inputs) -> Result<Layout> {
             Problem::TooSmall { needed, .. } => {
                 format!("give --size {}M or more", needed.div_ceil(MIB))
             }
-            Problem::MbrSector(_) | Problem::MbrSize(_) => "use --gpt".to_owned(),
+            Problem::MbrSector(_) | Problem::MbrSize(_) if is_grub => "use --gpt".to_owned(),
+            Problem::MbrSector(_) | Problem::MbrSize(_) => {
+                "use another disk; these boards read an MBR only".to_owned()
+            }
             Problem::ImageNeedsData(_) => "leave --no-data and --superfloppy out".to_owned(),
         };
         let what =
@@ -256,17 +354,17 @@ fn plan_layout(inputs: &Inputs) -> Result<Layout> {
 }
 
 /// A disk that its own machine cannot start is not worth writing.
-fn check_loaders(inputs: &Inputs, loaders: &esp::Plan, layout: &Layout) -> Result<()> {
+fn check_loaders(inputs: &Inputs, loaders: &Loaders, bios: bool, layout: &Layout) -> Result<()> {
     let Some(arch) = inputs.arch else { return Ok(()) };
     let program = esp::efi_name(arch);
-    let bios = loaders.bios && matches!(arch, Arch::X86_64 | Arch::I686);
-    if bios || inputs.loaders.files.contains_key(program) {
+    let bios = bios && matches!(arch, Arch::X86_64 | Arch::I686);
+    if bios || loaders.files.contains_key(program) {
         return Ok(());
     }
     Err(CommandError::failed(format!(
         "no boot loader for {}: {} has neither {program} nor{} the files for a BIOS",
         arch.name(),
-        inputs.loaders.from,
+        loaders.from,
         if layout.table == Table::Mbr { "" } else { ", without an MBR," },
     ))
     .hint("build the image with genpack-host build, which puts GRUB into it"))
@@ -275,17 +373,11 @@ fn check_loaders(inputs: &Inputs, loaders: &esp::Plan, layout: &Layout) -> Resul
 /// Returns the files of the boot partition; the image comes last, where it can grow.
 fn boot_files(
     inputs: &Inputs,
-    loaders: &esp::Plan,
+    beside: Vec<BootFile>,
     warnings: &mut Vec<(String, Option<String>)>,
 ) -> Vec<BootFile> {
-    let ours = loaders.placements.iter().filter_map(|placement| {
-        let bytes: Arc<[u8]> = match &placement.content {
-            esp::Content::Loader(name) => inputs.loaders.files.get(name)?.as_slice().into(),
-            esp::Content::EnvironmentBlock => grub_cfg::environment_block().as_slice().into(),
-        };
-        Some(BootFile { path: placement.path.clone(), source: Source::Bytes(bytes) })
-    });
-    let mut files: Vec<BootFile> = ours.chain(inputs.config.iter().cloned()).collect();
+    let mut files = beside;
+    files.extend(inputs.config.iter().cloned());
     for addition in &inputs.additions {
         let same = |file: &BootFile| file.path.eq_ignore_ascii_case(&addition.path);
         match files.iter_mut().find(|file| same(file)) {
@@ -315,7 +407,10 @@ fn plan_volume(inputs: &Inputs, layout: &Layout, files: &[BootFile]) -> Result<V
     let modified = DosTime::from_unix(inputs.identity.now);
     let options = emit::Options {
         sector_bytes: layout.sector_bytes,
-        cluster_bytes: None,
+        cluster_bytes: match inputs.boot {
+            Boot::RaspberryPi { .. } => genpack_rpi::card_cluster_bytes(layout.boot.len),
+            _ => None,
+        },
         label: inputs.label,
         serial: inputs.identity.serial,
         hidden_sectors: u32::try_from(layout.boot.start / u64::from(layout.sector_bytes.max(1))).unwrap_or(0),
@@ -334,14 +429,22 @@ fn plan_volume(inputs: &Inputs, layout: &Layout, files: &[BootFile]) -> Result<V
     })
 }
 
-fn embed<'a>(inputs: &'a Inputs, layout: &Layout) -> Result<bios_embed::Embedding<'a>> {
-    let file = |name: &str| inputs.loaders.files.get(name).map(Vec::as_slice).unwrap_or_default();
+fn embed<'a>(loaders: &'a Loaders, layout: &Layout) -> Result<bios_embed::Embedding<'a>> {
+    let file = |name: &str| loaders.files.get(name).map(Vec::as_slice).unwrap_or_default();
     let first_lba = u32::try_from(layout.boot.start / LBA0_BYTES as u64).unwrap_or(0);
     bios_embed::embed(file(esp::BOOT_IMG), file(esp::CORE_IMG), first_lba).map_err(|e| {
         CommandError::failed(e.to_string())
-            .context(format!("placing the BIOS loader of {}", inputs.loaders.from))
+            .context(format!("placing the BIOS loader of {}", loaders.from))
             .hint("build the image again, or leave boot.img and core.img out of it")
     })
+}
+
+/// Returns the zeros of the first sector: the MBR with its loader, a GPT's protective MBR, the boot sector of a disk
+/// without table. One sector is written or not written, whenever power fails.
+fn disable(inputs: &Inputs, layout: &Layout) -> Vec<Write> {
+    let what = "the old boot sector".to_owned();
+    let zeros = Write { what, offset: 0, source: Source::Zeros(layout.sector_bytes.into()) };
+    if inputs.target.kind == Kind::Device { vec![zeros] } else { Vec::new() }
 }
 
 /// Returns what must be zeroed on a device: old tables and signatures, and what the boot file system takes for granted.
@@ -354,7 +457,6 @@ fn wipe(inputs: &Inputs, layout: &Layout, volume: &Volume) -> Vec<Write> {
         let end = start.saturating_add(len).min(layout.disk_bytes);
         Write { what: what.to_owned(), offset: start, source: Source::Zeros(end.saturating_sub(start)) }
     };
-    // Zeros first also where the new table will stand: a run that is cut short leaves no table at all.
     let mut wipe = vec![
         range("the old partition table", 0, MIB),
         range("the old end of the disk", layout.disk_bytes.saturating_sub(MIB), MIB),
@@ -374,4 +476,4 @@ fn wipe(inputs: &Inputs, layout: &Layout, volume: &Volume) -> Vec<Write> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::run::Outcome;
 use crate::ctx::Ctx;
 use crate::disk::layout::{Partition, Table};
+use crate::disk::list;
 use crate::disk::size::Size;
 use crate::disk::target::Kind;
 
@@ -28,7 +29,12 @@ fn lines(plan: &Plan) -> Vec<String> {
         plan.target.path.display(),
         Size(plan.layout.disk_bytes),
         plan.layout.table.name(),
-        if plan.bios { ", boots by UEFI and BIOS" } else { ", boots by UEFI" },
+        match (&plan.loaders_from, plan.bios) {
+            (Some(_), true) => ", boots by UEFI and BIOS",
+            (Some(_), false) => ", boots by UEFI",
+            (None, _) if plan.boards.is_empty() => ", boots by U-Boot",
+            (None, _) => ", boots by the firmware of a Raspberry Pi",
+        },
     )];
     let partition = |number: u32, part: Partition, what: String| {
         let (start, end) = (part.start / sector, part.start.saturating_add(part.len) / sector);
@@ -56,7 +62,15 @@ fn lines(plan: &Plan) -> Vec<String> {
             lines.push(format!("  {:>12}  {SYSTEM_ON_DATA} on the data partition", plan.image_bytes));
         }
     }
-    lines.push(format!("  loaders from {}", plan.loaders_from));
+    lines.extend(plan.loaders_from.iter().map(|from| format!("  loaders from {from}")));
+    let (boots, lacks): (Vec<_>, Vec<_>) = plan.boards.iter().partition(|board| board.missing.is_empty());
+    if !boots.is_empty() {
+        let names: Vec<&str> = boots.iter().map(|board| board.name).collect();
+        lines.push(format!("  boots Raspberry Pi {}", names.join(", ")));
+    }
+    for board in lacks {
+        lines.push(format!("  not Raspberry Pi {}: without {}", board.name, board.missing.join(", ")));
+    }
     lines.extend(plan.files.iter().map(|file| format!("  {:>12}  {}", file.bytes, file.path)));
     lines
 }
@@ -106,6 +120,8 @@ pub fn json(plan: &Plan) -> Value {
         .iter()
         .map(|file| json!({"path": file.path, "size": file.bytes, "offset": file.offset}))
         .collect();
+    let boards: Vec<Value> =
+        plan.boards.iter().map(|board| json!({"name": board.name, "missing": board.missing})).collect();
     json!({
         "target": plan.target.path,
         "device": plan.target.kind == Kind::Device,
@@ -114,20 +130,30 @@ pub fn json(plan: &Plan) -> Value {
         "table": plan.layout.table.name(),
         "bios": plan.bios,
         "loaders": plan.loaders_from,
+        "boards": boards,
         "partitions": partitions,
         "files": files,
     })
 }
 
-/// Returns what the user is asked before something that exists is overwritten.
+/// Returns what the user is told before something that exists is overwritten: which disk it is, and what is lost.
 #[must_use]
 pub fn question(plan: &Plan) -> String {
-    let model = plan.target.model.as_ref().map_or_else(String::new, |model| format!("{model}, "));
-    format!(
-        "{} ({model}{}) will be overwritten and what is on it is lost. Go on?",
-        plan.target.path.display(),
-        Size(plan.target.bytes)
-    )
+    let target = &plan.target;
+    let mut words: Vec<String> = target.model.iter().cloned().collect();
+    words.extend(target.serial.as_ref().map(|serial| format!("serial {serial}")));
+    words.push(Size(target.bytes).to_string());
+    words.extend(target.transport.map(str::to_owned));
+    let mut lines = vec![format!("{} ({}) will be overwritten.", target.path.display(), words.join(", "))];
+    if target.kind == Kind::Device {
+        let content = list::content(target);
+        lines.extend(content.iter().map(|found| format!("  {found}")));
+        if content.is_empty() {
+            lines.push("  nothing known is on it".to_owned());
+        }
+    }
+    lines.push("What is on it is lost.".to_owned());
+    lines.join("\n")
 }
 
 /// Tells what was written.

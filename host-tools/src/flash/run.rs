@@ -12,7 +12,8 @@ use tempfile::{NamedTempFile, TempDir};
 use super::plan::{DataFileSystem, Plan};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
-use crate::disk::target::{self, Kind};
+use crate::disk::medium::Medium;
+use crate::disk::target::Kind;
 use crate::disk::write::{self, Source, Write};
 use crate::io::atomic_file::AtomicFile;
 use crate::io::interrupt::Interrupt;
@@ -32,12 +33,13 @@ pub struct Outcome {
     pub verifying: Option<Duration>,
 }
 
-/// Writes the disk, reads it back when `verify` says so, and makes it bootable last.
+/// Writes the disk, reads it back when `verify` says so, and makes it bootable last. A device is already open, for us
+/// alone.
 ///
 /// # Errors
 /// When the target cannot be written or does not read back the same. A file target is then as it was before; a
 /// device has no partition table.
-pub fn run(ctx: &Ctx, plan: &Plan, verify: bool) -> Result<Outcome> {
+pub fn run(ctx: &Ctx, plan: &Plan, device: Option<File>, verify: bool) -> Result<Outcome> {
     let interrupt = &Interrupt::watch()?;
     let mut body = plan.body.clone();
     if let Some(data) = &plan.data {
@@ -45,8 +47,7 @@ pub fn run(ctx: &Ctx, plan: &Plan, verify: bool) -> Result<Outcome> {
         body.extend(make_data(ctx, plan, data, interrupt)?);
     }
     let what = || format!("writing {}", plan.target.path.display());
-    if plan.target.kind == Kind::Device {
-        let disk = target::open_exclusively(&plan.target.path)?;
+    if let Some(disk) = device {
         let outcome =
             fill(ctx, plan, &disk, &body, verify, interrupt).with_context(what).map_err(unfinished)?;
         drop(disk);
@@ -68,22 +69,28 @@ fn unfinished(mut error: CommandError) -> CommandError {
     error
 }
 
+/// Writes in the order that no power cut can break: what boots now stops to boot before anything else changes, and
+/// what shall boot is enabled when all of it is kept.
 fn fill(
     ctx: &Ctx,
     plan: &Plan,
-    disk: &File,
+    disk: &dyn Medium,
     body: &[Write],
     verify: bool,
     interrupt: &Interrupt,
 ) -> Result<Outcome> {
     let bytes = |writes: &[Write]| writes.iter().map(|write| write.source.len()).sum::<u64>();
+    let sync = || disk.sync().context("waiting for the disk");
     let written = bytes(body).saturating_add(bytes(&plan.enable));
     ctx.ui.step(format!("writing {}", plan.target.path.display()));
     let started = Instant::now();
     let mut progress = ctx.ui.progress("writing", written.saturating_add(bytes(&plan.wipe)));
-    write::run(disk, &plan.wipe, &mut progress, interrupt)?;
+    for zeros in [&plan.disable, &plan.wipe].into_iter().filter(|zeros| !zeros.is_empty()) {
+        write::run(disk, zeros, &mut progress, interrupt)?;
+        sync()?;
+    }
     let hashes = write::run(disk, body, &mut progress, interrupt)?;
-    disk.sync_data().context("waiting for the disk")?;
+    sync()?;
     drop(progress);
     let mut writing = started.elapsed();
     let mut verifying = None;
@@ -96,14 +103,18 @@ fn fill(
     }
     let started = Instant::now();
     let mut progress = ctx.ui.progress("enabling", bytes(&plan.enable));
-    for last in &plan.enable {
+    let enabled = plan.enable.iter().try_for_each(|last| {
         let last = std::slice::from_ref(last);
         let hashes = write::run(disk, last, &mut progress, interrupt)?;
-        disk.sync_all().context("waiting for the disk")?;
-        if verify {
-            write::verify(disk, last, &hashes, &mut progress, interrupt)?;
-        }
+        sync()?;
+        if verify { write::verify(disk, last, &hashes, &mut progress, interrupt) } else { Ok(()) }
+    });
+    if enabled.is_err() {
+        // The first error stands: a disk that does not keep its table may not take zeros either.
+        let _ = write::run(disk, &plan.disable, &mut progress, &Interrupt::default());
+        let _ = disk.sync();
     }
+    enabled?;
     writing = writing.saturating_add(started.elapsed());
     Ok(Outcome { written, writing, verifying })
 }
@@ -210,3 +221,6 @@ pub fn missing_mkfs() -> CommandError {
     CommandError::failed(format!("the program {MKFS_BTRFS} is not installed"))
         .hint(format!("apt-get install {MKFS_BTRFS_PACKAGE}, or --no-data for a disk without data partition"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,6 +176,24 @@ impl SystemImage {
         Ok(Some(bytes))
     }
 
+    /// Fills `buffer` from byte `offset` of a regular file on.
+    ///
+    /// # Errors
+    /// When there is no such file, it ends before, or the image is corrupt.
+    pub fn read_exact_at(&self, path: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut reader = self.lock();
+        let file = regular_file(&mut reader.fs, path.as_bytes());
+        let read = file.and_then(|file| match file {
+            Some(file) => reader.read_at(&file, offset, buffer).map(Some),
+            None => Ok(None),
+        });
+        match read.map_err(|e| self.error(path.as_bytes(), e))? {
+            Some(n) if n == buffer.len() => Ok(()),
+            Some(_) => Err(CommandError::failed("it ends too early").context(self.reading(path.as_bytes()))),
+            None => Err(CommandError::failed("there is no such file").context(self.reading(path.as_bytes()))),
+        }
+    }
+
     /// Reads `/.genpack`.
     ///
     /// # Errors

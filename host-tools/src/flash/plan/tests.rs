@@ -5,9 +5,9 @@ use std::path::Path;
 use super::*;
 use crate::command_error::Kind as ErrorKind;
 
-const GIB: u64 = 1 << 30;
+pub(in crate::flash) const GIB: u64 = 1 << 30;
 
-fn target(kind: Kind, bytes: u64) -> Facts {
+pub(in crate::flash) fn target(kind: Kind, bytes: u64) -> Facts {
     Facts {
         path: Path::new("disk.img").to_owned(),
         kind,
@@ -18,9 +18,13 @@ fn target(kind: Kind, bytes: u64) -> Facts {
         mounts: Vec::new(),
         swaps: Vec::new(),
         holders: Vec::new(),
-        members: Vec::new(),
+        content: Vec::new(),
         loops: Vec::new(),
         model: None,
+        serial: None,
+        transport: None,
+        removable: false,
+        number: None,
         mode: None,
     }
 }
@@ -42,7 +46,7 @@ fn bytes(path: &str, len: usize) -> BootFile {
     BootFile { path: path.into(), source: Source::Bytes(vec![1; len].into()) }
 }
 
-fn inputs() -> Inputs {
+pub(in crate::flash) fn inputs() -> Inputs {
     let files = [
         ("bootx64.efi", vec![0xEF; 3000]),
         ("boot.img", boot_img()),
@@ -59,10 +63,10 @@ fn inputs() -> Inputs {
         image: Source::Zeros(100 * MIB),
         image_path: Path::new("image").to_owned(),
         arch: Some(Arch::X86_64),
-        loaders: Loaders {
+        boot: Boot::Grub(Loaders {
             from: "here".into(),
             files: files.map(|(name, bytes)| (name.to_owned(), bytes)).into_iter().collect(),
-        },
+        }),
         config: vec![bytes("system.ini", 20)],
         additions: Vec::new(),
         identity: Identity {
@@ -118,6 +122,7 @@ fn writes_never_overlap() {
         .collect();
     ranges.sort_unstable();
     assert!(ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{ranges:?}");
+    assert_eq!((plan.disable[0].offset, plan.disable[0].source.len()), (0, 512));
     let ends: Vec<_> = plan.wipe.iter().take(2).map(|write| (write.offset, write.source.len())).collect();
     assert_eq!(ends, [(0, MIB), (4 * GIB - MIB, MIB)]);
 }
