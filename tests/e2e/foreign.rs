@@ -18,9 +18,15 @@ pub(crate) fn machine_boots_and_remembers(name: &str, machine: &Machine, times: 
     let size = ["--size", "1G", "--system-cfg", cfg.to_str().unwrap()];
     let disk = scene.flash(&[&["--set", &hostname, "--set", "timezone=Asia/Tokyo"], &size[..]].concat());
     let argv = machine.argv(&disk, &scene.path("vars"));
+    remembers(&mut scene, name, machine, &argv, times);
+    // The shutdown stage removes it when everything is unmounted.
+    assert_eq!(scene.read_boot_file(&disk, "boottime.txt"), None);
+}
 
+/// Boots so many times and looks at what the guest found.
+pub(crate) fn remembers(scene: &mut Scene, name: &str, machine: &Machine, argv: &[String], times: u32) {
     for boots in 1..=times {
-        let verdict = scene.boot_argv(&argv);
+        let verdict = scene.boot_argv(argv);
         assert_eq!((verdict.hostname.as_str(), verdict.arch.as_str()), (name, machine.arch.name()));
         assert!(verdict.timezone.ends_with("/zoneinfo/Asia/Tokyo"), "{}", verdict.timezone);
         assert_eq!((verdict.root.fstype.as_str(), verdict.image.fstype.as_str()), ("overlay", "squashfs"));
@@ -31,8 +37,6 @@ pub(crate) fn machine_boots_and_remembers(name: &str, machine: &Machine, times: 
         assert_eq!(verdict.status("image"), "system.img");
         assert_eq!(verdict.status("last_shutdown"), "clean");
     }
-    // The shutdown stage removes it when everything is unmounted.
-    assert_eq!(scene.read_boot_file(&disk, "boottime.txt"), None);
 }
 
 #[test]

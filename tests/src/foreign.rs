@@ -11,9 +11,12 @@ use std::process::Command;
 
 use genpack_core::kernel::arch::Arch;
 
+use genpack_rpi::board::BOARDS;
+use genpack_rpi::firmware;
+
 use crate::assets::{are_installed, genpack_host, is_built, root};
 use crate::guest_image::is_newer;
-use crate::scene::output;
+use crate::scene::{Scene, output};
 
 /// What the verdict calls.
 const APPLETS: [&str; 12] = [
@@ -88,12 +91,64 @@ impl Machine {
     /// When a file of the assets cannot be copied.
     #[must_use]
     pub fn argv(&self, disk: &Path, scratch: &Path) -> Vec<String> {
+        let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+        let firmware = |name: &str| text(assets().join("firmware").join(name));
+        let mut words = self.hardware(disk);
+        let mut add = |more: &[&str]| words.extend(more.iter().map(|word| (*word).to_owned()));
+        match (self.start, self.arch) {
+            (Start::Direct, arch) => {
+                let boot = tree(arch).join("boot");
+                add(&["-kernel", &text(boot.join("kernel")), "-initrd", &text(boot.join("initramfs"))]);
+                add(&["-append", &format!("root=systemimg:auto {}", self.cmdline())]);
+            }
+            (Start::Efi, Arch::Riscv64) => {
+                add(&["-kernel", &firmware("usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")]);
+            }
+            (Start::Efi, _) => {
+                fs::copy(firmware("usr/share/AAVMF/AAVMF_VARS.fd"), scratch).unwrap();
+                let code = firmware("usr/share/AAVMF/AAVMF_CODE.no-secboot.fd");
+                add(&["-drive", &format!("if=pflash,format=raw,readonly=on,file={code}")]);
+                add(&["-drive", &format!("if=pflash,format=raw,file={}", scratch.display())]);
+            }
+        }
+        words
+    }
+
+    /// Returns the command line of the emulator that starts a card as the firmware of this board would: kernel,
+    /// initramfs, device tree and words are those of the card. They are unpacked into the scene's directory.
+    ///
+    /// # Panics
+    /// When the firmware would find too little to start.
+    #[must_use]
+    pub fn card_argv(&self, scene: &Scene, disk: &Path, board: &str) -> Vec<String> {
+        let board = BOARDS.iter().find(|row| row.name == board).unwrap();
+        let file = |path: &str| scene.read_boot_file(disk, path);
+        let text = |path: &str| file(path).map(|bytes| String::from_utf8(bytes).unwrap());
+        let loaded = firmware::load(board, false, text, |path| file(path).is_some()).unwrap();
+        let unpack = |path: &str, name: &str| {
+            let to = scene.path(name);
+            fs::write(&to, file(path).unwrap()).unwrap();
+            to.to_str().unwrap().to_owned()
+        };
+        let mut words = self.hardware(disk);
+        let append = text(&loaded.cmdline).unwrap().trim_end().to_owned();
+        for (option, value) in [
+            ("-kernel", unpack(&loaded.kernel, "card-kernel")),
+            ("-initrd", unpack(&loaded.initramfs.unwrap(), "card-initramfs")),
+            ("-dtb", unpack(&loaded.device_tree, "card-dtb")),
+            ("-append", append),
+        ] {
+            words.extend([option.to_owned(), value]);
+        }
+        words
+    }
+
+    /// Returns the emulator's command line up to what starts the machine.
+    fn hardware(&self, disk: &Path) -> Vec<String> {
         let (program, cpu) = match self.arch {
             Arch::Riscv64 => ("qemu-system-riscv64", "rv64"),
             _ => ("qemu-system-aarch64", "cortex-a53"),
         };
-        let text = |path: PathBuf| path.to_str().unwrap().to_owned();
-        let firmware = |name: &str| text(assets().join("firmware").join(name));
         let is_card = self.board != "virt";
         // A card's machine has as many processors as the real one.
         let processors = if is_card { "4" } else { "2" };
@@ -106,25 +161,6 @@ impl Machine {
         add(&["-no-reboot", "-drive"]);
         let interface = if is_card { "sd" } else { "virtio" };
         add(&[&format!("file={},format=raw,if={interface}", disk.display())]);
-        match (self.start, self.arch) {
-            (Start::Direct, arch) => {
-                let boot = tree(arch).join("boot");
-                add(&["-kernel", &text(boot.join("kernel")), "-initrd", &text(boot.join("initramfs"))]);
-                add(&["-append", &format!("root=systemimg:auto {}", self.cmdline())]);
-                if is_card {
-                    add(&["-dtb", &text(dtb())]);
-                }
-            }
-            (Start::Efi, Arch::Riscv64) => {
-                add(&["-kernel", &firmware("usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")]);
-            }
-            (Start::Efi, _) => {
-                fs::copy(firmware("usr/share/AAVMF/AAVMF_VARS.fd"), scratch).unwrap();
-                let code = firmware("usr/share/AAVMF/AAVMF_CODE.no-secboot.fd");
-                add(&["-drive", &format!("if=pflash,format=raw,readonly=on,file={code}")]);
-                add(&["-drive", &format!("if=pflash,format=raw,file={}", scratch.display())]);
-            }
-        }
         words
     }
 }
@@ -186,6 +222,39 @@ pub fn image(arch: Arch) -> Option<PathBuf> {
                 .arg(&tree)
                 .arg(&image),
         );
+    }
+    Some(image)
+}
+
+/// Returns an image for the Raspberry Pi: the guest of aarch64 with its kernel where the firmware looks for it. The
+/// firmware's own files are not free and not run by the emulator; others stand for them.
+///
+/// # Panics
+/// As [`image`].
+#[must_use]
+pub fn raspberry_pi_image() -> Option<PathBuf> {
+    let guest_image = image(Arch::Aarch64)?;
+    let image = guest(Arch::Aarch64).join("raspberry-pi.squashfs");
+    if !is_newer(&image, &guest_image) {
+        let card = guest(Arch::Aarch64).join("raspberry-pi");
+        if card.exists() {
+            fs::remove_dir_all(&card).unwrap();
+        }
+        let from = tree(Arch::Aarch64);
+        output(Command::new("cp").arg("-a").arg(&from).arg(&card));
+        let boot = card.join("boot");
+        for (name, new) in [("kernel", "kernel8.img"), ("initramfs", "initramfs8")] {
+            fs::rename(boot.join(name), boot.join(new)).unwrap();
+        }
+        fs::copy(dtb(), boot.join("bcm2710-rpi-3-b.dtb")).unwrap();
+        for name in ["bootcode.bin", "start.elf", "fixup.dat"] {
+            fs::write(boot.join(name), "not run here\n").unwrap();
+        }
+        fs::write(boot.join("config.txt"), "# of the image\n").unwrap();
+        // The firmware does not read the image, so that any compression will do.
+        let mut squash = Command::new(genpack_host());
+        squash.args(["squash", "--quiet", "--compression", "zstd", "--level", "1"]);
+        output(squash.arg(&card).arg(&image));
     }
     Some(image)
 }
