@@ -48,6 +48,7 @@ bench: setup-test build
 	@tools/bench-build.sh
 	@tools/bench-init.sh
 	@tools/bench-vm.sh
+	@tools/bench-flash.sh
 
 fuzz: setup-test
 	@tools/fuzz.sh
