@@ -2,6 +2,7 @@
 //!
 //! | room | holds |
 //! |---|---|
+//! | [`bmap`] | the block map beside a disk file |
 //! | [`content`] | what is on a disk now, by kind and label |
 //! | [`diagnosis`] | why a medium does not keep what was written, pure |
 //! | [`layout`] | sizes → partitions, pure |
@@ -12,6 +13,7 @@
 //! | [`target`] | facts about a file or device → may it be overwritten? |
 //! | [`write`] | writes what a plan lists, hashes it, reads it back |
 
+pub mod bmap;
 pub mod content;
 pub mod diagnosis;
 pub mod layout;

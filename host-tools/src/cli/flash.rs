@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use crate::command_error::Result;
 use crate::ctx::Ctx;
 use crate::disk::layout::Table;
 use crate::disk::size::Size;
+use crate::flash::data_fs::DataFs;
 use crate::flash::{self, Confirm, Request, config, inputs};
 
 /// Verbs that write disks.
@@ -14,8 +17,9 @@ use crate::flash::{self, Confirm, Request, config, inputs};
 pub(super) enum Verb {
     /// Writes a system image to a disk or a disk file, ready to boot
     ///
-    /// The disk gets a boot partition (FAT: the image, the boot loaders, system.ini) and a data partition (btrfs).
-    /// A file is made sparse and appears only when it is complete; neither root nor a loop device is needed for it.
+    /// The disk gets a boot partition (FAT: the image, the boot loaders, system.ini) and a data partition.
+    /// A file is made sparse and appears only when it is complete, with a block map (.bmap) beside it; neither root
+    /// nor a loop device is needed for it. A raw disk is written as it is.
     /// Everything is checked before the first byte is written and read back afterwards.
     #[command(after_help = "Examples:\n  \
         genpack-host flash hello-x86_64.squashfs disk.img --size 4G\n  \
@@ -28,13 +32,19 @@ pub(super) enum Verb {
 /// Arguments of `flash`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The system image (SquashFS)
+    /// The system image (SquashFS) or a raw disk; either may be compressed by gzip, xz or zstd
     image: PathBuf,
     /// The disk (/dev/sdX) or file to write
     target: PathBuf,
     /// Size of a disk file, with K, M, G or T; default: what the image needs and 1 GiB for data
     #[arg(long, value_name = "SIZE")]
     size: Option<Size>,
+    /// Sectors of a disk file; 4096 for disks that have no others
+    #[arg(long, value_name = "BYTES", value_parser = sector_size())]
+    sector_size: Option<u32>,
+    /// Refuse a source that has another SHA-256
+    #[arg(long, value_name = "HEX")]
+    sha256: Option<String>,
     /// Insist that the image is for a Raspberry Pi, and name what each board lacks if it is not
     #[arg(long)]
     rpi: bool,
@@ -66,6 +76,12 @@ pub(super) struct DiskArgs {
     /// Make no data partition: the system forgets everything when it is switched off
     #[arg(long)]
     no_data: bool,
+    /// File system of the data partition
+    #[arg(long, value_name = "KIND", default_value = "btrfs", conflicts_with = "no_data")]
+    data_fs: DataFs,
+    /// Size of the boot partition, with K, M, G or T; default: room for three images a quarter larger
+    #[arg(long, value_name = "SIZE")]
+    boot_size: Option<Size>,
     /// Settings of the machine to put onto the boot partition
     #[arg(long, value_name = "FILE")]
     system_ini: Option<PathBuf>,
@@ -97,13 +113,25 @@ enum Verify {
     Off,
 }
 
+fn sector_size() -> impl TypedValueParser<Value = u32> {
+    PossibleValuesParser::new(["512", "4096"]).try_map(|text| text.parse::<u32>())
+}
+
 impl Verb {
     /// Does what the verb says.
     pub(super) fn run(self, ctx: &Ctx) -> Result<ExitCode> {
         let Self::Flash(args) = self;
         let confirm = if args.yes { Confirm::No } else { Confirm::Name };
         let request = args.disk.into_request(args.image, args.target, confirm)?;
-        flash::flash(ctx, &Request { size: args.size, rpi: args.rpi, force: args.force, ..request })?;
+        let request = Request {
+            size: args.size,
+            sector_bytes: args.sector_size,
+            sha256: args.sha256,
+            rpi: args.rpi,
+            force: args.force,
+            ..request
+        };
+        flash::flash(ctx, &request)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -124,6 +152,10 @@ impl DiskArgs {
             label: self.label,
             esp: !self.no_esp,
             data: !self.no_data,
+            data_fs: self.data_fs,
+            boot_size: self.boot_size,
+            sector_bytes: None,
+            sha256: None,
             system_ini: self.system_ini,
             system_cfg: self.system_cfg,
             settings: self.set.iter().map(|text| config::parse_setting(text)).collect::<Result<_>>()?,

@@ -24,8 +24,6 @@ const BOOT_WITHOUT_IMAGE: u64 = GIB;
 const BOOT_SLACK: u64 = 64 * MIB;
 /// Boot partitions are multiples of this.
 const BOOT_STEP: u64 = 64 * MIB;
-/// Smallest data partition: btrfs needs 109 MiB to exist, and something is to be stored.
-const MIN_DATA: u64 = 256 * MIB;
 /// Data partition of a disk file whose size nobody gave.
 const DEFAULT_DATA: u64 = GIB;
 /// The backup of a GPT: 32 sectors of entries and the header, in sectors of up to 4096 bytes.
@@ -73,6 +71,10 @@ pub struct Request {
     pub disk_bytes: Option<u64>,
     /// Bytes of a logical sector of the disk.
     pub sector_bytes: u32,
+    /// Bytes of the boot partition, when somebody says so; else what the files and their successors need.
+    pub boot_bytes: Option<u64>,
+    /// Smallest data partition.
+    pub least_data: u64,
 }
 
 /// A range of the disk.
@@ -151,13 +153,15 @@ pub fn plan(request: &Request) -> Result<Layout, Problem> {
         return Err(Problem::ImageNeedsData(request.image_bytes));
     }
     let copies = three_copies(request.image_bytes);
-    let boot_len = if on_data {
+    let boot_len = if let Some(bytes) = request.boot_bytes {
+        round_up(bytes, MIB)
+    } else if on_data {
         BOOT_WITHOUT_IMAGE
     } else {
         let wanted = request.boot_file_bytes.saturating_add(copies).saturating_add(BOOT_SLACK);
         round_up(wanted, BOOT_STEP).max(MIN_BOOT)
     };
-    let least_data = if on_data { copies.max(MIN_DATA) } else { MIN_DATA };
+    let least_data = if on_data { copies.max(request.least_data) } else { request.least_data };
     let default_data = if on_data { round_up(copies, GIB).saturating_add(GIB) } else { DEFAULT_DATA };
     let table_end = |table: Table| if table == Table::Gpt { GPT_TAIL } else { 0 };
     let start = if superfloppy { 0 } else { BOOT_START };
@@ -220,6 +224,8 @@ mod tests {
             boot_file_bytes: 4 * MIB,
             disk_bytes: None,
             sector_bytes: 512,
+            boot_bytes: None,
+            least_data: 256 * MIB,
         }
     }
 
@@ -279,6 +285,15 @@ mod tests {
         for (request, problem) in cases {
             assert_eq!(plan(&request), Err(problem));
         }
+    }
+
+    #[test]
+    fn size_of_the_boot_partition_can_be_said() {
+        let said = Request { boot_bytes: Some(62 * MIB - 5), data: false, ..request(1) };
+        let layout = plan(&Request { disk_bytes: Some(64 * MIB), ..said }).unwrap();
+        assert_eq!((layout.boot, layout.data), (part(1, 62), None));
+        let problem = plan(&Request { disk_bytes: Some(62 * MIB), ..said }).unwrap_err();
+        assert_eq!(problem, Problem::TooSmall { needed: 63 * MIB, found: 62 * MIB });
     }
 
     #[test]

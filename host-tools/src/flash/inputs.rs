@@ -15,6 +15,7 @@ use genpack_core::text::diagnostic::Severity;
 use sha2::{Digest, Sha256};
 
 use super::plan::{Boot, BootFile, Identity, Inputs, Plan};
+use super::source::Opened;
 use super::{Request, archive, config, run};
 use crate::bootable::boards::Texts;
 use crate::bootable::image::{EXTLINUX_CONF, in_boot, open_regular};
@@ -32,32 +33,49 @@ use crate::io::system_image::SystemImage;
 const SYSTEM_CFG: &str = "system.cfg";
 /// Longest text file that is taken from the user.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
-/// What mkfs.btrfs writes into an empty file system, with room to spare.
-const EMPTY_BTRFS_BYTES: u64 = 16 << 20;
+
+/// Looks at the target and decides whether it may be overwritten.
+///
+/// # Errors
+/// When it must not be, or the options do not suit it.
+pub fn target(ctx: &Ctx, request: &Request) -> Result<Facts> {
+    let mut target = target::gather(&resolve(ctx, &request.target))?;
+    target::check(&target)?;
+    if !request.force {
+        target::check_is_portable(&target)?;
+    }
+    let is_device = target.kind == Kind::Device;
+    if is_device && request.size.is_some() {
+        return Err(CommandError::usage("--size is for disk files; a disk has its size"));
+    }
+    match request.sector_bytes {
+        Some(_) if is_device => {
+            return Err(CommandError::usage("--sector-size is for disk files; a disk has its sectors"));
+        }
+        Some(bytes) => target.sector_bytes = bytes,
+        None => {}
+    }
+    not_the_target(&target, &resolve(ctx, &request.image))?;
+    Ok(target)
+}
 
 /// Collects what the plan is made from.
 ///
 /// # Errors
 /// When something is missing, wrong or unsafe; nothing was written then.
-pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
+pub fn gather(ctx: &Ctx, request: &Request, target: Facts, source: &Opened) -> Result<Inputs> {
     let label = request.label.as_deref().map(parse_label).transpose()?;
     if request.table == Some(Table::Gpt) && !request.esp {
         return Err(CommandError::usage("--no-esp has no meaning with --gpt"));
     }
-    let target = target::gather(&resolve(ctx, &request.target))?;
-    target::check(&target)?;
-    if !request.force {
-        target::check_is_portable(&target)?;
-    }
-    if target.kind == Kind::Device && request.size.is_some() {
-        return Err(CommandError::usage("--size is for disk files; a disk has its size"));
-    }
-    let image_path = resolve(ctx, &request.image);
-    let bootable = Bootable::open(&image_path)?;
+    let image_path = source.path.clone();
+    let bootable = Bootable::open(&image_path).map_err(|e| match source.unpacked {
+        Some(_) => e.context(format!("looking into {}", request.image.display())),
+        None => e,
+    })?;
     if request.require_clean_commit {
         bootable.require_clean_commit()?;
     }
-    not_the_target(&target, &image_path)?;
     let mut warnings = Vec::new();
     let mut additions = additions(ctx, request, &target, &mut warnings)?;
     if let Some(archive) = &request.archive {
@@ -85,6 +103,8 @@ pub fn gather(ctx: &Ctx, request: &Request) -> Result<Inputs> {
         table: request.table,
         esp: request.esp,
         data: request.data,
+        data_fs: request.data_fs,
+        boot_bytes: request.boot_size.map(|size| size.0),
         label,
         identity: identity(&bootable.image, &image_path)?,
         arch: bootable.meta.arch,
@@ -179,8 +199,10 @@ fn check_board_options(
 /// # Errors
 /// When a program is missing or the file system is too full.
 pub fn check_tools_and_room(plan: &Plan) -> Result<()> {
-    if plan.data.is_some() && run::find_program(run::MKFS_BTRFS).is_none() {
-        return Err(run::missing_mkfs());
+    if let Some(data) = &plan.data
+        && run::find_program(data.kind.program()).is_none()
+    {
+        return Err(run::missing_mkfs(data.kind));
     }
     if plan.target.kind == Kind::Device {
         return Ok(());
@@ -192,7 +214,7 @@ pub fn check_tools_and_room(plan: &Plan) -> Result<()> {
     let stat = rustix::fs::statvfs(parent).with_context(|| format!("looking at {}", parent.display()))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     // The data file system is made beside the disk file and then copied into it.
-    let data = if plan.data.is_some() { EMPTY_BTRFS_BYTES } else { 0 };
+    let data = plan.data.as_ref().map_or(0, |data| data.kind.empty_bytes(data.partition.len));
     let data = data.saturating_add(plan.image_on_data_bytes()).saturating_mul(2);
     let needed = plan.written_bytes().saturating_add(data);
     if free < needed {
@@ -208,7 +230,8 @@ pub fn check_tools_and_room(plan: &Plan) -> Result<()> {
 }
 
 /// Returns the path from the working directory of the command, without a `./` that nobody typed.
-fn resolve(ctx: &Ctx, path: &Path) -> PathBuf {
+#[must_use]
+pub fn resolve(ctx: &Ctx, path: &Path) -> PathBuf {
     let path = ctx.path(path);
     match path.strip_prefix(".") {
         Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from("."),

@@ -11,6 +11,7 @@ use genpack_core::guid::Guid;
 use genpack_core::kernel::arch::Arch;
 use genpack_rpi::boot_slots::{Content, Placement};
 
+use super::data_fs::DataFs;
 use crate::bootable::boards::{self, BoardReport, Texts};
 use crate::bootable::loaders::Loaders;
 use crate::command_error::{CommandError, Result};
@@ -60,6 +61,10 @@ pub struct Inputs {
     pub esp: bool,
     /// Makes a data partition.
     pub data: bool,
+    /// Its file system.
+    pub data_fs: DataFs,
+    /// Bytes of the boot partition, when somebody says so.
+    pub boot_bytes: Option<u64>,
     /// Volume label of the boot partition.
     pub label: Option<Label>,
     /// The system image.
@@ -115,6 +120,8 @@ pub struct PlacedFile {
 /// The data file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataFileSystem {
+    /// Its kind.
+    pub kind: DataFs,
     /// Its partition.
     pub partition: Partition,
     /// Its label: by it the boot finds the data that belongs to a boot partition.
@@ -140,7 +147,7 @@ pub struct Plan {
     pub boot_uuid: String,
     /// Files on the boot partition, in the order of their places.
     pub files: Vec<PlacedFile>,
-    /// The data file system; made by mkfs.btrfs while the plan runs.
+    /// The data file system; its program makes it while the plan runs.
     pub data: Option<DataFileSystem>,
     /// Bytes of the system image.
     pub image_bytes: u64,
@@ -197,8 +204,9 @@ pub fn plan(inputs: &Inputs) -> Result<Plan> {
         _ => None,
     };
     let data = layout.data.map(|partition| DataFileSystem {
+        kind: inputs.data_fs,
         partition,
-        label: format!("data-{boot_uuid}"),
+        label: inputs.data_fs.label(&boot_uuid),
         uuid: inputs.identity.data_uuid.to_string(),
         image: is_image_on_data(inputs).then(|| inputs.image_path.clone()),
     });
@@ -328,6 +336,8 @@ fn plan_layout(inputs: &Inputs, beside: &[BootFile]) -> Result<Layout> {
         boot_file_bytes: given.fold(beside, u64::saturating_add),
         disk_bytes,
         sector_bytes: inputs.target.sector_bytes,
+        boot_bytes: inputs.boot_bytes,
+        least_data: inputs.data_fs.least_bytes(),
     };
     layout::plan(&request).map_err(|problem| {
         let path = inputs.target.path.display();

@@ -9,7 +9,7 @@ use crate::ctx::Ctx;
 use crate::disk::layout::{Partition, Table};
 use crate::disk::list;
 use crate::disk::size::Size;
-use crate::disk::target::Kind;
+use crate::disk::target::{Facts, Kind};
 
 /// Prints the plan: what `--dry-run` answers.
 pub fn show(ctx: &Ctx, plan: &Plan) {
@@ -57,7 +57,11 @@ fn lines(plan: &Plan) -> Vec<String> {
         ),
     ));
     if let Some(data) = &plan.data {
-        lines.push(partition(2, data.partition, format!("btrfs {}, label {}", data.uuid, data.label)));
+        lines.push(partition(
+            2,
+            data.partition,
+            format!("{} {}, label {}", data.kind.name(), data.uuid, data.label),
+        ));
         if data.image.is_some() {
             lines.push(format!("  {:>12}  {SYSTEM_ON_DATA} on the data partition", plan.image_bytes));
         }
@@ -111,7 +115,7 @@ pub fn json(plan: &Plan) -> Value {
             "size": data.partition.len,
             "type": if plan.layout.table == Table::Mbr { "83" } else { "0FC63DAF-8483-4772-8E79-3D69D8477DE4" },
             "active": false,
-            "filesystem": {"kind": "btrfs", "uuid": data.uuid, "label": data.label},
+            "filesystem": {"kind": data.kind.name(), "uuid": data.uuid, "label": data.label},
             "system_image": data.image.is_some(),
         }));
     }
@@ -138,8 +142,7 @@ pub fn json(plan: &Plan) -> Value {
 
 /// Returns what the user is told before something that exists is overwritten: which disk it is, and what is lost.
 #[must_use]
-pub fn question(plan: &Plan) -> String {
-    let target = &plan.target;
+pub fn question(target: &Facts) -> String {
     let mut words: Vec<String> = target.model.iter().cloned().collect();
     words.extend(target.serial.as_ref().map(|serial| format!("serial {serial}")));
     words.push(Size(target.bytes).to_string());
@@ -158,21 +161,28 @@ pub fn question(plan: &Plan) -> String {
 
 /// Tells what was written.
 pub fn done(ctx: &Ctx, plan: &Plan, outcome: &Outcome) {
+    for line in lines(plan) {
+        ctx.ui.answer(line);
+    }
+    written(ctx, &plan.target, outcome, json!({"boot_uuid": plan.boot_uuid}));
+}
+
+/// Tells how much was written and how fast; `more` are fields of the event.
+pub fn written(ctx: &Ctx, target: &Facts, outcome: &Outcome, more: Value) {
     let seconds = outcome.writing.as_secs_f64();
     let rate = outcome.written as f64 / 1e6 / seconds.max(0.001);
     if ctx.ui.is_json() {
-        let fields = json!({
-            "target": plan.target.path,
+        let mut fields = json!({
+            "target": target.path,
             "written": outcome.written,
             "write_seconds": seconds,
             "verify_seconds": outcome.verifying.map(|time| time.as_secs_f64()),
-            "boot_uuid": plan.boot_uuid,
         });
+        if let (Some(fields), Value::Object(more)) = (fields.as_object_mut(), more) {
+            fields.extend(more);
+        }
         ctx.ui.event("done", fields);
         return;
-    }
-    for line in lines(plan) {
-        ctx.ui.answer(line);
     }
     let verified = outcome.verifying.map_or_else(
         || "not read back".to_owned(),

@@ -1,19 +1,21 @@
 //! Carries a plan out: a dumb loop that decides nothing.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use genpack_core::contract::paths::SYSTEM_ON_DATA;
-use rustix::fs::SeekFrom;
 use tempfile::{NamedTempFile, TempDir};
 
+use super::data_fs::DataFs;
 use super::plan::{DataFileSystem, Plan};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
+use crate::disk::bmap;
 use crate::disk::medium::Medium;
-use crate::disk::target::Kind;
+use crate::disk::target::{Facts, Kind};
 use crate::disk::write::{self, Source, Write};
 use crate::io::atomic_file::AtomicFile;
 use crate::io::interrupt::Interrupt;
@@ -33,12 +35,25 @@ pub struct Outcome {
     pub verifying: Option<Duration>,
 }
 
-/// Writes the disk, reads it back when `verify` says so, and makes it bootable last. A device is already open, for us
-/// alone.
+/// What is written, in the order of writing.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps<'a> {
+    /// What stops a device from booting what is on it now.
+    pub disable: &'a [Write],
+    /// What must read as zeros where a device held something before.
+    pub wipe: &'a [Write],
+    /// What is on the disk.
+    pub body: &'a [Write],
+    /// What makes it bootable.
+    pub enable: &'a [Write],
+    /// Bytes of the disk.
+    pub disk_bytes: u64,
+}
+
+/// Carries a plan out: makes the data file system, then writes the disk as [`onto`] does.
 ///
 /// # Errors
-/// When the target cannot be written or does not read back the same. A file target is then as it was before; a
-/// device has no partition table.
+/// As [`onto`], and when the data file system cannot be made.
 pub fn run(ctx: &Ctx, plan: &Plan, device: Option<File>, verify: bool) -> Result<Outcome> {
     let interrupt = &Interrupt::watch()?;
     let mut body = plan.body.clone();
@@ -46,20 +61,63 @@ pub fn run(ctx: &Ctx, plan: &Plan, device: Option<File>, verify: bool) -> Result
         ctx.ui.step(format!("making the data file system {}", data.label));
         body.extend(make_data(ctx, plan, data, interrupt)?);
     }
-    let what = || format!("writing {}", plan.target.path.display());
+    let steps = Steps {
+        disable: &plan.disable,
+        wipe: &plan.wipe,
+        body: &body,
+        enable: &plan.enable,
+        disk_bytes: plan.layout.disk_bytes,
+    };
+    onto(ctx, &plan.target, &steps, device, verify)
+}
+
+/// Writes a disk, reads it back when `verify` says so, and makes it bootable last. A device is already open, for us
+/// alone; a file appears when it is complete, and its block map after it.
+///
+/// # Errors
+/// When the target cannot be written or does not read back the same. A file target is then as it was before; a
+/// device has no partition table.
+pub fn onto(
+    ctx: &Ctx,
+    target: &Facts,
+    steps: &Steps<'_>,
+    device: Option<File>,
+    verify: bool,
+) -> Result<Outcome> {
+    let interrupt = &Interrupt::watch()?;
+    let path = &target.path;
+    let what = || format!("writing {}", path.display());
     if let Some(disk) = device {
         let outcome =
-            fill(ctx, plan, &disk, &body, verify, interrupt).with_context(what).map_err(unfinished)?;
+            fill(ctx, path, steps, &disk, verify, interrupt).with_context(what).map_err(unfinished)?;
         drop(disk);
-        reread_table(ctx, &plan.target.path);
+        reread_table(ctx, path);
         return Ok(outcome);
     }
-    let file = AtomicFile::create(&plan.target.path)?;
-    file.file().set_len(plan.layout.disk_bytes).with_context(what)?;
+    let file = AtomicFile::create(path)?;
+    file.file().set_len(steps.disk_bytes).with_context(what)?;
     let disk = std::fs::OpenOptions::new().read(true).write(true).open(file.path()).with_context(what)?;
-    let outcome = fill(ctx, plan, &disk, &body, verify, interrupt).with_context(what)?;
-    file.commit(plan.target.mode.unwrap_or(DISK_FILE_MODE))?;
+    let outcome = fill(ctx, path, steps, &disk, verify, interrupt).with_context(what)?;
+    // A map of the old disk would tell writers to leave out blocks of the new one.
+    let map = bmap::path_of(path);
+    match std::fs::remove_file(&map) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(e).with_context(|| format!("removing the old {}", map.display()));
+        }
+        _ => {}
+    }
+    file.commit(target.mode.unwrap_or(DISK_FILE_MODE))?;
+    bmap::write(path, interrupt)?;
     Ok(outcome)
+}
+
+/// Returns the directory for what is made on the way to a target: it must have room.
+#[must_use]
+pub fn scratch(target: &Facts) -> PathBuf {
+    match target.kind {
+        Kind::Device => std::env::temp_dir(),
+        _ => parent(&target.path).to_owned(),
+    }
 }
 
 /// Tells what state a device is in after a failure.
@@ -73,19 +131,20 @@ fn unfinished(mut error: CommandError) -> CommandError {
 /// what shall boot is enabled when all of it is kept.
 fn fill(
     ctx: &Ctx,
-    plan: &Plan,
+    path: &Path,
+    steps: &Steps<'_>,
     disk: &dyn Medium,
-    body: &[Write],
     verify: bool,
     interrupt: &Interrupt,
 ) -> Result<Outcome> {
     let bytes = |writes: &[Write]| writes.iter().map(|write| write.source.len()).sum::<u64>();
+    let Steps { disable, wipe, body, enable, .. } = *steps;
     let sync = || disk.sync().context("waiting for the disk");
-    let written = bytes(body).saturating_add(bytes(&plan.enable));
-    ctx.ui.step(format!("writing {}", plan.target.path.display()));
+    let written = bytes(body).saturating_add(bytes(enable));
+    ctx.ui.step(format!("writing {}", path.display()));
     let started = Instant::now();
-    let mut progress = ctx.ui.progress("writing", written.saturating_add(bytes(&plan.wipe)));
-    for zeros in [&plan.disable, &plan.wipe].into_iter().filter(|zeros| !zeros.is_empty()) {
+    let mut progress = ctx.ui.progress("writing", written.saturating_add(bytes(wipe)));
+    for zeros in [disable, wipe].into_iter().filter(|zeros| !zeros.is_empty()) {
         write::run(disk, zeros, &mut progress, interrupt)?;
         sync()?;
     }
@@ -102,8 +161,8 @@ fn fill(
         verifying = Some(started.elapsed());
     }
     let started = Instant::now();
-    let mut progress = ctx.ui.progress("enabling", bytes(&plan.enable));
-    let enabled = plan.enable.iter().try_for_each(|last| {
+    let mut progress = ctx.ui.progress("enabling", bytes(enable));
+    let enabled = enable.iter().try_for_each(|last| {
         let last = std::slice::from_ref(last);
         let hashes = write::run(disk, last, &mut progress, interrupt)?;
         sync()?;
@@ -111,7 +170,7 @@ fn fill(
     });
     if enabled.is_err() {
         // The first error stands: a disk that does not keep its table may not take zeros either.
-        let _ = write::run(disk, &plan.disable, &mut progress, &Interrupt::default());
+        let _ = write::run(disk, disable, &mut progress, &Interrupt::default());
         let _ = disk.sync();
     }
     enabled?;
@@ -121,26 +180,47 @@ fn fill(
 
 /// Makes the data file system in a sparse file and returns its data as writes.
 fn make_data(ctx: &Ctx, plan: &Plan, data: &DataFileSystem, interrupt: &Interrupt) -> Result<Vec<Write>> {
-    let directory = match plan.target.kind {
-        Kind::Device => std::env::temp_dir(),
-        _ => parent(&plan.target.path).to_owned(),
-    };
+    let directory = scratch(&plan.target);
     let what = || format!("making the data file system in {}", directory.display());
     let file = hidden(".data").tempfile_in(&directory).with_context(what)?;
     file.as_file().set_len(data.partition.len).with_context(what)?;
     let content =
         data.image.as_ref().map(|image| content(image, &directory)).transpose().with_context(what)?;
-    let mut mkfs = Run::new(find_program(MKFS_BTRFS).unwrap_or_else(|| MKFS_BTRFS.into()))
-        .args(["-q", "-L", &data.label, "-U", &data.uuid])
-        .package(MKFS_BTRFS_PACKAGE);
-    if let Some(content) = &content {
-        mkfs = mkfs.arg("--rootdir").arg(content.path());
-    }
+    let prototype = match &content {
+        Some(content) if data.kind == DataFs::Xfs => Some(prototype(content, &directory).with_context(what)?),
+        _ => None,
+    };
+    let given = prototype.as_ref().map(NamedTempFile::path).or(content.as_ref().map(TempDir::path));
+    let program = data.kind.program();
+    let mkfs = Run::new(find_program(program).unwrap_or_else(|| program.into()))
+        .args(data.kind.arguments(&data.label, &data.uuid, given))
+        .package(data.kind.package());
     let made = ctx.runner.run(&mkfs.arg(file.path()));
     // Ctrl-C reaches the program too; its end is then our end and no failure.
     interrupt.check()?;
     made.with_context(what)?;
-    data_extents(file, data).with_context(what)
+    let start = data.partition.start;
+    let ranges = bmap::data_ranges(file.as_file()).with_context(what)?;
+    // The name can go: the open file is all that the writes need.
+    let file = Arc::new(file.into_file());
+    let write = |(from, to): (u64, u64)| Write {
+        what: "the data file system".to_owned(),
+        offset: start.saturating_add(from),
+        source: Source::File { file: Arc::clone(&file), offset: from, len: to.saturating_sub(from) },
+    };
+    Ok(ranges.into_iter().map(write).collect())
+}
+
+/// Returns the text that tells mkfs.xfs to copy the image.
+fn prototype(content: &TempDir, directory: &Path) -> Result<NamedTempFile> {
+    let image = content.path().join(SYSTEM_ON_DATA);
+    let text = DataFs::prototype(&image).ok_or_else(|| {
+        CommandError::failed(format!("mkfs.xfs takes no path with a blank: {}", image.display()))
+            .hint("use another directory, or --data-fs btrfs")
+    })?;
+    let mut file = hidden(".proto").tempfile_in(directory).context("writing the prototype for mkfs.xfs")?;
+    file.write_all(text.as_bytes()).context("writing the prototype for mkfs.xfs")?;
+    Ok(file)
 }
 
 /// Returns a directory whose only entry is the image under its name on the data file system. A link costs nothing
@@ -168,42 +248,12 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The program that makes the data file system.
-pub const MKFS_BTRFS: &str = "mkfs.btrfs";
-/// Debian package of the program.
-pub const MKFS_BTRFS_PACKAGE: &str = "btrfs-progs";
-
 /// Returns where a program is; the directories of the superuser count too, for they are not in everybody's `PATH`.
 #[must_use]
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(more).map(|directory| directory.join(name)).find(|file| file.is_file())
-}
-
-/// Returns the parts of the file that are not holes.
-fn data_extents(file: NamedTempFile, data: &DataFileSystem) -> Result<Vec<Write>, std::io::Error> {
-    // The name can go: the open file is all that the writes need.
-    let file = Arc::new(file.into_file());
-    let mut writes = Vec::new();
-    let mut position = 0;
-    loop {
-        let start = match rustix::fs::seek(&*file, SeekFrom::Data(position)) {
-            Ok(start) => start,
-            Err(rustix::io::Errno::NXIO) => return Ok(writes),
-            Err(e) => return Err(e.into()),
-        };
-        position = rustix::fs::seek(&*file, SeekFrom::Hole(start))?;
-        writes.push(Write {
-            what: "the data file system".to_owned(),
-            offset: data.partition.start.saturating_add(start),
-            source: Source::File {
-                file: Arc::clone(&file),
-                offset: start,
-                len: position.saturating_sub(start),
-            },
-        });
-    }
 }
 
 /// Lets the kernel look at the new table; the disk is complete also when it does not.
@@ -215,11 +265,11 @@ fn reread_table(ctx: &Ctx, disk: &Path) {
     }
 }
 
-/// Returns the error for a missing mkfs.btrfs.
+/// Returns the error for a missing program.
 #[must_use]
-pub fn missing_mkfs() -> CommandError {
-    CommandError::failed(format!("the program {MKFS_BTRFS} is not installed"))
-        .hint(format!("apt-get install {MKFS_BTRFS_PACKAGE}, or --no-data for a disk without data partition"))
+pub fn missing_mkfs(kind: DataFs) -> CommandError {
+    CommandError::failed(format!("the program {} is not installed", kind.program()))
+        .hint(format!("apt-get install {}, or --no-data for a disk without data partition", kind.package()))
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub(in crate::flash) fn inputs() -> Inputs {
         table: None,
         esp: true,
         data: true,
+        data_fs: DataFs::Btrfs,
+        boot_bytes: None,
         label: Label::new("GENPACK"),
         image: Source::Zeros(100 * MIB),
         image_path: Path::new("image").to_owned(),

@@ -15,12 +15,10 @@ use super::super::plan::{self, Inputs};
 use super::*;
 use crate::disk::layout::Table;
 use crate::disk::medium::SECTOR_BYTES;
-use crate::runner::Runner;
-use crate::ui::{Color, Ui};
 
 const DISK_BYTES: u64 = GIB;
 /// Ways in which a disk may keep some of what was written since the last flush, tried for each flush.
-const TORN: u32 = 20;
+const TORN: u32 = 40;
 
 /// A disk of which most is zeros.
 #[derive(Clone, Default)]
@@ -171,15 +169,15 @@ fn wanted(plan: &plan::Plan) -> Wanted {
 }
 
 fn write(plan: &plan::Plan, disk: &Recorder) {
-    let ctx = Ctx {
-        ui: Ui::new(false, true, false, Color::Never),
-        runner: Runner::default(),
-        dir: ".".into(),
-        arch: Arch::X86_64,
-        variant: None,
-        dry_run: false,
+    let ctx = Ctx::quiet(".", Arch::X86_64);
+    let steps = Steps {
+        disable: &plan.disable,
+        wipe: &plan.wipe,
+        body: &plan.body,
+        enable: &plan.enable,
+        disk_bytes: DISK_BYTES,
     };
-    fill(&ctx, plan, disk, &plan.body, true, &Interrupt::default()).unwrap();
+    fill(&ctx, Path::new("disk"), &steps, disk, true, &Interrupt::default()).unwrap();
 }
 
 /// Returns where the boot partition begins, as firmware finds it.
