@@ -171,10 +171,10 @@ boots() {
   mkdir -p "$RUN/c/files/usr/lib/systemd/system"
   cat > "$RUN/c/files/usr/lib/systemd/system/said.service" <<'U'
 [Unit]
-After=genpack-boot-complete.target multi-user.target
+Description=Speaks on every console and ends the machine
 [Service]
 Type=oneshot
-ExecStart=/bin/bash -c 'echo "said: $(/usr/bin/demo) on $(cat /.genpack/artifact)" > /dev/console'
+ExecStart=/bin/bash -c 'echo "said: $(/usr/bin/demo) on $(cat /.genpack/artifact)" > /dev/kmsg'
 ExecStart=/usr/bin/systemctl --no-block poweroff
 [Install]
 WantedBy=multi-user.target
