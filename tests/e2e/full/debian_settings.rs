@@ -53,7 +53,7 @@ fn users_and_keys_come_and_go_with_the_file() {
     assert_eq!((verdict.status("failed_modules"), verdict.status("config_errors")), ("", "0"));
     assert_eq!(
         (verdict.hostname.as_str(), verdict.timezone.as_str()),
-        ("localhost", "/usr/share/zoneinfo/Etc/UTC")
+        ("hello", "/usr/share/zoneinfo/Etc/UTC")
     );
     assert_eq!(verdict.authorized_keys, [""; 0]);
     assert_eq!(verdict.users, [""; 0]);
