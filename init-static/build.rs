@@ -2,8 +2,8 @@
 
 /// No note of the build, and no headers for a loader that protects relocations: there are neither.
 const SMALLER: [&str; 2] = ["--build-id=none", "-znorelro"];
-/// One copy of functions that are equal; lld only.
-const FOLDED: &str = "--icf=all";
+/// One copy of functions that are equal, and no list of sections, which the kernel never reads; lld only.
+const LLD_ONLY: [&str; 2] = ["--icf=all", "-znosectionheader"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -19,7 +19,7 @@ fn main() {
     println!("cargo::rerun-if-changed={tables}");
     // A bare ld.lld adds no start files by itself; a C compiler driver must be told.
     if std::env::var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld")) {
-        for arg in SMALLER.into_iter().chain([FOLDED]) {
+        for arg in SMALLER.into_iter().chain(LLD_ONLY) {
             println!("cargo::rustc-link-arg-bins={arg}");
         }
         println!("cargo::rustc-link-arg-bins=-T{tables}");
@@ -33,7 +33,9 @@ fn main() {
     }
     // Why: there rustc itself names lld as the driver's linker, and the linkers of others do not know it.
     if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
-        println!("cargo::rustc-link-arg-bins=-Wl,{FOLDED}");
+        for arg in LLD_ONLY {
+            println!("cargo::rustc-link-arg-bins=-Wl,{arg}");
+        }
     }
     println!("cargo::rustc-link-arg-bins=-Wl,-T,{tables}");
 }

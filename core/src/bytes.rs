@@ -109,6 +109,14 @@ pub fn contains(text: &str, part: &str) -> bool {
     true
 }
 
+/// Appends the parts, without a text that holds them in between.
+#[cfg(feature = "alloc")]
+pub fn push(text: &mut alloc::string::String, parts: &[&str]) {
+    for part in parts {
+        text.push_str(part);
+    }
+}
+
 /// Returns the bytes before the first NUL, or all of them.
 #[inline]
 #[must_use]

@@ -94,7 +94,7 @@ pub fn panicked() -> ! {
 
 /// Becomes the system's init; returns only when there is none that can be executed.
 pub fn exec_init() {
-    for path in [c"/sbin/init", c"/usr/lib/systemd/systemd", c"/usr/bin/init"] {
+    for &path in &[c"/sbin/init", c"/usr/lib/systemd/systemd", c"/usr/bin/init"] {
         let errno = exec(path, &[path]);
         report::last_words(format_args!(
             "cannot execute {}: errno {}",

@@ -257,6 +257,16 @@ pub enum Op {
 }
 
 impl Op {
+    /// Returns the run of a program in an empty environment.
+    #[must_use]
+    pub fn run(argv: &[&str], deadline_s: u32) -> Self {
+        let mut words = Vec::new();
+        for word in argv {
+            words.push(String::from(*word));
+        }
+        Self::Run { argv: words, environment: Vec::new(), deadline_s }
+    }
+
     /// Tells whether the operation only changes files of the tree.
     #[must_use]
     pub const fn is_of_tree(&self) -> bool {

@@ -12,7 +12,6 @@ pub mod plan;
 pub mod record;
 pub mod uevent;
 
-use alloc::ffi::CString;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -28,7 +27,7 @@ use crate::report::{BootStatus, Log};
 use crate::run::{Executor, Failure};
 use crate::sys::device::Watchdog;
 use crate::sys::{clock, exec, stdio};
-use crate::tree::Tree;
+use crate::tree::{Tree, c_string};
 use genpack_core::contract::boot_state::{BootState, IMAGES, Image};
 use genpack_core::contract::{boot_status, cmdline_keys, paths};
 use genpack_core::fs::fat::bpb::{self, Bpb};
@@ -420,7 +419,11 @@ impl Boot {
     }
 
     fn names(&self, directory: &str) -> Vec<String> {
-        self.exec.tree.entries(directory).into_iter().map(|e| e.name).collect()
+        let mut names = Vec::new();
+        for entry in self.exec.tree.entries(directory) {
+            names.push(entry.name);
+        }
+        names
     }
 
     /// Leaves the watchdog armed for a system that looks after it, and stops it for any other.
@@ -436,11 +439,14 @@ impl Boot {
     fn switch(&mut self) -> Result<core::convert::Infallible, Failure> {
         let new_root = Tree::open(paths::SYSROOT)
             .map_err(|e| Failure::new(Fault::Switch, &format!("no new root: errno {}", e.raw_os_error())))?;
-        let programs: Vec<CString> = plan::programs(self.request.init.as_deref())
-            .into_iter()
-            .filter(|program| new_root.is_executable(program))
-            .filter_map(|program| CString::new(program).ok())
-            .collect();
+        let mut programs = Vec::new();
+        for program in plan::programs(self.request.init.as_deref()) {
+            if new_root.is_executable(&program)
+                && let Ok(program) = c_string(&program)
+            {
+                programs.push(program);
+            }
+        }
         let takes_watchdog = self.request.init.is_none() && new_root.is_executable(SYSTEMD);
         drop(new_root);
         if self.request.stop && self.request.shell {

@@ -61,9 +61,12 @@ enum Call<'a> {
 /// Runs a verb; the result is the exit status.
 #[must_use]
 pub fn run(args: &[&[u8]]) -> i32 {
-    let words = args.iter().skip(1).map(|arg| core::str::from_utf8(arg).ok());
-    let call = words.collect::<Option<alloc::vec::Vec<&str>>>().and_then(|words| parse(&words));
-    let Some(call) = call else {
+    let mut words = alloc::vec::Vec::new();
+    for arg in args.iter().skip(1) {
+        // Why: a word that is no text is none that we know.
+        words.push(core::str::from_utf8(arg).unwrap_or("\u{FFFD}"));
+    }
+    let Some(call) = parse(&words) else {
         Log::stderr().error(format_args!("the call is not understood\n{}", USAGE.trim_end()));
         return 2;
     };

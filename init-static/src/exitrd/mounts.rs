@@ -17,7 +17,13 @@ pub struct Mount {
 /// Reads the table in the kernel's order, in which a mount stands after the one it lies in; odd lines are left out.
 #[must_use]
 pub fn parse(text: &str) -> Vec<Mount> {
-    text.lines().filter_map(line).collect()
+    let mut mounts = Vec::new();
+    for text in text.lines() {
+        if let Some(mount) = line(text) {
+            mounts.push(mount);
+        }
+    }
+    mounts
 }
 
 fn line(line: &str) -> Option<Mount> {

@@ -53,6 +53,7 @@ const KEPT: [&str; 3] = ["boot", "rw", "store"];
 
 /// Directory that the kept ones are moved to: below it nothing keeps the old root busy.
 const MOVED: &str = "/moved";
+const MOVED_BOOT: &str = "/moved/boot";
 
 /// Plans the way of the file systems under image and overlay out of the old root, which could not go before them.
 #[must_use]
@@ -74,8 +75,8 @@ pub fn moves(mounts: &[Mount]) -> Vec<Step> {
 /// Returns where the boot partition is mounted now: moved, or bound by systemd together with the root.
 #[must_use]
 pub fn boot_mount(mounts: &[Mount]) -> Option<String> {
-    let places = [format!("{MOVED}/boot"), "/boot".into()];
-    places.into_iter().find(|place| mounts.iter().any(|m| &m.target == place))
+    let is_mounted = |place: &&&str| mounts.iter().any(|m| m.target == **place);
+    [MOVED_BOOT, "/boot"].iter().find(is_mounted).map(|place| String::from(*place))
 }
 
 /// File systems of the kernel that nothing is lost with, and that are needed to the end.
@@ -91,15 +92,23 @@ fn is_ours(target: &str) -> bool {
 /// Lists what has to be unmounted, the last mounted first; `keep` is not among it.
 #[must_use]
 pub fn to_unmount<'a>(mounts: &'a [Mount], keep: Option<&str>) -> Vec<&'a str> {
-    let targets = mounts.iter().rev().map(|m| m.target.as_str());
-    targets.filter(|target| !is_ours(target) && Some(*target) != keep).collect()
+    let mut targets = Vec::new();
+    for Mount { target, .. } in mounts.iter().rev() {
+        if !is_ours(target) && Some(target.as_str()) != keep {
+            targets.push(target.as_str());
+        }
+    }
+    targets
 }
 
 /// Plans the remount of what would not go: read-only, its writes are on the disk.
 #[must_use]
 pub fn last_resort(mounts: &[Mount], keep: Option<&str>) -> Vec<Step> {
-    let left = to_unmount(mounts, keep).into_iter();
-    left.map(|target| Step::new(FAULT, Op::Remount { target: target.into(), writable: false })).collect()
+    let mut plan = Vec::new();
+    for target in &to_unmount(mounts, keep) {
+        plan.push(Step::new(FAULT, Op::Remount { target: String::from(*target), writable: false }));
+    }
+    plan
 }
 
 /// Plans the end of the boot partition; the marker of a running system goes only when all else went well.

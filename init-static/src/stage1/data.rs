@@ -14,7 +14,7 @@ use crate::op::{Op, Step};
 use crate::sys::device::Growable;
 use genpack_core::contract::paths;
 use genpack_core::contract::system_ini::Settings;
-use genpack_core::disk::grow::{Growth, MIN_GROWTH};
+use genpack_core::disk::grow::{Growth, MIN_GROWTH, Write};
 
 /// What follows when the data partition cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,12 +90,10 @@ pub fn data_of(boot: &Device, seen: &[Device], expected: bool) -> Data {
 #[must_use]
 pub fn grow_partition(device: &Device, growth: Growth) -> Vec<Step> {
     let disk = || format!("/dev/{}", device.disk);
-    let mut plan: Vec<Step> = growth
-        .writes
-        .into_iter()
-        .map(|write| Op::WriteDisk { disk: disk(), offset: write.offset, content: write.content })
-        .map(|op| Step::new(Fault::DataFs, op))
-        .collect();
+    let mut plan = Vec::new();
+    for Write { offset, content } in growth.writes {
+        plan.push(Step::new(Fault::DataFs, Op::WriteDisk { disk: disk(), offset, content }));
+    }
     let (number, start, bytes) = (device.number, device.start, growth.bytes);
     plan.push(Step::new(Fault::DataFs, Op::ResizePartition { disk: disk(), number, start, bytes }));
     plan
@@ -161,7 +159,11 @@ pub fn reset(base: &str, names: &[String], requests: &[String]) -> Vec<Step> {
 #[must_use]
 pub fn reset_requests(directory: &str, names: &[String]) -> Vec<String> {
     let is_request = |name: &&String| paths::RESET_REQUESTS.iter().any(|r| name.eq_ignore_ascii_case(r));
-    names.iter().filter(is_request).map(|name| format!("{directory}/{name}")).collect()
+    let mut requests = Vec::new();
+    for name in names.iter().filter(is_request) {
+        requests.push(format!("{directory}/{name}"));
+    }
+    requests
 }
 
 #[cfg(test)]

@@ -137,10 +137,14 @@ impl Devices {
     /// Loads modules for all devices the machine has but the slow ones, then looks at the block devices.
     pub fn coldplug(&mut self, tree: &Tree, modules: &mut Modules, log: &mut Log) {
         let is_slow = |m: &String| m.as_bytes().windows(8).any(|part| SLOW.contains(&part));
-        let (slow, fast): (Vec<String>, Vec<String>) = modaliases().into_iter().partition(is_slow);
+        let (mut slow, mut fast) = (Vec::new(), Vec::new());
+        for modalias in modaliases() {
+            let list = if is_slow(&modalias) { &mut slow } else { &mut fast };
+            list.push(modalias);
+        }
+        self.slow = slow;
         let new = modules.load_aliases(&fast, log);
         log.info(format_args!("{} kinds of devices, {new} modules loaded for them", fast.len()));
-        self.slow = slow;
         self.scan(tree, log);
     }
 
@@ -153,9 +157,14 @@ impl Devices {
         new > 0
     }
 
+    /// Forgets the devices that do not fit.
+    fn keep(&mut self, fits: &dyn Fn(&Device) -> bool) {
+        self.seen.retain(fits);
+    }
+
     /// Forgets a device for ever.
     pub fn give_up(&mut self, name: &str) {
-        self.seen.retain(|d| d.name != name);
+        self.keep(&|d| d.name != name);
         self.given_up.push(name.into());
     }
 
@@ -181,7 +190,7 @@ impl Devices {
         if !batch.modaliases.is_empty() {
             modules.load_aliases(&batch.modaliases, log);
         }
-        self.seen.retain(|d| !batch.changed.contains(&d.name));
+        self.keep(&|d| !batch.changed.contains(&d.name));
         if batch.block || batch.lost {
             self.scan(tree, log);
         }
@@ -230,7 +239,7 @@ impl Devices {
     /// Looks at every block device that is new.
     fn scan(&mut self, tree: &Tree, log: &mut Log) {
         let Ok(entries) = tree.list("/sys/class/block") else { return };
-        self.seen.retain(|d| entries.iter().any(|e| e.name == d.name));
+        self.keep(&|d| entries.iter().any(|e| e.name == d.name));
         for entry in entries {
             let ignored = IGNORED.iter().any(|prefix| entry.name.starts_with(prefix));
             let ignored = ignored || self.given_up.contains(&entry.name);

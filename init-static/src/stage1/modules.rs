@@ -125,7 +125,11 @@ impl Modules {
 fn load_order(dep: &str, name: &str) -> Option<Vec<String>> {
     let (path, deps) =
         dep.lines().filter_map(dep_line).find(|(path, _)| same_module(module_name(path), name))?;
-    Some(deps.rev().chain(Some(path)).map(String::from).collect())
+    let mut order = Vec::new();
+    for path in deps.rev().chain(Some(path)) {
+        order.push(String::from(path));
+    }
+    Some(order)
 }
 
 /// Returns the modules whose patterns match, each once, in the table's order.

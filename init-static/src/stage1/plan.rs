@@ -331,7 +331,7 @@ pub fn early() -> Vec<Step> {
     use Fault::Housekeeping as H;
     use Flag::{NoDev, NoExec, NoSuid};
     let mut plan = Vec::new();
-    for directory in ["/proc", "/sys", "/dev", "/run", paths::SYSROOT] {
+    for directory in &["/proc", "/sys", "/dev", "/run", paths::SYSROOT] {
         plan.push(mkdir(H, directory, 0o755));
     }
     plan.push(mount(H, "proc", "/proc", "proc", &[NoSuid, NoDev, NoExec], ""));
@@ -342,7 +342,7 @@ pub fn early() -> Vec<Step> {
     plan.push(mkdir(H, "/dev/shm", 0o755));
     plan.push(mount(H, "tmpfs", "/dev/shm", "tmpfs", &[NoSuid, NoDev], "mode=1777"));
     plan.push(mount(H, "tmpfs", "/run", "tmpfs", &[NoSuid, NoDev, NoExec], "mode=0755"));
-    for directory in ["/run/lock", "/run/log", paths::RUN_INITRAMFS, paths::RUN_GENPACK] {
+    for directory in &["/run/lock", "/run/log", paths::RUN_INITRAMFS, paths::RUN_GENPACK] {
         plan.push(mkdir(H, directory, 0o755));
     }
     // Why: the shutdown stage is a program, and nothing else below /run is to be executed. Two copies of it fit.
@@ -350,7 +350,7 @@ pub fn early() -> Vec<Step> {
     plan.push(mount(H, "tmpfs", paths::RUN_INITRAMFS, "tmpfs", &[NoSuid, NoDev], options));
     let (from, to) = ("/init".into(), paths::EXITRD.into());
     plan.push(Step::new(H, Op::CopyProgram { from, to }));
-    for (target, link) in [
+    for &(target, link) in &[
         ("/proc/self/fd", "/dev/fd"),
         ("/proc/self/fd/0", "/dev/stdin"),
         ("/proc/self/fd/1", "/dev/stdout"),
@@ -393,8 +393,7 @@ const FSCK_DEADLINE_S: u32 = 120;
 /// Plans the repair of a boot partition that was not unmounted: what can be decided is decided, and written at once.
 #[must_use]
 pub fn repair_boot(device: &Device) -> Op {
-    let argv = [paths::FSCK_FAT, "-a", "-w", &device.path()].map(String::from).into();
-    Op::Run { argv, environment: Vec::new(), deadline_s: FSCK_DEADLINE_S }
+    Op::run(&[paths::FSCK_FAT, "-a", "-w", &device.path()], FSCK_DEADLINE_S)
 }
 
 /// Plans what a person is told at login about a boot that has less than was configured.
@@ -505,8 +504,11 @@ pub fn give_up_data() -> Vec<Step> {
 /// Plans that everything of a boot that failed goes, the last mount first.
 #[must_use]
 pub fn take_apart() -> Vec<Op> {
-    let mounts = [paths::SYSROOT, paths::RO, paths::RW, paths::IMAGE_STORE, paths::BOOT];
-    mounts.into_iter().map(|target| Op::Unmount { target: target.into() }).collect()
+    let mut plan = Vec::new();
+    for target in &[paths::SYSROOT, paths::RO, paths::RW, paths::IMAGE_STORE, paths::BOOT] {
+        plan.push(Op::Unmount { target: (*target).into() });
+    }
+    plan
 }
 
 /// Plans the note of which image the writable layer is used with.
@@ -574,7 +576,7 @@ pub fn switch(modprobe: &str) -> Vec<Step> {
         let value = modprobe.to_string();
         plan.push(Step::new(Fault::Housekeeping, Op::Sysctl { name: "kernel/modprobe", value }));
     }
-    for name in ["dev", "proc", "sys", "run"] {
+    for name in &["dev", "proc", "sys", "run"] {
         let to = format!("{}/{name}", paths::SYSROOT);
         plan.push(mkdir(Fault::Switch, &to, 0o755));
         plan.push(Step::new(Fault::Switch, Op::MoveMount { from: format!("/{name}"), to }));

@@ -239,7 +239,9 @@ impl<'a> Planner<'a> {
             self.bring(&path, thing, &mut steps);
         }
         self.edits.extend(desired.edits);
-        steps.extend(desired.ops.into_iter().map(step));
+        for op in desired.ops {
+            steps.push(step(op));
+        }
         self.groups.push(Group { module, steps });
     }
 

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::device::ioctl;
-use crate::tree::Tree;
+use crate::tree::{Entry, Tree};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -109,16 +109,17 @@ impl LoopDevice {
 /// One that is in use only promises to let go later and is counted when its file is gone.
 pub fn detach_idle(tree: &Tree) -> usize {
     let shows_a_file = |name: &str| tree.is_dir(&format!("/sys/block/{name}/loop"));
-    let devices = tree.entries("/sys/block").into_iter().map(|entry| entry.name);
-    devices
-        .filter(|name| name.starts_with("loop") && shows_a_file(name))
-        .filter(|name| {
-            let path = format!("/dev/{name}");
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            rustix::fs::open(path.as_str(), flags, Mode::empty())
-                // SAFETY: the request takes no argument.
-                .is_ok_and(|device| unsafe { ioctl(device.as_fd(), LOOP_CLR_FD, 0) }.is_ok())
-                && !shows_a_file(name)
-        })
-        .count()
+    let mut detached = 0;
+    for Entry { name, .. } in &tree.entries("/sys/block") {
+        if !name.starts_with("loop") || !shows_a_file(name) {
+            continue;
+        }
+        let path = format!("/dev/{name}");
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let has_let_go = rustix::fs::open(path.as_str(), flags, Mode::empty())
+            // SAFETY: the request takes no argument.
+            .is_ok_and(|device| unsafe { ioctl(device.as_fd(), LOOP_CLR_FD, 0) }.is_ok());
+        detached += usize::from(has_let_go && !shows_a_file(name));
+    }
+    detached
 }

@@ -2,8 +2,6 @@
 //!
 //! Not handled: `LINUX_REBOOT_CMD_SW_SUSPEND`.
 
-use alloc::ffi::CString;
-
 use super::clock::pause;
 use super::syscall::{check, number, syscall};
 use crate::exitrd::plan::Verb;
@@ -30,7 +28,7 @@ fn reboot(command: usize, argument: usize) -> Errno {
 
 /// Ends the machine; the argument is for the firmware (a Raspberry Pi's `0 tryboot`) and only counts for a reboot.
 pub fn end(verb: Verb, argument: &str) -> ! {
-    let argument = CString::new(argument).unwrap_or_default();
+    let argument = crate::tree::c_string(argument).unwrap_or_default();
     let errno = match verb {
         Verb::Reboot if !argument.is_empty() => reboot(LINUX_REBOOT_CMD_RESTART2, argument.as_ptr().addr()),
         Verb::Reboot => reboot(LINUX_REBOOT_CMD_RESTART, 0),

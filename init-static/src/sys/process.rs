@@ -51,7 +51,11 @@ fn vector<const N: usize>(words: &[CString]) -> Result<[*const u8; N], Errno> {
 }
 
 fn strings(words: &[&str]) -> Result<Vec<CString>, Errno> {
-    words.iter().map(|word| c_string(word)).collect()
+    let mut strings = Vec::new();
+    for word in words {
+        strings.push(c_string(word)?);
+    }
+    Ok(strings)
 }
 
 /// Runs a program by its path and waits for its end, at most so many milliseconds.

@@ -83,9 +83,10 @@ impl Here {
 
     /// Makes a state the recorded one; answers the exit status.
     fn make(self, state: BootState) -> i32 {
-        let slot = self.link_slot(state.good());
-        let mut plan: Vec<Step> = slot.into_iter().collect();
-        plan.extend(write(&self.boot, &self.block, &state));
+        let mut plan = write(&self.boot, &self.block, &state);
+        if let Some(slot) = self.link_slot(state.good()) {
+            plan.insert(0, slot);
+        }
         // Why: every boot asks, and a partition is not made writable for nothing.
         plan.retain(|step| !self.holds(&step.op));
         if plan.is_empty() {
@@ -98,10 +99,13 @@ impl Here {
 }
 
 /// Puts a plan between the remounts that it needs on a boot partition that is mounted read-only.
-pub(super) fn on_writable(boot: &str, plan: Vec<Step>, is_read_only: bool) -> Vec<Step> {
+pub(super) fn on_writable(boot: &str, mut plan: Vec<Step>, is_read_only: bool) -> Vec<Step> {
     let remount = |writable| Step::new(Fault::Report, Op::Remount { target: boot.into(), writable });
-    let around = |writable| is_read_only.then(|| remount(writable));
-    around(true).into_iter().chain(plan).chain(around(false)).collect()
+    if is_read_only {
+        plan.insert(0, remount(true));
+        plan.push(remount(false));
+    }
+    plan
 }
 
 /// Makes the running image the good one; once more changes nothing.
@@ -162,28 +166,36 @@ pub(super) fn retry() -> i32 {
     let Some(trial) = here.state.trial().filter(|trial| Some(trial.image) == running) else { return 0 };
     let mut exec = Executor { tree: here.tree, log: Log::stderr(), modules: None };
     exec.log.error(format_args!("{} was not found good, starting the machine anew", trial.image.on_boot()));
-    i32::from(exec.run_all(&run(["/usr/bin/systemctl", "--no-block", "reboot"].map(String::from).into())) > 0)
+    i32::from(exec.run_all(&[run(&["/usr/bin/systemctl", "--no-block", "reboot"])]) > 0)
 }
 
 /// Plans an outside program of a running system.
-fn run(argv: Vec<String>) -> Vec<Step> {
-    let environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()].into();
-    [Step::new(Fault::Report, Op::Run { argv, environment, deadline_s: HOOK_SECONDS })].into()
+fn run(argv: &[&str]) -> Step {
+    let mut op = Op::run(argv, HOOK_SECONDS);
+    if let Op::Run { environment, .. } = &mut op {
+        environment.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
+    }
+    Step::new(Fault::Report, op)
 }
 
 /// Asks the health hooks; the exit status is 1 when one of them fails, is late or cannot be started.
 pub(super) fn health() -> i32 {
     let Ok(tree) = Tree::open("/") else { return 1 };
     let status = tree.text(paths::BOOT_STATUS, MAX_STATUS);
-    let mut names: Vec<String> = match tree.list(HEALTH) {
-        Ok(entries) => entries.into_iter().map(|entry| entry.name).collect(),
+    let entries = match tree.list(HEALTH) {
+        Ok(entries) => entries,
         Err(Errno::NOENT) => Vec::new(),
         Err(e) => return super::cannot("list", HEALTH, e),
     };
-    insertion_sort(&mut names);
-    let hooks = names.into_iter().map(|name| format!("{HEALTH}/{name}"));
-    let hooks = hooks.filter(|path| tree.is_executable(path));
-    let plan: Vec<Step> = hooks.flat_map(|path| run([path].into())).collect();
+    let mut paths = Vec::new();
+    for entry in &entries {
+        paths.push(format!("{HEALTH}/{}", entry.name));
+    }
+    insertion_sort(&mut paths);
+    let mut plan = Vec::new();
+    for path in paths.iter().filter(|path| tree.is_executable(path)) {
+        plan.push(run(&[path]));
+    }
     let mut exec = Executor { tree, log: Log::stderr(), modules: None };
     let is_bad = exec.run_all(&plan) > 0;
     // Why: an image that is good already is not started anew, whatever the hooks say of it.

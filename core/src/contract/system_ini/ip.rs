@@ -30,7 +30,7 @@ fn v4(text: &str) -> Option<u32> {
         // Why: other programs read a number that begins with 0 as octal, so it is none at all.
         let is_plain =
             number.bytes().all(|b| b.is_ascii_digit()) && (number == "0" || !number.starts_with('0'));
-        bits = bits << 8 | u32::from(number.parse::<u8>().ok().filter(|_| is_plain)?);
+        bits = bits << 8 | number.parse::<u32>().ok().filter(|number| is_plain && *number <= 255)?;
         count = count.saturating_add(1);
     }
     (count == 4).then_some(bits)

@@ -5,6 +5,7 @@
 use alloc::format;
 use alloc::string::String;
 
+use crate::bytes::{contains, push};
 use crate::text::diagnostic::{Diagnostic, Position, Severity, Span};
 use crate::units::usize_from_u32;
 
@@ -35,12 +36,12 @@ pub fn report(text: &str, diagnostics: &[Diagnostic]) -> Option<String> {
             out.push_str(&format!("Line {number}"));
             let line = shown(text, span);
             if !line.is_empty() {
-                out.push_str(&format!("\r\n    {line}"));
+                push(&mut out, &["\r\n    ", &line]);
             }
         }
-        out.push_str(&format!("\r\n  {}\r\n", first_upper(&diagnostic.message)));
+        push(&mut out, &["\r\n  ", &first_upper(&diagnostic.message), "\r\n"]);
         if let Some(hint) = &diagnostic.hint {
-            out.push_str(&format!("  Hint: {hint}\r\n"));
+            push(&mut out, &["  Hint: ", hint, "\r\n"]);
         }
     }
     Some(out)
@@ -63,7 +64,7 @@ pub fn shown(text: &str, span: Span) -> String {
         return [&printable(key), delimiter, HIDDEN].concat();
     }
     // Why: the lines of a private key are words without a blank, and so is a password on a line of its own.
-    if crate::bytes::contains(text, "PRIVATE KEY") && !line.contains([' ']) {
+    if contains(text, "PRIVATE KEY") && !line.contains([' ']) {
         return HIDDEN.into();
     }
     printable(line)

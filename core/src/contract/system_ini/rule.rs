@@ -335,8 +335,8 @@ fn port(value: &mut String) -> Result<(), Why> {
     when(first <= last && ["tcp", "udp"].contains(&protocol))
 }
 
-fn port_number(text: &str) -> Option<u16> {
-    text.parse().ok().filter(|port| *port > 0 && !text.starts_with('+'))
+fn port_number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|port| (1..=65_535).contains(port) && !text.starts_with('+'))
 }
 
 fn wifi_key(value: &mut String) -> Result<(), Why> {

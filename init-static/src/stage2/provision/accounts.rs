@@ -63,7 +63,13 @@ impl Account {
 #[must_use]
 pub fn accounts(tree: &Tree) -> Vec<Account> {
     let text = tree.text(PASSWD, MAX_FILE);
-    text.lines().filter_map(Account::parse).collect()
+    let mut accounts = Vec::new();
+    for line in text.lines() {
+        if let Some(account) = Account::parse(line) {
+            accounts.push(account);
+        }
+    }
+    accounts
 }
 
 /// Returns the accounts as they will be: without users of ours that are no longer wanted, with those that are new.

@@ -7,6 +7,7 @@ use alloc::string::String;
 
 use crate::stage2::desired::Desired;
 use crate::tree::Tree;
+use genpack_core::bytes::push;
 use genpack_core::contract::system_ini::Settings;
 
 const RULES: &str = "/run/genpack/firewall.nft";
@@ -35,7 +36,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     );
     for port in &settings.firewall_allow {
         if let Some((ports, protocol)) = port.split_once('/') {
-            rules.push_str(&["\t\t", protocol, " dport ", ports, " accept\n"].concat());
+            push(&mut rules, &["\t\t", protocol, " dport ", ports, " accept\n"]);
         }
     }
     rules.push_str("\t}\n}\n");

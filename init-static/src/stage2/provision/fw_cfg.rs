@@ -8,6 +8,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::tree::Tree;
+use genpack_core::bytes::push;
 use genpack_core::contract::system_ini::{self, Settings};
 
 const BY_NAME: &str = "/sys/firmware/qemu_fw_cfg/by_name";
@@ -59,7 +60,7 @@ pub fn needs_driver(tree: &Tree) -> bool {
 pub fn lines(key: &str, text: &str) -> String {
     let mut ini = format!("{key} =\n");
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        ini.push_str(&["  ", line, "\n"].concat());
+        push(&mut ini, &["  ", line, "\n"]);
     }
     ini
 }

@@ -3,7 +3,7 @@
 //! The protocol is `docs/hooks.md`. Not handled: hooks on the boot partition or in `/etc`; only the image brings code.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
@@ -76,17 +76,21 @@ pub fn want(settings: &Settings, document: &Document, tree: &Tree, desired: &mut
     ]
     .into();
     let timeout = settings.hooks.timeout;
-    let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
-    let modules = modules.iter().filter(|name| is_on(name)).map(|name| {
+    let mut runs = Vec::new();
+    for name in modules.iter().filter(|name| is_on(name)) {
         let path = format!("{MODULES}/{name}");
-        (words(&[PYTHON, "-B", paths::PYTHON_RUNNER, &path]), timeout.unwrap_or(MODULE_S))
-    });
-    let hooks = hooks
-        .iter()
-        .filter(|name| is_on(name))
-        .map(|name| (words(&[&format!("{HOOKS}/{name}"), "configure"]), timeout.unwrap_or(HOOK_S)));
-    for (argv, deadline_s) in modules.chain(hooks).take(MAX_RUNS) {
-        desired.act(Op::Run { argv, environment: environment.clone(), deadline_s });
+        runs.push(Op::run(&[PYTHON, "-B", paths::PYTHON_RUNNER, &path], timeout.unwrap_or(MODULE_S)));
+    }
+    for name in hooks.iter().filter(|name| is_on(name)) {
+        let path = format!("{HOOKS}/{name}");
+        runs.push(Op::run(&[&path, "configure"], timeout.unwrap_or(HOOK_S)));
+    }
+    runs.truncate(MAX_RUNS);
+    for mut run in runs {
+        if let Op::Run { environment: own, .. } = &mut run {
+            own.clone_from(&environment);
+        }
+        desired.act(run);
     }
 }
 

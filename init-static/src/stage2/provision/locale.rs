@@ -11,7 +11,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     let Some(locale) = &settings.locale else { return };
     let line = ["LANG=", locale].concat();
     desired.line("/etc/locale.conf", "LANG=", &line);
-    for path in ["/etc/default/locale", "/etc/environment"] {
+    for path in &["/etc/default/locale", "/etc/environment"] {
         // Why: an old LANG in them wins over locale.conf at login, but nobody needs a new file.
         if tree.is_file(path) && tree.read_link(path).is_none() {
             desired.line(path, "LANG=", &line);

@@ -10,6 +10,7 @@ use super::units;
 use crate::stage2::desired::Desired;
 use crate::tree::Tree;
 use genpack_core::bytes::contains;
+use genpack_core::bytes::push;
 use genpack_core::contract::system_ini::Settings;
 
 /// Where networkd looks for files of this boot.
@@ -86,14 +87,14 @@ fn network(settings: &Settings, tree: &Tree) -> String {
     let (dhcp, addresses) = addresses(settings);
     let mut content = String::from("[Match]\n");
     match &settings.network_interface {
-        Some(name) => content.push_str(&["Name=", name, "\n"].concat()),
+        Some(name) => push(&mut content, &["Name=", name, "\n"]),
         None => content.push_str(WIRED),
     }
     content.push_str("\n[Network]\nDHCP=");
     content.push_str(if dhcp { "yes" } else { "no" });
     content.push_str("\nLLMNR=yes\nMulticastDNS=");
     content.push_str(if has_avahi(tree) { "no\n" } else { "yes\n" });
-    let mut add = |key: &str, value: &str| content.push_str(&[key, "=", value, "\n"].concat());
+    let mut add = |key: &str, value: &str| push(&mut content, &[key, "=", value, "\n"]);
     addresses.for_each(|value| add("Address", value));
     settings.ip_gateway.iter().for_each(|value| add("Gateway", value));
     settings.dns.iter().for_each(|value| add("DNS", value));
@@ -116,18 +117,18 @@ fn names(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     let mut content = String::new();
     if units::file_of(tree, "systemd-resolved.service").is_some() {
         content.push_str("[Resolve]\n");
-        for (key, value) in [("DNS=", &dns), ("Domains=", &domains)] {
+        for (key, value) in &[("DNS=", &dns), ("Domains=", &domains)] {
             if !value.is_empty() {
-                content.push_str(&[key, value, "\n"].concat());
+                push(&mut content, &[*key, value.as_str(), "\n"]);
             }
         }
         return desired.file("/run/systemd/resolved.conf.d/50-genpack.conf", &content);
     }
     for server in &settings.dns {
-        content.push_str(&["nameserver ", server, "\n"].concat());
+        push(&mut content, &["nameserver ", server, "\n"]);
     }
     if !domains.is_empty() {
-        content.push_str(&["search ", &domains, "\n"].concat());
+        push(&mut content, &["search ", &domains, "\n"]);
     }
     desired.file("/etc/resolv.conf", &content);
 }

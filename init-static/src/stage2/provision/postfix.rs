@@ -11,7 +11,6 @@ const PROGRAM: &str = "/usr/bin/mdb_load";
 /// Wants the map, once.
 pub fn want(_: &Settings, tree: &Tree, desired: &mut Desired) {
     if tree.is_executable(PROGRAM) && tree.is_dir("/etc/mail") && tree.stat(MAP).is_none() {
-        let argv = [PROGRAM, "-n", "-f", "/dev/null", MAP].map(Into::into).into();
-        desired.act(Op::Run { argv, environment: [].into(), deadline_s: 30 });
+        desired.act(Op::run(&[PROGRAM, "-n", "-f", "/dev/null", MAP], 30));
     }
 }

@@ -6,6 +6,7 @@ use alloc::string::String;
 
 use crate::stage2::desired::Desired;
 use crate::tree::Tree;
+use genpack_core::bytes::push;
 use genpack_core::contract::system_ini::Settings;
 
 /// Wants the variables, in small and in capital letters: programs look for either.
@@ -14,7 +15,7 @@ pub fn want(settings: &Settings, _: &Tree, desired: &mut Desired) {
     let none = settings.no_proxy.join(",");
     let (mut manager, mut users, mut shell) =
         (String::from("[Manager]\nDefaultEnvironment="), String::new(), String::new());
-    for (name, value) in [
+    for &(name, value) in &[
         ("http_proxy", proxy),
         ("https_proxy", proxy),
         ("HTTP_PROXY", proxy),
@@ -26,9 +27,9 @@ pub fn want(settings: &Settings, _: &Tree, desired: &mut Desired) {
             continue;
         }
         // Why: the rules of the keys let neither quotes nor backslashes nor `$` into a value.
-        manager.push_str(&["\"", name, "=", &value.replace('%', "%%"), "\" "].concat());
-        users.push_str(&[name, "=\"", value, "\"\n"].concat());
-        shell.push_str(&["export ", name, "='", value, "'\n"].concat());
+        push(&mut manager, &["\"", name, "=", &value.replace('%', "%%"), "\" "]);
+        push(&mut users, &[name, "=\"", value, "\"\n"]);
+        push(&mut shell, &["export ", name, "='", value, "'\n"]);
     }
     manager.push('\n');
     // Why: a proxy's URL may have a password in it. Login shells read theirs as whoever logs in, so it stays readable.

@@ -9,6 +9,7 @@ use alloc::string::String;
 use super::fw_cfg;
 use crate::stage2::desired::Desired;
 use crate::tree::Tree;
+use genpack_core::bytes::push;
 use genpack_core::contract::system_ini::Settings;
 
 /// Wants the network file and the line of `sshd_config`.
@@ -30,7 +31,7 @@ pub fn want(settings: &Settings, tree: &Tree, desired: &mut Desired) {
     let mut content = String::from("[Match]\nName=eth0\n\n[Network]\n");
     let mut add = |key: &str, values: &[String]| {
         for value in values {
-            content.push_str(&[key, value, "\n"].concat());
+            push(&mut content, &[key, value, "\n"]);
         }
     };
     add("Address=", &vps.ip_address);

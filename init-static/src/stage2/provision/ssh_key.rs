@@ -5,7 +5,7 @@
 //! Format: sshd(8), AUTHORIZED_KEYS FILE FORMAT. Not handled: certificates' principals, `AuthorizedKeysFile`.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::accounts;
@@ -82,17 +82,29 @@ pub fn plan(users: &[User], ours: &[&str]) -> (Vec<Step>, Vec<String>) {
     let mut plan = Vec::new();
     let mut new = Vec::new();
     for user in users {
-        let old: Vec<&str> = ours.iter().filter_map(|line| of_user(line, &user.name)).collect();
+        let mut old = Vec::new();
+        for line in ours {
+            if let Some(identity) = of_user(line, &user.name) {
+                old.push(identity);
+            }
+        }
         let (content, added) = merge(&user.authorized_keys, &user.keys, &old);
-        new.extend(added.iter().map(|identity| format!("{} {identity}", user.name)));
+        for identity in &added {
+            new.push([&user.name, " ", identity].concat());
+        }
         if content == user.authorized_keys {
             continue;
         }
-        plan.extend(write(&user.home, user.owner, content).map(step));
+        for op in write(&user.home, user.owner, content) {
+            plan.push(step(op));
+        }
     }
     // Why: a user without a home today may have one tomorrow, with our keys still in it.
-    let is_elsewhere = |line: &&&str| !users.iter().any(|user| of_user(line, &user.name).is_some());
-    new.extend(ours.iter().filter(is_elsewhere).map(ToString::to_string));
+    for line in ours {
+        if !users.iter().any(|user| of_user(line, &user.name).is_some()) {
+            new.push(String::from(*line));
+        }
+    }
     (plan, new)
 }
 
@@ -147,7 +159,12 @@ fn after_options(line: &str) -> &str {
 
 /// Returns the new content, and the identities in it that are there because of us.
 fn merge(old: &[u8], keys: &[String], ours: &[&str]) -> (Vec<u8>, Vec<String>) {
-    let wanted: Vec<(String, &str)> = keys.iter().filter_map(|k| Some((identity(k)?, k.trim()))).collect();
+    let mut wanted = Vec::new();
+    for key in keys {
+        if let Some(id) = identity(key) {
+            wanted.push((id, key.trim()));
+        }
+    }
     let is_wanted = |id: &str| wanted.iter().any(|(w, _)| w == id);
     let mut content = Vec::new();
     let mut present: Vec<String> = Vec::new();
@@ -184,6 +201,7 @@ fn merge(old: &[u8], keys: &[String], ours: &[&str]) -> (Vec<u8>, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     fn keys(lines: &[&str]) -> Vec<String> {
         lines.iter().map(ToString::to_string).collect()

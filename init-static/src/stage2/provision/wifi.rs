@@ -10,6 +10,7 @@ use alloc::string::{String, ToString};
 use super::{network, units};
 use crate::stage2::desired::Desired;
 use crate::tree::Tree;
+use genpack_core::bytes::push;
 use genpack_core::contract::system_ini::Settings;
 
 const CONFIG: &str = "/etc/wpa_supplicant/wpa_supplicant.conf";
@@ -109,12 +110,12 @@ fn supplicant(settings: &Settings, ssid: &str) -> String {
     let wpa3 = settings.wifi_wpa3 == Some(true);
     let mut content = String::from("ctrl_interface=DIR=/run/wpa_supplicant\n");
     if let Some(country) = &settings.wifi_country {
-        content.push_str(&["country=", country, "\n"].concat());
+        push(&mut content, &["country=", country, "\n"]);
     }
     if let Some(pwe) = settings.wifi_sae_pwe.or(wpa3.then_some(2)) {
-        content.push_str(&["sae_pwe=", &pwe.to_string(), "\n"].concat());
+        push(&mut content, &["sae_pwe=", &pwe.to_string(), "\n"]);
     }
-    content.push_str(&["\nnetwork={\n\tssid=\"", ssid, "\"\n"].concat());
+    push(&mut content, &["\nnetwork={\n\tssid=\"", ssid, "\"\n"]);
     content.push_str(&match &settings.wifi_key {
         None => "\tkey_mgmt=NONE\n".into(),
         Some(key) if wpa3 => ["\tkey_mgmt=SAE\n\tsae_password=\"", key, "\"\n\tieee80211w=2\n"].concat(),
