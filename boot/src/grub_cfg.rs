@@ -13,6 +13,9 @@ pub const SCRIPT: &str = include_str!("../grub/grub.cfg");
 /// Where the core for a BIOS looks for its script: the first MBR partition of the disk that was booted.
 pub const CORE_PREFIX: &str = "(,msdos1)/boot/grub";
 
+/// Where GRUB on a disc looks for its script: the disc that it was loaded from.
+pub const DISC_PREFIX: &str = "/boot/grub";
+
 /// Where the EFI program looks for its script and its modules: its own memory disk.
 pub const STANDALONE_PREFIX: &str = "(memdisk)/boot/grub";
 

@@ -7,9 +7,10 @@
 //! | [`bios_embed`] | LBA 0 and the gap behind it, from GRUB's `boot.img` and `core.img` |
 //! | [`grub_cfg`] | our GRUB script, the modules that it needs, the first environment block |
 //! | [`menu_policy`] | which image the script starts, as a function |
+//! | [`eltorito`] | discs, and the same bytes on a stick |
 //! | [`esp`] | which loader file goes to which path of the boot partition |
 //!
-//! Not handled yet: El Torito, boards without GRUB.
+//! Not handled yet: boards without GRUB.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -38,6 +39,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod bios_embed;
+pub mod eltorito;
 pub mod esp;
 pub mod grub_cfg;
 pub mod menu_policy;
