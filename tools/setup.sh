@@ -14,7 +14,7 @@ packages=(gcc libc6-dev make ca-certificates
 # Peers that judge us in the tests.
 peers=(attr bc gpg gpg-agent bcache-tools bmap-tools cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils exfatprogs f2fs-tools
   fdisk g++
-  gdisk genisoimage gfs2-utils grub-emu hfsutils jfsutils kmod nilfs-tools node-json5 nodejs ntfs-3g ocfs2-tools python3
+  gdisk genisoimage gfs2-utils grub-emu hfsutils jfsutils kmod minisign nilfs-tools node-json5 nodejs ntfs-3g ocfs2-tools python3
   python3-pip python3-venv
   qemu-system-arm reiserfsprogs squashfs-tools strace udftools util-linux util-linux-extra xfsprogs xorriso xz-utils
   zstd)

@@ -22,7 +22,9 @@ mod genpack_command;
 mod install;
 mod install_command;
 mod look;
+mod media;
 mod squash;
+mod update;
 mod usage;
 mod vm;
 mod vm_command;
@@ -94,6 +96,9 @@ enum Verb {
     Flash(flash::Verb),
     #[command(flatten)]
     Install(install::Verb),
+    Media(media::Verb),
+    #[command(flatten)]
+    Update(update::Verb),
     /// Runs machines on QEMU
     #[command(
         subcommand_value_name = "VERB",
@@ -179,6 +184,8 @@ fn dispatch(ctx: &Ctx, verb: Verb) -> Result<ExitCode> {
         Verb::Build(verb) => verb.run(ctx),
         Verb::Flash(verb) => verb.run(ctx),
         Verb::Install(verb) => verb.run(ctx),
+        Verb::Media(verb) => verb.run(ctx),
+        Verb::Update(verb) => verb.run(ctx),
         Verb::Vm { verb } => verb.run(ctx),
         Verb::Doc(verb) => verb.run(ctx),
         Verb::Dev { verb } => verb.run(ctx),

@@ -14,6 +14,8 @@
 //! | [`mod@build`] | the phases in order, status, clean, shells |
 //! | [`bootable`] | an image as what boots: its checks, its loaders, the files of boards |
 //! | [`disk`], [`flash`], [`install`] | layouts and how they are written |
+//! | [`iso`], [`zip`], [`placed`] | discs, archives, and what both are made of |
+//! | [`update`] | a new image for a machine that runs |
 //! | [`look`] | verbs that look at files: `json5`, `ini`, `probe`, `ls`, `cat`, `inspect`, `unpack` |
 //! | [`vm`] | machines: names, kernels out of images, the command line |
 //! | [`dev`] | hidden verbs: loaders |
@@ -33,13 +35,17 @@ pub mod flash;
 pub mod initramfs;
 pub mod install;
 pub mod io;
+pub mod iso;
 pub mod keys;
 pub mod look;
 pub mod lower;
 pub mod model;
 pub mod pack;
+pub mod placed;
 pub mod portage;
 pub mod runner;
 pub mod ui;
+pub mod update;
 pub mod upper;
 pub mod vm;
+pub mod zip;

@@ -33,7 +33,10 @@ fn loaders_are_complete_and_reproducible() {
     let made = build(&one);
     assert_eq!(made, build(&two));
     let names: Vec<&str> = made.iter().map(|l| l.name).collect();
-    assert_eq!(names, ["bootx64.efi", "boot.img", "core.img", "grub.cfg"]);
+    assert_eq!(
+        names,
+        ["bootx64.efi", "boot.img", "core.img", "eltorito-bios.img", "boot_hybrid.img", "grub.cfg"]
+    );
     let read = |d: &Path, name: &str| std::fs::read(d.join(name)).unwrap();
     for loader in &made {
         let bytes = read(&one, loader.name);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use genpack_boot::eltorito::{BIOS_IMG, HYBRID_IMG};
 use genpack_boot::esp::{BOOT_IMG, CORE_IMG, GRUB_CFG};
 use genpack_core::contract::paths::IMAGE_LOADERS;
 
@@ -59,5 +60,6 @@ pub fn read(image: &SystemImage) -> Result<Loaders> {
 }
 
 fn is_loader(name: &str) -> bool {
-    [BOOT_IMG, CORE_IMG, GRUB_CFG].contains(&name) || (name.starts_with("boot") && name.ends_with(".efi"))
+    [BOOT_IMG, CORE_IMG, GRUB_CFG, BIOS_IMG, HYBRID_IMG].contains(&name)
+        || (name.starts_with("boot") && name.ends_with(".efi"))
 }

@@ -1,4 +1,5 @@
-//! The loader files of an image: GRUB for EFI as one program, GRUB for a BIOS as `boot.img` and `core.img`.
+//! The loader files of an image: GRUB for EFI as one program, GRUB for a BIOS as `boot.img` and `core.img`, and
+//! for discs as `eltorito-bios.img` and `boot_hybrid.img`.
 //!
 //! Made with `grub-mkimage` from the modules that the host's GRUB packages bring. The EFI program carries all modules
 //! of its platform in a memory disk, a newc archive: unlike the tar file of `grub-mkstandalone` it holds no times, so
@@ -8,7 +9,7 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
-use genpack_boot::{bios_embed, esp, grub_cfg};
+use genpack_boot::{bios_embed, eltorito, esp, grub_cfg};
 use genpack_core::archive::cpio_newc;
 use genpack_core::kernel::arch::Arch;
 
@@ -117,7 +118,7 @@ fn build_efi(ctx: &Ctx, arch: Arch, platform: Platform, grub: &Path, directory: 
     commit(target, directory, name)
 }
 
-fn build_bios(ctx: &Ctx, platform: &Path, directory: &Path) -> Result<[Loader; 2]> {
+fn build_bios(ctx: &Ctx, platform: &Path, directory: &Path) -> Result<[Loader; 4]> {
     let source = platform.join(esp::BOOT_IMG);
     let boot_img = std::fs::read(&source).with_context(|| format!("reading {}", source.display()))?;
     let target = AtomicFile::create(&directory.join(esp::CORE_IMG))?;
@@ -126,7 +127,21 @@ fn build_bios(ctx: &Ctx, platform: &Path, directory: &Path) -> Result<[Loader; 2
     // Why: found out here, a GRUB that does not fit costs nothing; found out by `flash`, it costs a disk.
     bios_embed::embed(&boot_img, &core_img, FIRST_PARTITION_LBA)
         .map_err(|e| CommandError::failed(e.to_string()).context("checking GRUB for BIOS machines"))?;
-    Ok([write(directory, esp::BOOT_IMG, &boot_img)?, commit(target, directory, esp::CORE_IMG)?])
+    let disc = AtomicFile::create(&directory.join(eltorito::BIOS_IMG))?;
+    ctx.runner.run(&bios_disc(platform, disc.path())).context(format!("making {}", eltorito::BIOS_IMG))?;
+    let mut disc_img =
+        std::fs::read(disc.path()).with_context(|| format!("reading {}", eltorito::BIOS_IMG))?;
+    let source = platform.join(eltorito::HYBRID_IMG);
+    let hybrid_img = std::fs::read(&source).with_context(|| format!("reading {}", source.display()))?;
+    eltorito::place_bios_image(&mut disc_img, 0, 0)
+        .and_then(|()| eltorito::hybrid_sector(&hybrid_img, 0))
+        .map_err(|e| CommandError::failed(e.to_string()).context("checking GRUB for discs"))?;
+    Ok([
+        write(directory, esp::BOOT_IMG, &boot_img)?,
+        commit(target, directory, esp::CORE_IMG)?,
+        commit(disc, directory, eltorito::BIOS_IMG)?,
+        write(directory, eltorito::HYBRID_IMG, &hybrid_img)?,
+    ])
 }
 
 /// Returns the command that makes the EFI program.
@@ -143,6 +158,13 @@ fn efi_image(platform: Platform, modules: &Path, memory_disk: &Path, output: &Pa
 /// Returns the command that makes the core for a BIOS.
 fn bios_core(platform: &Path, output: &Path) -> Run {
     mkimage(BIOS, platform, output).args(["-p", grub_cfg::CORE_PREFIX]).args(grub_cfg::CORE_MODULES)
+}
+
+/// Returns the command that makes GRUB for a disc on a BIOS, which is also what a stick loads.
+fn bios_disc(platform: &Path, output: &Path) -> Run {
+    let run = Run::new("grub-mkimage").package("grub-common").args(["-O", "i386-pc-eltorito"]);
+    let run = run.arg("-d").arg(platform).arg("-o").arg(output);
+    run.args(["-p", grub_cfg::DISC_PREFIX]).args(grub_cfg::CORE_MODULES)
 }
 
 fn mkimage(platform: Platform, directory: &Path, output: &Path) -> Run {

@@ -75,7 +75,11 @@ impl Source {
         Ok(bytes)
     }
 
-    fn read(&self, at: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+    /// Fills the buffer from a place on.
+    ///
+    /// # Errors
+    /// When the source ends before, or cannot be read.
+    pub(crate) fn read(&self, at: u64, buffer: &mut [u8]) -> std::io::Result<()> {
         match self {
             Self::Inside { image, path, .. } => {
                 image.read_exact_at(path, at, buffer).map_err(|e| std::io::Error::other(e.to_string()))

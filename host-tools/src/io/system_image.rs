@@ -25,6 +25,7 @@ mod entry;
 mod parallel;
 mod reader;
 mod stored;
+mod stored_blocks;
 mod walk;
 
 pub use entry::Entry;

@@ -20,7 +20,7 @@ use crate::look::image::{iso8601, type_name};
 use crate::look::{report, space};
 use crate::vm::kernel_files::candidates;
 
-mod verify;
+pub(crate) mod verify;
 
 /// How much of a kernel is read: the version of a bzImage is in its first 64 KiB (16-bit offset behind 0x200).
 const KERNEL_HEAD: usize = 0x1_0400;

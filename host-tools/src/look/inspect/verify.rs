@@ -36,7 +36,7 @@ impl Unit {
 }
 
 /// Reads everything and returns how many bytes of content there are, each file's once; `step` counts them.
-pub(super) fn run(image: &SystemImage, step: &mut dyn FnMut(u64)) -> Result<u64> {
+pub(crate) fn run(image: &SystemImage, step: &mut dyn FnMut(u64)) -> Result<u64> {
     let interrupt = Interrupt::watch()?;
     let (read, mut told) = (AtomicU64::new(0), 0);
     let read_all = image.in_parallel(

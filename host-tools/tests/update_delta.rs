@@ -1,0 +1,291 @@
+//! `update URL` against a server of our own: only what changed is fetched, broken downloads are continued, and what does
+//! not pay or is not what it says is fetched whole or refused.
+#![allow(clippy::print_stderr, reason = "a skipped test says why, and the share is told")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use genpack_boot::grub_cfg::environment_block;
+use genpack_core::contract::boot_state::GRUBENV;
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
+
+#[derive(Default)]
+struct Script {
+    files: BTreeMap<String, Vec<u8>>,
+    /// It knows no ranges.
+    plain: bool,
+    /// Breaks off after so many bytes in all.
+    cut: Option<usize>,
+    /// Bytes of the bodies that were sent.
+    sent: usize,
+}
+
+#[derive(Clone)]
+struct Server {
+    script: Arc<Mutex<Script>>,
+    port: u16,
+}
+
+impl Server {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = Self { script: Arc::default(), port };
+        let own = server.clone();
+        std::thread::spawn(move || {
+            listener.incoming().flatten().for_each(|stream| {
+                let own = own.clone();
+                std::thread::spawn(move || own.serve(stream));
+            });
+        });
+        server
+    }
+
+    /// Answers requests of one connection until the other side has enough.
+    fn serve(&self, mut stream: TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        loop {
+            let mut head = Vec::new();
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                    return;
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+                head.push(line.trim().to_owned());
+            }
+            let path = head[0].split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
+            let range = head.iter().find_map(|line| line.strip_prefix("Range: bytes=").map(str::to_owned));
+            let mut script = self.script.lock().unwrap();
+            let (first, body) = match (script.files.get(&path), range.filter(|_| !script.plain)) {
+                (None, _) => ("404 Not Found".to_owned(), Vec::new()),
+                (Some(bytes), None) => ("200 OK".to_owned(), bytes.clone()),
+                (Some(bytes), Some(range)) => {
+                    let (start, end) = range.split_once('-').unwrap();
+                    let start: usize = start.parse().unwrap();
+                    let end = end.parse().map_or(bytes.len(), |end: usize| end + 1).min(bytes.len());
+                    if start >= end {
+                        ("416 Range Not Satisfiable".to_owned(), Vec::new())
+                    } else {
+                        let head = format!(
+                            "206 Partial Content\r\nContent-Range: bytes {start}-{}/{}",
+                            end - 1,
+                            bytes.len()
+                        );
+                        (head, bytes[start..end].to_vec())
+                    }
+                }
+            };
+            let left = script.cut.map_or(usize::MAX, |cut| cut.saturating_sub(script.sent));
+            let sent = &body[..body.len().min(left)];
+            script.sent += sent.len();
+            drop(script);
+            let head = format!("HTTP/1.1 {first}\r\nContent-Length: {}\r\n\r\n", body.len());
+            let is_sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(sent)).is_ok();
+            if !is_sent || sent.len() < body.len() {
+                return;
+            }
+        }
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.script.lock().unwrap());
+    }
+
+    fn sent(&self) -> usize {
+        std::mem::take(&mut self.script.lock().unwrap().sent)
+    }
+}
+
+struct Case {
+    dir: TempDir,
+    server: Server,
+}
+
+/// Bytes that do not compress, the same every time.
+fn noise(len: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    };
+    (0..len.div_ceil(4)).flat_map(|_| next().to_le_bytes()).take(len).collect()
+}
+
+impl Case {
+    fn new() -> Self {
+        let case =
+            Self { dir: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(), server: Server::start() };
+        fs::create_dir_all(case.path("boot/boot/grub")).unwrap();
+        case.install("v1.squashfs", 0);
+        fs::copy(case.path("v1.squashfs"), case.path("boot/system.img")).unwrap();
+        fs::write(case.path("boot").join(GRUBENV), environment_block()).unwrap();
+        case
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Packs 400 files of which the first so many are of this version, and serves image and list.
+    fn install(&self, name: &str, changed: u32) {
+        let tree = self.path("tree");
+        for number in 0..400_u32 {
+            let path = tree.join(format!("usr/{}/{number}", number % 20));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let seed = if number < changed { number + 1000 * changed } else { number };
+            // From some hundred bytes to some hundred kilobytes, as in a system.
+            let mut bytes = noise(300 + (number as usize * 7919) % 60_000, seed);
+            bytes.resize(bytes.len() * 3, b'x');
+            fs::write(path, bytes).unwrap();
+        }
+        for (path, content) in [("boot/kernel", "k"), ("boot/initramfs", "i"), (".genpack/arch", "x86_64\n")]
+        {
+            fs::create_dir_all(tree.join(path).parent().unwrap()).unwrap();
+            fs::write(tree.join(path), content).unwrap();
+        }
+        let image = self.path(name);
+        self.run(&["squash", "tree", name, "--mtime", "1", "--jobs", "1"]);
+        self.run(&["update", "publish", name]);
+        for name in [name.to_owned(), format!("{name}.blocks")] {
+            let bytes = fs::read(self.path(&name)).unwrap();
+            self.server.set(|script| drop(script.files.insert(name, bytes)));
+        }
+        assert!(image.is_file());
+    }
+
+    fn command(&self, words: &[&str]) -> Output {
+        Command::new(BINARY)
+            .arg("-C")
+            .arg(self.dir.path())
+            .args(["--arch", "x86_64"])
+            .args(words)
+            .output()
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn run(&self, words: &[&str]) -> Output {
+        let output = self.command(words);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        output
+    }
+
+    fn update(&self, name: &str) -> Output {
+        let url = format!("http://127.0.0.1:{}/{name}", self.server.port);
+        self.command(&["update", &url, "--boot", "boot", "--cache", "cache"])
+    }
+
+    fn size(&self, name: &str) -> usize {
+        usize::try_from(fs::metadata(self.path(name)).unwrap().len()).unwrap()
+    }
+
+    #[track_caller]
+    fn is_installed(&self, name: &str, output: &Output) {
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(fs::read(self.path("boot/system.new")).unwrap() == fs::read(self.path(name)).unwrap());
+        assert_eq!(fs::read_dir(self.path("cache")).unwrap().count(), 0, "the cache is empty afterwards");
+    }
+}
+
+fn has_curl() -> bool {
+    let here = Command::new("curl").arg("--version").output().is_ok();
+    assert!(here || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "curl is not installed");
+    if !here {
+        eprintln!("skipped: curl is not installed");
+    }
+    here
+}
+
+#[test]
+fn only_what_changed_is_fetched() {
+    if !has_curl() {
+        return;
+    }
+    let case = Case::new();
+    case.install("v2.squashfs", 4);
+    let output = case.update("v2.squashfs");
+    case.is_installed("v2.squashfs", &output);
+    let (sent, size) = (case.server.sent(), case.size("v2.squashfs"));
+    eprintln!(
+        "1 % of the files changed: {sent} of {size} bytes fetched, {:.2} %",
+        sent as f64 * 100.0 / size as f64
+    );
+    assert!(sent * 100 < size * 15, "{sent} of {size}");
+}
+
+#[test]
+fn broken_download_is_continued_and_nothing_is_fetched_twice() {
+    if !has_curl() {
+        return;
+    }
+    let case = Case::new();
+    case.install("v2.squashfs", 40);
+    let whole = {
+        let output = case.update("v2.squashfs");
+        case.is_installed("v2.squashfs", &output);
+        fs::remove_file(case.path("boot/system.new")).unwrap();
+        case.server.sent()
+    };
+    case.server.set(|script| script.cut = Some(whole / 2));
+    let output = case.update("v2.squashfs");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!case.path("boot/system.new").exists());
+    let first = case.server.sent();
+    case.server.set(|script| script.cut = None);
+    let output = case.update("v2.squashfs");
+    case.is_installed("v2.squashfs", &output);
+    assert!(first + case.server.sent() < whole * 2, "{whole}");
+}
+
+#[test]
+fn image_is_fetched_whole_where_pieces_do_not_pay_or_cannot_be_had() {
+    if !has_curl() {
+        return;
+    }
+    for change in [(|script: &mut Script| script.plain = true) as fn(&mut Script), |script| {
+        script.files.retain(|name, _| !name.ends_with(".blocks"))
+    }] {
+        let case = Case::new();
+        case.install("v2.squashfs", 4);
+        case.server.set(change);
+        let output = case.update("v2.squashfs");
+        case.is_installed("v2.squashfs", &output);
+        assert!(case.server.sent() >= case.size("v2.squashfs"));
+    }
+    let case = Case::new();
+    case.install("v2.squashfs", 400);
+    let output = case.update("v2.squashfs");
+    case.is_installed("v2.squashfs", &output);
+}
+
+#[test]
+fn image_that_is_not_the_one_of_its_list_is_refused() {
+    if !has_curl() {
+        return;
+    }
+    let case = Case::new();
+    case.install("v2.squashfs", 4);
+    case.server.set(|script| {
+        let bytes = script.files.get_mut("v2.squashfs").unwrap();
+        let middle = bytes.len() - 3000;
+        bytes[middle] ^= 1;
+    });
+    let output = case.update("v2.squashfs");
+    assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!case.path("boot/system.new").exists());
+    assert!(!case.path("cache/v2.squashfs.partial").exists());
+    case.server.set(|script| script.files.clear());
+    assert_eq!(case.update("v3.squashfs").status.code(), Some(1));
+}

@@ -1,0 +1,383 @@
+//! The verb `update` on partitions that are directories: the whole way with real images, refusals, signatures, and
+//! every system call failing once.
+#![allow(clippy::print_stderr, reason = "a skipped test says why")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use genpack_boot::grub_cfg::environment_block;
+use genpack_core::contract::boot_state::{BootState, GRUBENV, Image};
+use genpack_core::loader::grubenv::Block;
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
+
+fn has(program: &str, argument: &str) -> bool {
+    let here = Command::new(program).arg(argument).output().is_ok();
+    assert!(here || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{program} is not installed");
+    if !here {
+        eprintln!("skipped: {program} is not installed");
+    }
+    here
+}
+
+/// A boot partition with image 1, a data partition, and more images beside them.
+struct Case {
+    dir: TempDir,
+}
+
+impl Case {
+    fn new() -> Self {
+        let case = Self { dir: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() };
+        for directory in ["boot/boot/grub", "data"] {
+            fs::create_dir_all(case.path(directory)).unwrap();
+        }
+        fs::write(case.path("boot").join(GRUBENV), environment_block()).unwrap();
+        let first = case.image("1", &[]);
+        fs::copy(first, case.path("boot/system.img")).unwrap();
+        case
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Packs an image whose files differ by the version, with more files.
+    fn image(&self, version: &str, more: &[(&str, &[u8])]) -> PathBuf {
+        let tree = self.path("tree");
+        if tree.exists() {
+            fs::remove_dir_all(&tree).unwrap();
+        }
+        let text = version.repeat(200_000);
+        let files: [(&str, &[u8]); 4] = [
+            ("boot/kernel", text.as_bytes()),
+            ("boot/initramfs", b"initramfs"),
+            (".genpack/arch", b"x86_64\n"),
+            (".genpack/artifact", b"case\n"),
+        ];
+        let mut all: BTreeMap<&str, &[u8]> = files.into();
+        all.extend(more.iter().copied());
+        for (path, content) in all {
+            let path = tree.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let image = self.path(&format!("{version}.squashfs"));
+        let mut squash = Command::new(BINARY);
+        squash.args(["squash", "--mtime", "1", "--jobs", "1"]).arg(&tree).arg(&image);
+        let output = squash.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        image
+    }
+
+    fn words(&self, verb: &[&str]) -> Vec<String> {
+        let dir = self.dir.path().to_str().unwrap();
+        let words = [
+            &[BINARY, "-C", dir, "--arch", "x86_64", "update"][..],
+            verb,
+            &["--boot", "boot", "--data", "data"],
+        ];
+        words.concat().into_iter().map(str::to_owned).collect()
+    }
+
+    fn run(&self, verb: &[&str]) -> Output {
+        let words = self.words(verb);
+        Command::new(&words[0]).args(&words[1..]).output().unwrap()
+    }
+
+    #[track_caller]
+    fn succeeds(&self, verb: &[&str]) -> String {
+        let output = self.run(verb);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output)
+    }
+
+    #[track_caller]
+    fn fails(&self, verb: &[&str], code: i32, words: &str) {
+        let before = self.files();
+        let output = self.run(verb);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(words), "{said}");
+        assert!(self.files() == before, "nothing is written: {said}");
+    }
+
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        for directory in ["boot", "boot/boot/grub", "data"] {
+            for entry in fs::read_dir(self.path(directory)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    let name = path.strip_prefix(self.dir.path()).unwrap().display().to_string();
+                    files.insert(name, fs::read(&path).unwrap());
+                }
+            }
+        }
+        files
+    }
+
+    fn record(&self) -> BootState {
+        let bytes = fs::read(self.path("boot").join(GRUBENV)).unwrap();
+        BootState::parse(&Block::parse(bytes.first_chunk().unwrap()).unwrap())
+    }
+
+    /// Returns the version that the loader starts next.
+    fn next(&self) -> Option<String> {
+        let files = self.files();
+        self.record().choose().into_iter().find_map(|image| {
+            let bytes = files.get(&format!("boot/{}", image.on_boot()))?;
+            let version = |version: &&&str| {
+                fs::read(self.path(&format!("{version}.squashfs"))).is_ok_and(|b| b == *bytes)
+            };
+            ["1", "2", "3"].iter().find(version).map(|version| (*version).to_owned())
+        })
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn image_is_tried_committed_replaced_and_rolled_back() {
+    let case = Case::new();
+    case.image("2", &[]);
+    case.image("3", &[]);
+    let dry = case.succeeds(&["2.squashfs", "--dry-run"]);
+    assert!(
+        dry.starts_with("record: system.img is good\nwrite the image to system.new on the boot partition"),
+        "{dry}"
+    );
+    assert_eq!(case.next().unwrap(), "1");
+    let said = case.succeeds(&["2.squashfs", "--tries", "2"]);
+    assert!(said.contains("system.new is started next"), "{said}");
+    assert_eq!((case.next().unwrap(), case.record().trial().unwrap().tries), ("2".to_owned(), 2));
+    let status = case.succeeds(&["status"]);
+    assert!(status.contains("system.new: case, "), "{status}");
+    assert!(status.contains("on the boot partition: on trial, 2 attempts left"), "{status}");
+    case.succeeds(&["commit"]);
+    assert_eq!((case.record().good(), case.record().prev()), (Image::New, Some(Image::Img)));
+    assert!(case.succeeds(&["2.squashfs"]).contains("nothing to do"));
+
+    case.succeeds(&["3.squashfs", "--stage-only"]);
+    assert_eq!((case.next().unwrap(), case.record().trial()), ("2".to_owned(), None));
+    let again = case.succeeds(&["3.squashfs", "--dry-run"]);
+    assert!(again.contains("keep system.old on the boot partition"), "{again}");
+    case.succeeds(&["3.squashfs"]);
+    assert_eq!(case.next().unwrap(), "3");
+    case.succeeds(&["rollback"]);
+    assert_eq!(case.next().unwrap(), "2");
+    let json: serde_json::Value = serde_json::from_str(&case.succeeds(&["status", "--json"])).unwrap();
+    assert_eq!(json["state"], "rolled-back");
+    assert_eq!(json["why"], "a person went back to the image before it");
+    assert_eq!((&json["good"], &json["previous"]), (&"system.new".into(), &"system.img".into()));
+    case.succeeds(&["rollback"]);
+    assert_eq!(case.next().unwrap(), "1");
+    case.succeeds(&["gc", "--all"]);
+    let left: Vec<String> = case.files().into_keys().collect();
+    assert_eq!(left, ["boot/boot/grub/grubenv", "boot/system.img"]);
+    case.fails(&["rollback"], 3, "there is no image before system.img");
+}
+
+#[test]
+fn image_that_cannot_run_here_is_refused_before_anything_is_written() {
+    let case = Case::new();
+    let image = case.image("2", &[]);
+    case.image("3", &[(".genpack/arch", b"aarch64\n")]);
+    case.fails(&["3.squashfs"], 3, "the image is for aarch64 and the machine is x86_64");
+    fs::write(case.path("text"), "no image").unwrap();
+    case.fails(&["text"], 1, "is not a SquashFS");
+    let bytes = fs::read(&image).unwrap();
+    fs::write(case.path("cut"), &bytes[..300]).unwrap();
+    case.fails(&["cut"], 1, "truncated");
+    let mut damaged = bytes;
+    damaged[100..140].fill(0x55);
+    fs::write(case.path("damaged"), damaged).unwrap();
+    case.fails(&["damaged"], 5, "the image is damaged");
+    let zstd = case.path("zstd.squashfs");
+    let squash = |image: &Path, more: &[&str]| {
+        let output =
+            Command::new(BINARY).arg("squash").arg(case.path("tree")).arg(image).args(more).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    };
+    case.image("2", &[]);
+    squash(&zstd, &["--compression", "zstd"]);
+    case.fails(&["zstd.squashfs"], 3, "compressed with zstd, which GRUB cannot read");
+    fs::remove_file(case.path("tree/boot/kernel")).unwrap();
+    squash(&case.path("no-kernel"), &[]);
+    case.fails(&["no-kernel"], 1, "has no /boot/kernel");
+    case.fails(&["2.squashfs", "--tries", "0"], 2, "0");
+    let other = Command::new(BINARY).args(["update", "status", "--boot", "/nonexistent"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(1), "{}", stderr(&other));
+}
+
+#[test]
+fn image_needs_a_signature_when_the_installed_one_has_a_key() {
+    if !has("minisign", "-v") || !has("gpg", "--version") || !has("gpgv", "--version") {
+        return;
+    }
+    let case = Case::new();
+    let run = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        command.current_dir(case.dir.path()).env("GNUPGHOME", case.path("gnupg")).args(args);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{program}: {}", stderr(&output));
+        output.stdout
+    };
+    run("minisign", &["-G", "-W", "-p", "key.pub", "-s", "key.sec"]);
+    run("minisign", &["-G", "-W", "-p", "other.pub", "-s", "other.sec"]);
+    let public = fs::read(case.path("key.pub")).unwrap();
+    let signed = case.image("1", &[("usr/share/genpack/update-keys/us.pub", &public)]);
+    fs::copy(signed, case.path("boot/system.img")).unwrap();
+    case.image("2", &[]);
+    case.fails(&["2.squashfs"], 5, "is not signed: there is no");
+    run("minisign", &["-S", "-s", "other.sec", "-m", "2.squashfs"]);
+    case.fails(&["2.squashfs"], 5, "no known key signed");
+    run("minisign", &["-S", "-s", "key.sec", "-m", "2.squashfs"]);
+    case.succeeds(&["2.squashfs", "--stage-only"]);
+    let mut bytes = fs::read(case.path("2.squashfs")).unwrap();
+    bytes.push(0);
+    fs::write(case.path("2.squashfs"), bytes).unwrap();
+    case.fails(&["2.squashfs"], 5, "no known key signed");
+
+    fs::create_dir(case.path("gnupg")).unwrap();
+    run(
+        "gpg",
+        &[
+            "--batch",
+            "--quiet",
+            "--passphrase",
+            "",
+            "--quick-generate-key",
+            "us@example.org",
+            "ed25519",
+            "sign",
+        ],
+    );
+    let public = run("gpg", &["--armor", "--export"]);
+    let signed = case.image("1", &[("usr/share/genpack/update-keys/us.asc", &public)]);
+    fs::copy(signed, case.path("boot/system.img")).unwrap();
+    case.image("3", &[]);
+    case.fails(&["3.squashfs"], 5, "3.squashfs.asc");
+    run("gpg", &["--batch", "--detach-sign", "--armor", "3.squashfs"]);
+    case.succeeds(&["3.squashfs"]);
+    // Why: the agent that gpg started outlives it.
+    run("gpgconf", &["--kill", "gpg-agent"]);
+}
+
+/// Returns the system calls that change partitions or read the image, with how often the run makes each.
+fn calls(case: &Case, calls: &str, verb: &[&str]) -> usize {
+    let (output, log) = traced(case, &format!("trace={calls}"), None, verb);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    log.lines().filter(|line| line.contains('(') && !line.contains(" resumed>")).count()
+}
+
+fn traced(case: &Case, trace: &str, inject: Option<&str>, verb: &[&str]) -> (Output, String) {
+    let log = case.path("strace.log");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o"]).arg(&log).args(["-e", trace]);
+    if let Some(inject) = inject {
+        command.args(["-e", inject]);
+    }
+    let output = command.arg("--").args(case.words(verb)).output().unwrap();
+    let text = fs::read_to_string(&log).unwrap_or_default();
+    (output, text)
+}
+
+/// Puts the partitions back.
+fn restore(case: &Case, files: &BTreeMap<String, Vec<u8>>) {
+    for name in case.files().keys() {
+        fs::remove_file(case.path(name)).unwrap();
+    }
+    for (name, bytes) in files {
+        fs::write(case.path(name), bytes).unwrap();
+    }
+}
+
+/// Lets every n-th call of a kind fail once; returns how many runs failed.
+fn fault_everywhere(case: &Case, kinds: &[(&str, &str)], step: usize) -> usize {
+    let verb = ["2.squashfs", "-q"];
+    let before = case.files();
+    let mut failures = 0;
+    for (kind, fault) in kinds {
+        restore(case, &before);
+        let count = calls(case, kind, &verb);
+        assert!(count > 0, "no {kind}");
+        for n in (1..=count).step_by(step) {
+            restore(case, &before);
+            let inject = format!("inject={kind}:{fault}:when={n}");
+            let (output, log) = traced(case, &format!("trace={kind}"), Some(&inject), &verb);
+            let what = format!("{kind} {fault} {n} of {count}: {}", stderr(&output));
+            let next = case.next();
+            if output.status.success() {
+                assert_eq!(next.as_deref(), Some("2"), "{what}{log}");
+            } else {
+                failures += 1;
+                // After the last write the new one is tried, whatever fails then.
+                assert!(matches!(next.as_deref(), Some("1" | "2")), "{next:?} {what}");
+                let said = stderr(&output);
+                assert!(
+                    fault.starts_with("signal")
+                        || said.starts_with("error: ")
+                        || said.contains("loading shared")
+                        || said.contains("cannot"),
+                    "{what}"
+                );
+            }
+            assert_eq!(case.files().get("boot/system.img"), before.get("boot/system.img"), "{what}");
+            case.succeeds(&verb);
+            assert_eq!(case.next().as_deref(), Some("2"), "after {what}");
+        }
+    }
+    failures
+}
+
+/// Errors of a disk and of a kernel at what is called on the partitions; short writes.
+const FAULTS: [(&str, &str); 11] = [
+    ("write", "error=EIO"),
+    ("write", "error=ENOSPC"),
+    ("write", "retval=1"),
+    ("pwrite64", "error=EROFS"),
+    ("pwrite64", "retval=1"),
+    ("pread64", "error=EIO"),
+    ("fsync", "error=EIO"),
+    ("unlink,unlinkat", "error=EROFS"),
+    ("openat", "error=EROFS"),
+    ("statfs,fstatfs", "error=EIO"),
+    ("getdents64", "error=EIO"),
+];
+
+#[test]
+fn fault_at_a_call_leaves_the_old_image_or_the_new_one_and_a_retry_succeeds() {
+    if !has("strace", "--version") {
+        return;
+    }
+    let case = Case::new();
+    case.image("2", &[]);
+    // A file of the name that the new image gets has to go first.
+    fs::write(case.path("boot/system.new"), "half an image").unwrap();
+    let failures = fault_everywhere(&case, &FAULTS[..9], 3);
+    assert!(failures > 15, "{failures}");
+}
+
+#[test]
+#[ignore = "takes minutes: ./ci.sh matrix"]
+fn fault_or_kill_at_every_call_leaves_the_old_image_or_the_new_one() {
+    if !has("strace", "--version") {
+        return;
+    }
+    let case = Case::new();
+    case.image("2", &[]);
+    fs::write(case.path("boot/system.new"), "half an image").unwrap();
+    let mut kinds = FAULTS.to_vec();
+    for kind in
+        ["write", "pwrite64", "fsync", "unlink,unlinkat", "openat", "pread64", "read", "close", "mmap"]
+    {
+        kinds.push((kind, "signal=KILL"));
+    }
+    let failures = fault_everywhere(&case, &kinds, 1);
+    eprintln!("{failures} runs failed");
+    assert!(failures > 100, "{failures}");
+}
