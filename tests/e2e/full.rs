@@ -6,6 +6,7 @@ mod data_failure;
 mod data_partition;
 mod debian_settings;
 mod direct_restart;
+mod disc;
 mod firmware;
 mod first_boot;
 mod foreign_restart;
