@@ -96,6 +96,7 @@ enum Verb {
     Flash(flash::Verb),
     #[command(flatten)]
     Install(install::Verb),
+    #[command(flatten)]
     Media(media::Verb),
     #[command(flatten)]
     Update(update::Verb),

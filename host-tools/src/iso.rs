@@ -14,11 +14,11 @@ use genpack_core::disk::mbr::{Mbr, Partition, TYPE_EFI_SYSTEM, TYPE_LINUX};
 use genpack_core::fs::fat::emit::{self, DosTime, Entry, EntryKind, Options};
 use serde_json::json;
 
+use crate::bootable::loaders::{self, Loaders};
 use crate::command_error::{CommandError, Kind, Result};
 use crate::ctx::Ctx;
 use crate::disk::size::Size;
 use crate::disk::write::Source;
-use crate::bootable::loaders::{self, Loaders};
 use crate::io::hash;
 use crate::io::interrupt::Interrupt;
 use crate::placed::{self, Placed};

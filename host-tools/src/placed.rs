@@ -1,12 +1,12 @@
 //! Files that a disc or an archive is made of, shared by `iso` and `zip`: the image, what the user adds, the output.
 
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use genpack_core::contract::paths::{IMAGE_INITRAMFS, IMAGE_KERNEL};
 
+use crate::bootable::image::open_regular;
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::disk::write::Source;
@@ -71,7 +71,7 @@ pub fn image_file(image: &SystemImage, path: &str) -> Result<Placed> {
     let (file, len) = open_regular(image.path())?;
     let used = image.bytes_used();
     let len = len.min(used.checked_next_multiple_of(IMAGE_PADDING).unwrap_or(used));
-    Ok(Placed { path: path.to_owned(), source: Source::File { file, offset: 0, len } })
+    Ok(Placed { path: path.to_owned(), source: Source::File { file: Arc::new(file), offset: 0, len } })
 }
 
 /// Returns the time of everything that is written: `SOURCE_DATE_EPOCH`, else when the image was made.
@@ -98,7 +98,8 @@ pub fn additions(ctx: &Ctx, wanted: &[(String, PathBuf)], reserved: &[&str]) -> 
             return Err(CommandError::usage(format!("--add {path}: what boots the disc is there")));
         }
         let (file, len) = open_regular(&ctx.path(source)).with_context(|| format!("adding {path}"))?;
-        let added = Placed { path: path.clone(), source: Source::File { file, offset: 0, len } };
+        let added =
+            Placed { path: path.clone(), source: Source::File { file: Arc::new(file), offset: 0, len } };
         match files.iter_mut().find(|file| file.path == *path) {
             Some(earlier) => {
                 ctx.ui.warning(format!("--add names {path} twice; the last one counts"), None);
@@ -140,15 +141,4 @@ pub fn check_output(output: &Path, image: &Path, additions: &[(String, PathBuf)]
         }
     }
     Ok(())
-}
-
-fn open_regular(path: &Path) -> Result<(Arc<File>, u64)> {
-    let what = || format!("reading {}", path.display());
-    // Why first: a pipe without a writer would be waited for.
-    let found = std::fs::metadata(path).with_context(what)?;
-    if !found.is_file() {
-        return Err(CommandError::failed(format!("{} is not a regular file", path.display())));
-    }
-    let file = File::open(path).with_context(what)?;
-    Ok((Arc::new(file), found.len()))
 }

@@ -123,6 +123,7 @@ fn disc_is_what_others_take_for_one_and_is_the_same_every_time() {
         arch: Arch::X86_64,
         variant: None,
         dry_run: false,
+        overrides: Vec::new(),
     };
     let made = case.path("loaders");
     loaders::build(&ctx, Arch::X86_64, Path::new(loaders::GRUB_DIRECTORY), &made).unwrap();
