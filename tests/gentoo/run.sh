@@ -202,6 +202,6 @@ case "${1:-}" in
   "") stand_in small 3.0.81.3; mirror; every; boots; finish
       stand_in small 3.0.83; mirror; every; finish
       stand_in whole 3.0.81.3; mirror; every; more; finish ;;
-  *) sed -n 2,10p "$0" >&2; exit 2 ;;
+  *) sed -n 2,8p "$0" >&2; exit 2 ;;
 esac
 echo "all of it holds"
