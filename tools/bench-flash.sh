@@ -5,12 +5,13 @@
 # Usage: tools/bench-flash.sh [ROW...]      rows: file device (default: both; `device` needs root and loop devices)
 # BENCH_RUNS   how often each command runs, the minimum counts (default 3)
 # BENCH_MB     size of the image in megabytes (default 1000)
+# GENPACK_HOST the program to measure (default: the release build, made first)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${BENCH_RUNS:-3} megabytes=${BENCH_MB:-1000}
 [ $# -gt 0 ] || set -- file device
-host=$PWD/target/release/genpack-host
-cargo build -q --release --locked -p genpack-host --bins
+host=${GENPACK_HOST:-}
+[ -n "$host" ] || { cargo build -q --release --locked -p genpack-host --bins; host=$PWD/target/release/genpack-host; }
 mkdir -p target/bench-flash
 scratch=$(mktemp -d "$PWD/target/bench-flash/XXXXXX")
 loop=
@@ -68,7 +69,7 @@ for what in "$@"; do
       truncate -s "$size" "$scratch/backing"
       loop=$(losetup --find --show "$scratch/backing") || { echo "-- device skipped: no loop devices"; continue; }
       target=$loop ;;
-    *) sed -n '2,9p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,8p' "$0" >&2; exit 2 ;;
   esac
   commands=(
     "dd of the finished disk|dd if=$finished of=$target bs=4M conv=fsync$([ "$what" = device ] && echo ,notrunc)"

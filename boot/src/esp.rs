@@ -1,7 +1,8 @@
 //! Which loader file goes to which path of the boot partition.
 //!
 //! No boot entry is written to a machine's NVRAM: EFI firmware finds `efi/boot/boot<arch>.efi` on any FAT partition
-//! (UEFI specification, 3.5.1.1 "Removable Media Boot Behavior"). Not handled yet: boards without GRUB, Secure Boot.
+//! (UEFI specification, 3.5.1.1 "Removable Media Boot Behavior"). Not handled: boards without GRUB
+//! (`genpack-rpi`), Secure Boot.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;

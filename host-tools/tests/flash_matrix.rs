@@ -154,7 +154,12 @@ fn judge(scene: &Scene, row: &Row) {
         match kind {
             "btrfs" => output("btrfs", &["check", data_name]),
             "ext4" => output("e2fsck", &["-f", "-n", data_name]),
-            _ => output("xfs_repair", &["-n", "-f", data_name]),
+            _ => {
+                let sectors =
+                    output("xfs_db", &["-r", "-f", "-c", "sb 0", "-c", "print sectsize", data_name]);
+                assert_eq!(sectors.trim(), format!("sectsize = {}", row.sector), "{case}");
+                output("xfs_repair", &["-n", "-f", data_name])
+            }
         };
     }
 }

@@ -83,7 +83,13 @@ impl DataFs {
     /// Returns the arguments of the program but the file itself. `content` is a directory whose only entry is the
     /// image; XFS is given [`Self::prototype`] of it instead.
     #[must_use]
-    pub fn arguments(self, label: &str, uuid: &str, content: Option<&Path>) -> Vec<OsString> {
+    pub fn arguments(
+        self,
+        label: &str,
+        uuid: &str,
+        sector_bytes: u32,
+        content: Option<&Path>,
+    ) -> Vec<OsString> {
         let words: &[&str] = match self {
             Self::Btrfs => &["-q", "-L", label, "-U", uuid],
             Self::Ext4 => &["-q", "-F", "-L", label, "-U", uuid],
@@ -92,6 +98,10 @@ impl DataFs {
         let mut arguments: Vec<OsString> = words.iter().map(Into::into).collect();
         if self == Self::Xfs {
             arguments.push(format!("uuid={uuid}").into());
+            // Why: it is made in a file, whose sectors have 512 bytes; a disk with larger ones could not mount it.
+            if sector_bytes > 512 {
+                arguments.extend(["-s".into(), format!("size={sector_bytes}").into()]);
+            }
         }
         if let Some(content) = content {
             let option = match self {
@@ -125,10 +135,12 @@ mod tests {
             (DataFs::Xfs, "d-1234-ABCD", "-q -f -L d-1234-ABCD -m uuid=u -p dir"),
         ] {
             assert_eq!(kind.label("1234-ABCD"), label);
-            let arguments = kind.arguments(label, "u", Some(Path::new("dir")));
+            let arguments = kind.arguments(label, "u", 512, Some(Path::new("dir")));
             assert_eq!(arguments.join(" ".as_ref()), line);
-            assert_eq!(kind.arguments(label, "u", None).len(), arguments.len() - 2);
+            assert_eq!(kind.arguments(label, "u", 512, None).len(), arguments.len() - 2);
         }
+        let large = DataFs::Xfs.arguments("d", "u", 4096, None);
+        assert_eq!(large.join(" ".as_ref()), "-q -f -L d -m uuid=u -s size=4096");
         assert!(DataFs::prototype(Path::new("/a b")).is_none());
         assert!(DataFs::prototype(Path::new("/a/b")).unwrap().contains("system ---644 0 0 /a/b\n"));
     }

@@ -413,13 +413,24 @@ fn is_image_on_data(inputs: &Inputs) -> bool {
     inputs.image.len() > layout::MAX_IMAGE_ON_FAT
 }
 
+/// Returns the cluster size of a boot partition that would have too many clusters for its checker: fsck.fat 4.2 crashes
+/// on twice as many, and the boot runs it. Sectors of 512 bytes end at 2 TiB, before that.
+fn large_cluster_bytes(layout: &Layout) -> Option<u32> {
+    const MAX_CHECKED_CLUSTERS: u64 = 1 << 27;
+    const USUAL: u32 = 16 << 10;
+    const LARGEST: u32 = 64 << 10;
+    let is_checked = |bytes: &u32| layout.boot.len / u64::from((*bytes).max(1)) <= MAX_CHECKED_CLUSTERS;
+    let fitting = [USUAL, USUAL * 2].into_iter().find(is_checked).unwrap_or(LARGEST);
+    (layout.sector_bytes > 512 && fitting != USUAL).then_some(fitting)
+}
+
 fn plan_volume(inputs: &Inputs, layout: &Layout, files: &[BootFile]) -> Result<Volume> {
     let modified = DosTime::from_unix(inputs.identity.now);
     let options = emit::Options {
         sector_bytes: layout.sector_bytes,
         cluster_bytes: match inputs.boot {
             Boot::RaspberryPi { .. } => genpack_rpi::card_cluster_bytes(layout.boot.len),
-            _ => None,
+            _ => large_cluster_bytes(layout),
         },
         label: inputs.label,
         serial: inputs.identity.serial,

@@ -193,7 +193,7 @@ fn make_data(ctx: &Ctx, plan: &Plan, data: &DataFileSystem, interrupt: &Interrup
     let given = prototype.as_ref().map(NamedTempFile::path).or(content.as_ref().map(TempDir::path));
     let program = data.kind.program();
     let mkfs = Run::new(find_program(program).unwrap_or_else(|| program.into()))
-        .args(data.kind.arguments(&data.label, &data.uuid, given))
+        .args(data.kind.arguments(&data.label, &data.uuid, plan.layout.sector_bytes, given))
         .package(data.kind.package());
     let made = ctx.runner.run(&mkfs.arg(file.path()));
     // Ctrl-C reaches the program too; its end is then our end and no failure.

@@ -181,3 +181,21 @@ fn impossible_disks_are_refused_before_anything_happens() {
         plan(&clash).unwrap_err().to_string().starts_with("placing system.ini/x on the boot partition: ")
     );
 }
+
+#[test]
+fn huge_boot_partition_keeps_its_clusters_countable_for_the_checker() {
+    const TIB: u64 = 1 << 40;
+    for (bytes, sector_bytes, cluster) in [
+        (2 * TIB, 512, 16 << 10),
+        (15 * TIB, 512, 16 << 10),
+        (2 * TIB, 4096, 16 << 10),
+        (3 * TIB, 4096, 32 << 10),
+        (8 * TIB, 4096, 64 << 10),
+    ] {
+        let target = Facts { sector_bytes, ..target(Kind::Device, bytes) };
+        let floppy = Inputs { target, table: Some(Table::Superfloppy), ..inputs() };
+        let plan = plan(&floppy).unwrap();
+        assert_eq!(plan.volume.geometry().cluster_bytes(), cluster, "{bytes} {sector_bytes}");
+        assert!(plan.volume.geometry().clusters() <= 1 << 27, "{bytes} {sector_bytes}");
+    }
+}
