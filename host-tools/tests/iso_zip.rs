@@ -9,8 +9,6 @@ use std::process::{Command, Output};
 use genpack_core::kernel::arch::Arch;
 use genpack_host::ctx::Ctx;
 use genpack_host::dev::loaders;
-use genpack_host::runner::Runner;
-use genpack_host::ui::{Color, Ui};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
@@ -116,15 +114,7 @@ fn disc_is_what_others_take_for_one_and_is_the_same_every_time() {
         return;
     }
     let case = Case::new();
-    let ctx = Ctx {
-        ui: Ui::new(false, true, false, Color::Never),
-        runner: Runner::default(),
-        dir: ".".into(),
-        arch: Arch::X86_64,
-        variant: None,
-        dry_run: false,
-        overrides: Vec::new(),
-    };
+    let ctx = Ctx::quiet(".", Arch::X86_64);
     let made = case.path("loaders");
     loaders::build(&ctx, Arch::X86_64, Path::new(loaders::GRUB_DIRECTORY), &made).unwrap();
     let loaders: Vec<(String, Vec<u8>)> = fs::read_dir(&made)
