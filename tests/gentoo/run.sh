@@ -148,6 +148,7 @@ more() {
 
   TITLE="an interrupted build leaves nothing behind"
   define b '' ''
+  : > "$RUN/b.err" # tail may come first
   "$GENPACK" -C "$RUN/b" build > "$RUN/b.out" 2> "$RUN/b.err" &
   local building=$! status=0
   grep -qm1 'package 1 of' <(tail -n +1 -f --pid="$building" "$RUN/b.err") || fail "$TITLE: no package was begun"
