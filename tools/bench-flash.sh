@@ -72,7 +72,7 @@ for what in "$@"; do
     *) sed -n '2,8p' "$0" >&2; exit 2 ;;
   esac
   commands=(
-    "dd of the finished disk|dd if=$finished of=$target bs=4M conv=fsync$([ "$what" = device ] && echo ,notrunc)"
+    "dd of the finished disk|dd if=$finished of=$target bs=4M conv=fsync,notrunc"
     "flash, read back|$host flash -q -y --force $scratch/image $target --no-data"
     "flash --verify off|$host flash -q -y --force $scratch/image $target --no-data --verify off"
     "flash of the finished disk|$host flash -q -y --force $finished $target"
