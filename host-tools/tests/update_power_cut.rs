@@ -320,7 +320,7 @@ fn some_image_boots_after_every_cut_and_the_next_update_works() {
 #[test]
 #[ignore = "takes minutes: ./ci.sh matrix"]
 fn some_image_boots_after_each_of_many_cuts() {
-    let states = prove(60);
+    let states = prove(110);
     assert!(states > 100_000, "{states}");
 }
 
