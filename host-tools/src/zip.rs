@@ -6,14 +6,16 @@
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use genpack_core::contract::boot_slots::{CMDLINE, CONFIG};
 use genpack_core::contract::cmdline_keys::ROOT_AUTO;
 use genpack_core::contract::paths::SYSTEM_IMG;
-use genpack_core::fs::squashfs::FileType;
-use genpack_core::loader::extlinux;
-use genpack_rpi::boot_slots;
+use genpack_rpi::boot_slots::{Content, Placement};
 use serde_json::json;
 
+use crate::bootable::image::{EXTLINUX_CONF, boot_files, boot_text, in_boot};
+use crate::bootable::{Scheme, boards};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::disk::size::Size;
@@ -24,11 +26,6 @@ use crate::io::system_image::SystemImage;
 use crate::placed::{self, Placed};
 
 pub mod archive;
-
-/// Largest file of `/boot` that is taken into the archive.
-const MAX_BOOT_FILE: u64 = 256 << 20;
-/// Menu of boards that start by extlinux.
-const EXTLINUX: &str = "extlinux/extlinux.conf";
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
@@ -51,8 +48,9 @@ pub fn zip(ctx: &Ctx, request: &Request) -> Result<()> {
     let image = placed::open_image(&ctx.path(&request.image))?;
     let time = placed::time(&image)?;
     let mut extra = placed::additions(ctx, &request.additions, &[])?;
-    let mut files = board_files(&image)?;
-    files.push(placed::image_file(&image, SYSTEM_IMG)?);
+    let system_img = placed::image_file(&image, SYSTEM_IMG)?;
+    let mut files = board_files(image)?;
+    files.push(system_img);
     placed::replace(ctx, &mut files, &mut extra);
     files.extend(extra);
     files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -86,7 +84,7 @@ pub fn zip(ctx: &Ctx, request: &Request) -> Result<()> {
     let mut progress = ctx.ui.progress("packing", total);
     let mut writer = archive::Writer::new(file.file(), time);
     for placed in &files {
-        let reader = Content { source: &placed.source, at: 0, step: &mut |n| progress.add(n) };
+        let reader = Reader { source: &placed.source, at: 0, step: &mut |n| progress.add(n) };
         writer.file(&placed.path, placed.source.len(), reader).with_context(what)?;
     }
     let bytes = writer.finish().with_context(what)?;
@@ -97,13 +95,13 @@ pub fn zip(ctx: &Ctx, request: &Request) -> Result<()> {
 }
 
 /// Reads a source from its first byte on.
-struct Content<'a> {
+struct Reader<'a> {
     source: &'a Source,
     at: u64,
     step: &'a mut dyn FnMut(u64),
 }
 
-impl Read for Content<'_> {
+impl Read for Reader<'_> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         if Interrupt::watched().is_some_and(|interrupt| interrupt.check().is_err()) {
             return Err(std::io::Error::other("interrupted"));
@@ -118,80 +116,27 @@ impl Read for Content<'_> {
 }
 
 /// Returns what a board without GRUB reads from the FAT.
-fn board_files(image: &SystemImage) -> Result<Vec<Placed>> {
-    let mut paths = Vec::new();
-    image.walk(&mut |path, entry| {
-        let path = String::from_utf8_lossy(path);
-        if let Some(path) = path.trim_start_matches('/').strip_prefix("boot/")
-            && entry.file_type == FileType::RegularFile
-        {
-            paths.push(path.to_owned());
+fn board_files(image: SystemImage) -> Result<Vec<Placed>> {
+    let image = Arc::new(image);
+    let files = boot_files(&image)?;
+    let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let text = |name| boot_text(&image, name);
+    // Why a search: the UUID of the FAT that this is unpacked on is not known.
+    let placements = match Scheme::of(&names) {
+        Scheme::Grub => return Ok(Vec::new()),
+        Scheme::Extlinux => boards::extlinux(&names, &text(EXTLINUX_CONF)?, ROOT_AUTO)?,
+        Scheme::RaspberryPi => {
+            let texts = boards::Texts { config: text(CONFIG)?, cmdline: text(CMDLINE)? };
+            boards::raspberry_pi(&names, &texts, ROOT_AUTO)?.0
         }
-        Ok(())
-    })?;
-    let read = |path: &str| -> Result<Vec<u8>> {
-        let bytes = image.read(&format!("/boot/{path}"), MAX_BOOT_FILE)?;
-        bytes.ok_or_else(|| CommandError::failed(format!("the image has no /boot/{path}")))
     };
-    let text = |path: &str| -> Result<String> {
-        let is_there = paths.iter().any(|other| other == path);
-        Ok(if is_there { String::from_utf8_lossy(&read(path)?).into_owned() } else { String::new() })
+    let len = |path: &str| files.iter().find(|file| file.path == path).map_or(0, |file| file.bytes);
+    let placed = |placement: Placement| match placement.content {
+        Content::Text(text) => Placed::bytes(placement.path, text.into_bytes()),
+        Content::Image(path) => {
+            let source = Source::Inside { image: Arc::clone(&image), path: in_boot(&path), len: len(&path) };
+            Placed { path: placement.path, source }
+        }
     };
-    let is_pi = ["bootcode.bin", "start4.elf"].iter().any(|name| paths.iter().any(|path| path == name));
-    if is_pi {
-        let files: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let (config, cmdline) = (text("config.txt")?, text("cmdline.txt")?);
-        // Why a search: the UUID of the FAT that this is unpacked on is not known.
-        let inputs =
-            boot_slots::Inputs { files: &files, config: &config, cmdline: &cmdline, uuid: ROOT_AUTO };
-        let card = boot_slots::card(&inputs)
-            .map_err(|e| CommandError::failed(e.to_string()).context("reading the image's config.txt"))?;
-        return card
-            .into_iter()
-            .map(|placement| {
-                let bytes = match placement.content {
-                    boot_slots::Content::Image(path) => read(&path)?,
-                    boot_slots::Content::Text(text) => text.into_bytes(),
-                };
-                Ok(Placed::bytes(placement.path, bytes))
-            })
-            .collect();
-    }
-    if paths.iter().any(|path| path == EXTLINUX) {
-        let menu = text(EXTLINUX)?;
-        let mut files = vec![Placed::bytes(EXTLINUX, menu.clone().into_bytes())];
-        for path in named_by(&menu)? {
-            files.push(Placed::bytes(path.clone(), read(&path)?));
-        }
-        return Ok(files);
-    }
-    Ok(Vec::new())
-}
-
-/// Returns the files of the image's `/boot` that a menu names, each once.
-fn named_by(menu: &str) -> Result<Vec<String>> {
-    let mut paths: Vec<String> = Vec::new();
-    for path in extlinux::paths(menu) {
-        let path = path.map_err(|e| {
-            CommandError::refused(e.to_string()).context(format!("reading the image's {EXTLINUX}"))
-        })?;
-        if !paths.iter().any(|other| other == path) {
-            paths.push(path.to_owned());
-        }
-    }
-    Ok(paths)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn menu_names_each_file_once_and_none_outside() {
-        let menu = "label a\n kernel /Image\n initrd /initramfs\nlabel b\n kernel /Image\n";
-        assert_eq!(named_by(menu).unwrap(), ["Image", "initramfs"]);
-        let error = named_by("label a\n kernel /../etc/shadow\n").unwrap_err();
-        assert_eq!(error.kind, crate::command_error::Kind::Refused);
-        assert!(error.to_string().contains("line 2 names a file outside the partition"), "{error}");
-    }
+    Ok(placements.into_iter().map(placed).collect())
 }

@@ -63,16 +63,16 @@ pub fn raspberry_pi(files: &[&str], texts: &Texts, uuid: &str) -> Result<(Vec<Pl
 /// # Errors
 /// When the menu names nothing, a directory, or a file that the image does not have.
 pub fn extlinux(files: &[&str], menu: &str, uuid: &str) -> Result<Vec<Placement>> {
-    let failed = |what: String| {
-        CommandError::failed(what)
+    let refused = |what: String| {
+        CommandError::refused(what)
             .context(format!("reading /boot/{EXTLINUX_CONF} of the image"))
             .hint("correct the menu and build the image again")
     };
     let mut placements: Vec<Placement> = Vec::new();
     for path in extlinux::paths(menu) {
-        let path = path.map_err(|e| failed(e.to_string()))?;
+        let path = path.map_err(|e| refused(e.to_string()))?;
         if !files.contains(&path) {
-            return Err(failed(format!("it names {path}, and the image has no /boot/{path}")));
+            return Err(refused(format!("it names {path}, and the image has no /boot/{path}")));
         }
         if placements.iter().all(|placement| placement.path != path) {
             let path = path.to_owned();
@@ -80,7 +80,7 @@ pub fn extlinux(files: &[&str], menu: &str, uuid: &str) -> Result<Vec<Placement>
         }
     }
     if placements.is_empty() {
-        return Err(failed("it names no kernel".to_owned()));
+        return Err(refused("it names no kernel".to_owned()));
     }
     let root = format!("{}={}{uuid}", cmdline_keys::ROOT, cmdline_keys::ROOT_SYSTEMIMG);
     let mut text = String::new();

@@ -34,6 +34,18 @@ pub enum Scheme {
     Extlinux,
 }
 
+impl Scheme {
+    /// Returns who loads the kernel of an image with these files below `/boot`.
+    #[must_use]
+    pub fn of(files: &[&str]) -> Self {
+        match () {
+            () if genpack_rpi::check::is_for_raspberry_pi(files) => Self::RaspberryPi,
+            () if files.contains(&EXTLINUX_CONF) => Self::Extlinux,
+            () => Self::Grub,
+        }
+    }
+}
+
 /// A regular file below `/boot` of an image; links to files are such files too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageFile {
@@ -75,11 +87,7 @@ impl Bootable {
         let bytes = len.min(used.checked_next_multiple_of(IMAGE_PADDING).unwrap_or(used));
         let files = boot_files(&image)?;
         let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        let scheme = match () {
-            () if genpack_rpi::check::is_for_raspberry_pi(&names) => Scheme::RaspberryPi,
-            () if names.contains(&EXTLINUX_CONF) => Scheme::Extlinux,
-            () => Scheme::Grub,
-        };
+        let scheme = Scheme::of(&names);
         check_kernel(&image, path, &meta, scheme, &names)?;
         check_compression(&image, path, scheme)?;
         let boot_files = if scheme == Scheme::Grub { Vec::new() } else { files };
@@ -94,15 +102,12 @@ impl Bootable {
         })
     }
 
-    /// Returns a text below `/boot`; an absent one is empty.
+    /// As [`boot_text`], of this image.
     ///
     /// # Errors
-    /// When it cannot be read or is no text.
+    /// As [`boot_text`].
     pub fn boot_text(&self, name: &str) -> Result<String> {
-        let bytes = self.image.read(&in_boot(name), MAX_TEXT_BYTES)?.unwrap_or_default();
-        String::from_utf8(bytes).map_err(|_| {
-            CommandError::failed(format!("{} in {} is no text", in_boot(name), self.path.display()))
-        })
+        boot_text(&self.image, name)
     }
 
     /// Refuses an image whose sources were not committed, or that does not tell.
@@ -134,6 +139,17 @@ pub fn in_boot(name: &str) -> String {
     format!("{BOOT}/{name}")
 }
 
+/// Returns a text below `/boot`; an absent one is empty.
+///
+/// # Errors
+/// When it cannot be read or is no text.
+pub fn boot_text(image: &SystemImage, name: &str) -> Result<String> {
+    let bytes = image.read(&in_boot(name), MAX_TEXT_BYTES)?.unwrap_or_default();
+    String::from_utf8(bytes).map_err(|_| {
+        CommandError::failed(format!("{} in {} is no text", in_boot(name), image.path().display()))
+    })
+}
+
 /// Opens a regular file and returns its length.
 ///
 /// # Errors
@@ -150,8 +166,11 @@ pub fn open_regular(path: &Path) -> Result<(File, u64)> {
     Ok((file, len))
 }
 
-/// Lists the files below `/boot`; links to directories are not entered.
-fn boot_files(image: &SystemImage) -> Result<Vec<ImageFile>> {
+/// Lists the files below `/boot`, sorted by their paths; links to directories are not entered.
+///
+/// # Errors
+/// When the image is corrupt.
+pub fn boot_files(image: &SystemImage) -> Result<Vec<ImageFile>> {
     let Some(boot) = image.stat(BOOT)?.filter(|entry| entry.is_directory()) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     image.walk_below(boot.inode, &mut |path, entry| {

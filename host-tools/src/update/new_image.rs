@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use genpack_boot::esp::GRUB_CFG_PATH;
 use genpack_core::contract::boot_state::{IMAGES, Image};
 use genpack_core::contract::paths::{IMAGE_INITRAMFS, IMAGE_KERNEL};
-use genpack_core::fs::squashfs::FileType;
 use genpack_core::kernel::arch::Arch;
 use sha2::{Digest, Sha256};
 
@@ -16,6 +15,7 @@ use super::facts::Machine;
 use super::op::At;
 use super::plan::{Loader, NewImage};
 use super::signature;
+use crate::bootable::image::boot_files;
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::io::interrupt::Interrupt;
@@ -62,7 +62,11 @@ pub fn check(ctx: &Ctx, machine: &Machine, path: &Path) -> Result<Checked> {
         warnings.push(format!("the machine runs {}, the new image is {}", name(old), name(new)));
     }
     let is_pi = matches!(machine.facts.loader, Loader::Slots(_));
-    let boot_files = if is_pi { boot_files(&image)? } else { BTreeMap::new() };
+    let boot_files: BTreeMap<_, _> = if is_pi {
+        boot_files(&image)?.into_iter().map(|file| (file.path, file.bytes)).collect()
+    } else {
+        BTreeMap::new()
+    };
     if is_pi {
         let firmware = ["kernel8.img", "kernel_2712.img"];
         if !firmware.iter().any(|name| boot_files.contains_key(*name)) {
@@ -123,20 +127,6 @@ fn check_arch(ctx: &Ctx, machine: &Machine, installed: Option<&SystemImage>, met
         }
         _ => Ok(()),
     }
-}
-
-fn boot_files(image: &SystemImage) -> Result<BTreeMap<String, u64>> {
-    let mut files = BTreeMap::new();
-    image.walk(&mut |path, entry| {
-        if let Some(path) =
-            std::str::from_utf8(path).ok().and_then(|path| path.trim_start_matches('/').strip_prefix("boot/"))
-            && entry.file_type == FileType::RegularFile
-        {
-            files.insert(path.to_owned(), entry.size);
-        }
-        Ok(())
-    })?;
-    Ok(files)
 }
 
 /// Tells whether `system.new` and the live image beside it have the same bytes.
