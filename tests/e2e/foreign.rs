@@ -4,8 +4,14 @@ use genpack_core::kernel::arch::Arch;
 use genpack_tests::foreign::{Machine, Start};
 use genpack_tests::scene::Scene;
 
-pub(crate) const AARCH64: Machine =
-    Machine { arch: Arch::Aarch64, board: "virt", start: Start::Direct, console: "ttyAMA0", disk: "vda" };
+pub(crate) const AARCH64: Machine = Machine {
+    arch: Arch::Aarch64,
+    board: "virt",
+    start: Start::Direct,
+    console: "ttyAMA0",
+    disk: "vda",
+    has_switch: true,
+};
 pub(crate) const RISCV64: Machine = Machine { arch: Arch::Riscv64, console: "ttyS0", ..AARCH64 };
 
 /// Boots so often: what the first boot wrote, the second finds, and the first ended well.
@@ -26,7 +32,7 @@ pub(crate) fn machine_boots_and_remembers(name: &str, machine: &Machine, times: 
 /// Boots so many times and looks at what the guest found.
 pub(crate) fn remembers(scene: &mut Scene, name: &str, machine: &Machine, argv: &[String], times: u32) {
     for boots in 1..=times {
-        let verdict = scene.boot_argv(argv);
+        let verdict = if machine.has_switch { scene.boot_argv(argv) } else { scene.boot_argv_to_halt(argv) };
         assert_eq!((verdict.hostname.as_str(), verdict.arch.as_str()), (name, machine.arch.name()));
         assert!(verdict.timezone.ends_with("/zoneinfo/Asia/Tokyo"), "{}", verdict.timezone);
         assert_eq!((verdict.root.fstype.as_str(), verdict.image.fstype.as_str()), ("overlay", "squashfs"));

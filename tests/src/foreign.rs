@@ -76,13 +76,18 @@ pub struct Machine {
     pub console: &'static str,
     /// The kernel's name of the disk.
     pub disk: &'static str,
+    /// Whether the machine can be switched off from inside.
+    pub has_switch: bool,
 }
 
 impl Machine {
     /// Returns the words that the kernel must be told besides its root.
     #[must_use]
     pub fn cmdline(&self) -> String {
-        format!("console={},115200n8 loglevel=8 panic=-1 genpack.debug", self.console)
+        // Why: the emulator's Raspberry Pi restarts when its watchdog is armed (hw/misc/bcm2835_powermgt.c), and the
+        // driver of the watchdog is the switch, too.
+        let blacklist = if self.has_switch { "" } else { " module_blacklist=bcm2835_wdt" };
+        format!("console={},115200n8 loglevel=8 panic=-1 genpack.debug{blacklist}", self.console)
     }
 
     /// Returns the command line of the emulator with this disk; `scratch` is for what firmware writes.

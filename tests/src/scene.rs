@@ -18,6 +18,8 @@ use crate::guest_image;
 use crate::machine::{Bus, Kernel};
 use crate::verdict::{MARKER, Verdict};
 
+/// What Linux says last on a machine without a switch (kernel/reboot.c).
+const HALTED: &str = "System halted";
 /// An emulated boot takes about a minute; on a machine shared with other work many.
 const BOOT_SECONDS: u64 = 1800;
 
@@ -291,6 +293,21 @@ impl Scene {
         command.args(&argv[1..]);
         let running = self.start(command, argv.join(" ").as_bytes());
         self.verdict_of(running)
+    }
+
+    /// Boots a machine that cannot be switched off from inside: it ends where its kernel halts.
+    ///
+    /// # Panics
+    /// As [`Scene::boot_argv`].
+    #[must_use]
+    pub fn boot_argv_to_halt(&mut self, argv: &[String]) -> Verdict {
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]);
+        let mut running = self.start(command, argv.join(" ").as_bytes());
+        let line = running.wait_for(MARKER, &LOST_GUEST_MARKERS);
+        running.wait_for(HALTED, &[&LOST_GUEST_MARKERS[..], &[MARKER]].concat());
+        Verdict::of_lines([line.as_str()].into_iter())
+            .unwrap_or_else(|e| panic!("{e}; see {}", running.log.display()))
     }
 
     /// Boots as [`Scene::boot_kernel`] and plugs the disk in, a stick on USB, when `marker` is on the console.

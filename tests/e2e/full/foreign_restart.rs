@@ -6,7 +6,7 @@ use genpack_tests::scene::Scene;
 
 use crate::foreign::{AARCH64, RISCV64, machine_boots_and_remembers, remembers};
 
-const RASPBERRY_PI_3: Machine = Machine { board: "raspi3b", disk: "mmcblk0p", ..AARCH64 };
+const RASPBERRY_PI_3: Machine = Machine { board: "raspi3b", disk: "mmcblk0p", has_switch: false, ..AARCH64 };
 
 #[test]
 fn aarch64_boots_by_uefi() {
