@@ -107,7 +107,7 @@ gentoo() {
   fi
   ! need gentoo mmdebstrap systemd-nspawn curl gpg pip bc || {
     tools/build-tools.sh x86_64
-    cargo build --locked -p genpack-host
+    cargo build "${HOSTED[@]}" --bin genpack-host
     tests/gentoo/run.sh "$@"
   }
 }
