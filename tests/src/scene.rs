@@ -306,7 +306,7 @@ impl Scene {
         let mut running = self.start(command, argv.join(" ").as_bytes());
         let line = running.wait_for(MARKER, &LOST_GUEST_MARKERS);
         running.wait_for(HALTED, &[&LOST_GUEST_MARKERS[..], &[MARKER]].concat());
-        Verdict::of_lines([line.as_str()].into_iter())
+        Verdict::of_lines([line.as_str()])
             .unwrap_or_else(|e| panic!("{e}; see {}", running.log.display()))
     }
 
