@@ -306,8 +306,7 @@ impl Scene {
         let mut running = self.start(command, argv.join(" ").as_bytes());
         let line = running.wait_for(MARKER, &LOST_GUEST_MARKERS);
         running.wait_for(HALTED, &[&LOST_GUEST_MARKERS[..], &[MARKER]].concat());
-        Verdict::of_lines([line.as_str()])
-            .unwrap_or_else(|e| panic!("{e}; see {}", running.log.display()))
+        Verdict::of_lines([line.as_str()]).unwrap_or_else(|e| panic!("{e}; see {}", running.log.display()))
     }
 
     /// Boots as [`Scene::boot_kernel`] and plugs the disk in, a stick on USB, when `marker` is on the console.
