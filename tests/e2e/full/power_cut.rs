@@ -16,7 +16,7 @@ const MOMENTS: [&str; 4] =
 
 /// What fsck.fat says when nothing but the dirty bit (byte 65 of the boot sector) is amiss, and its last line.
 /// The free cluster count is a hint, which the kernel writes later than the files and counts anew by itself.
-const DIRTY: [&str; 10] = [
+const DIRTY: [&str; 11] = [
     "Free cluster summary wrong",
     "Auto-correcting.",
     "There are differences between boot sector and its backup.",
@@ -27,6 +27,8 @@ const DIRTY: [&str; 10] = [
     "Automatically removing dirty bit.",
     "Leaving filesystem unchanged.",
     " clusters",
+    // A file that was being written aside has clusters and no name yet: the next boot's fsck.fat takes them back.
+    "Reclaimed ",
 ];
 
 /// Copies the boot partition into a file.
