@@ -175,8 +175,7 @@ impl Scene {
     /// As [`Scene::boot`]; when the scene is not one of short boots.
     #[must_use]
     pub fn boot_kernel(&mut self, root: &str, disks: &[(Bus, &Path)]) -> Verdict {
-        let (command, argv) = self.kernel_command(root, disks);
-        let running = self.start(command, argv.as_bytes());
+        let running = self.start_kernel(root, disks);
         self.verdict_of(running)
     }
 
@@ -185,8 +184,7 @@ impl Scene {
     /// # Panics
     /// When the marker does not come.
     pub fn cut_power(&mut self, root: &str, disks: &[(Bus, &Path)], marker: &str) {
-        let (command, argv) = self.kernel_command(root, disks);
-        self.start(command, argv.as_bytes()).wait_for(marker, &LOST_GUEST_MARKERS);
+        self.start_kernel(root, disks).wait_for(marker, &LOST_GUEST_MARKERS);
     }
 
     /// Boots as [`Scene::boot_kernel`] and kills the machine at the first line of its console that `is_now` names.
@@ -199,8 +197,7 @@ impl Scene {
         disks: &[(Bus, &Path)],
         mut is_now: impl FnMut(&str) -> bool,
     ) {
-        let (command, argv) = self.kernel_command(root, disks);
-        let mut running = self.start(command, argv.as_bytes());
+        let mut running = self.start_kernel(root, disks);
         let deadline = Deadline::seconds(BOOT_SECONDS);
         loop {
             let line = running.console.next_line(deadline);
@@ -220,8 +217,7 @@ impl Scene {
     /// When it does not end in time.
     #[must_use]
     pub fn boot_kernel_in_vain(&mut self, root: &str, disks: &[(Bus, &Path)]) -> Vec<String> {
-        let (command, argv) = self.kernel_command(root, disks);
-        let mut running = self.start(command, argv.as_bytes());
+        let mut running = self.start_kernel(root, disks);
         let deadline = Deadline::seconds(BOOT_SECONDS);
         let next = || {
             running
@@ -268,9 +264,7 @@ impl Scene {
         // The program is replaced by the emulator's command line: killing it is killing the machine.
         let argv = output(self.run_command(disk, arguments).args(["--json", "--dry-run"])).stdout;
         let argv: Vec<String> = serde_json::from_slice(&argv).unwrap();
-        let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]);
-        self.start(command, argv.join(" ").as_bytes()).wait_for(marker, &LOST_GUEST_MARKERS);
+        self.start_argv(&argv).wait_for(marker, &LOST_GUEST_MARKERS);
     }
 
     fn run_command(&self, image: &Path, arguments: &[&str]) -> Command {
@@ -289,9 +283,7 @@ impl Scene {
     /// As [`Scene::boot`].
     #[must_use]
     pub fn boot_argv(&mut self, argv: &[String]) -> Verdict {
-        let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]);
-        let running = self.start(command, argv.join(" ").as_bytes());
+        let running = self.start_argv(argv);
         self.verdict_of(running)
     }
 
@@ -301,9 +293,7 @@ impl Scene {
     /// As [`Scene::boot_argv`].
     #[must_use]
     pub fn boot_argv_to_halt(&mut self, argv: &[String]) -> Verdict {
-        let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]);
-        let mut running = self.start(command, argv.join(" ").as_bytes());
+        let mut running = self.start_argv(argv);
         let line = running.wait_for(MARKER, &LOST_GUEST_MARKERS);
         running.wait_for(HALTED, &[&LOST_GUEST_MARKERS[..], &[MARKER]].concat());
         Verdict::of_lines([line.as_str()]).unwrap_or_else(|e| panic!("{e}; see {}", running.log.display()))
@@ -321,9 +311,7 @@ impl Scene {
         argv.truncate(argv.len() - 2);
         let socket = self.path("qmp");
         argv.extend(["-qmp".to_owned(), format!("unix:{},server=on,wait=off", socket.display())]);
-        let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]);
-        let mut running = self.start(command, argv.join(" ").as_bytes());
+        let mut running = self.start_argv(&argv);
         running.wait_for(marker, &LOST_GUEST_MARKERS);
         let deadline = Deadline::seconds(BOOT_SECONDS);
         let mut qmp = Qmp::connect(UnixStream::connect(socket).unwrap(), deadline).unwrap();
@@ -332,12 +320,17 @@ impl Scene {
         self.verdict_of(running)
     }
 
-    fn kernel_command(&self, root: &str, disks: &[(Bus, &Path)]) -> (Command, String) {
-        let kernel = self.kernel.as_ref().unwrap();
-        let argv = kernel.argv(&format!("root={root} {SHORT}"), disks);
+    /// Starts the image's kernel directly.
+    fn start_kernel(&mut self, root: &str, disks: &[(Bus, &Path)]) -> Running {
+        let argv = self.kernel.as_ref().unwrap().argv(&format!("root={root} {SHORT}"), disks);
+        self.start_argv(&argv)
+    }
+
+    /// Starts the emulator by its command line.
+    fn start_argv(&mut self, argv: &[String]) -> Running {
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]);
-        (command, argv.join(" "))
+        self.start(command, argv.join(" ").as_bytes())
     }
 
     /// Starts a machine; its console is its standard output.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use genpack_tests::machine::Bus;
 use genpack_tests::scene::Scene;
-use genpack_tests::verdict::MARKER;
+use genpack_tests::verdict::{MARKER, Verdict};
 
 /// What the console says at the moment of a cut: the boot partition mounted, the overlay mounted, settings half
 /// applied, everything done and nothing unmounted.
@@ -16,7 +16,7 @@ const MOMENTS: [&str; 4] =
 
 /// What fsck.fat says when nothing but the dirty bit (byte 65 of the boot sector) is amiss, and its last line.
 /// The free cluster count is a hint, which the kernel writes later than the files and counts anew by itself.
-const DIRTY: [&str; 11] = [
+const DIRTY: [&str; 10] = [
     "Free cluster summary wrong",
     "Auto-correcting.",
     "There are differences between boot sector and its backup.",
@@ -27,9 +27,10 @@ const DIRTY: [&str; 11] = [
     "Automatically removing dirty bit.",
     "Leaving filesystem unchanged.",
     " clusters",
-    // A file that was being written aside has clusters and no name yet: the next boot's fsck.fat takes them back.
-    "Reclaimed ",
 ];
+/// What fsck.fat says besides when the power failed while a file was written aside: the report, which is shorter than a
+/// cluster, has its cluster and no name yet. A FAT has no order in which that could not be.
+const WRITTEN_ASIDE: &str = "Reclaimed 1 unused cluster (4096 bytes).";
 
 /// Copies the boot partition into a file.
 fn boot_partition(scene: &Scene, disk: &Path) -> PathBuf {
@@ -41,16 +42,27 @@ fn boot_partition(scene: &Scene, disk: &Path) -> PathBuf {
     copy
 }
 
-/// Checks the boot partition as a power cut left it.
-fn boot_partition_is_whole(scene: &Scene, disk: &Path, moment: &str) {
+/// Checks the boot partition as a power cut left it; `may_say` is a line that is no complaint then.
+fn boot_partition_is_whole(scene: &Scene, disk: &Path, moment: &str, may_say: Option<&str>) {
     let checked = Command::new("fsck.fat").arg("-n").arg(boot_partition(scene, disk)).output().unwrap();
     let words = String::from_utf8_lossy(&checked.stdout).into_owned();
     let complaints: Vec<&str> = words
         .lines()
         .skip(1)
         .filter(|line| !DIRTY.iter().any(|known| line.contains(known)) && !line.trim().is_empty())
+        .filter(|line| Some(*line) != may_say)
         .collect();
     assert_eq!(complaints, [""; 0], "cut at {moment}:\n{words}");
+}
+
+/// Boots once more, with settings that have no mistake, and checks that they and the data are there.
+fn boots_whole(scene: &mut Scene, disk: &Path, moment: &str) -> Verdict {
+    scene.write_boot_file(disk, "system.ini", b"hostname = scene-cut\ntimezone = Asia/Tokyo\n");
+    let verdict = scene.boot_kernel("systemimg:auto", &[(Bus::Virtio, disk)]);
+    assert_eq!((verdict.hostname.as_str(), verdict.status("persistent")), ("scene-cut", "yes"), "{moment}");
+    assert!(verdict.timezone.ends_with("Asia/Tokyo"), "{moment}: {}", verdict.timezone);
+    assert_eq!((verdict.status("degraded"), verdict.status("config_errors")), ("", "0"), "{moment}");
+    verdict
 }
 
 /// Draws a number below `end` (Knuth's MMIX generator).
@@ -82,19 +94,10 @@ fn machine_boots_after_twenty_random_power_cuts() {
             // The system is up before the number is reached: that is a moment, too.
             ours > line_number || line.contains(MARKER)
         });
-        boot_partition_is_whole(&scene, &disk, &moment);
-        if cut % 5 != 0 {
-            continue;
+        boot_partition_is_whole(&scene, &disk, &moment, Some(WRITTEN_ASIDE));
+        if cut % 5 == 0 {
+            boots_whole(&mut scene, &disk, &moment);
         }
-        scene.write_boot_file(&disk, "system.ini", b"hostname = scene-cut\ntimezone = Asia/Tokyo\n");
-        let verdict = scene.boot_kernel("systemimg:auto", &[(Bus::Virtio, &disk)]);
-        assert_eq!(
-            (verdict.hostname.as_str(), verdict.status("persistent")),
-            ("scene-cut", "yes"),
-            "{moment}"
-        );
-        assert!(verdict.timezone.ends_with("Asia/Tokyo"), "{moment}: {}", verdict.timezone);
-        assert_eq!((verdict.status("degraded"), verdict.status("config_errors")), ("", "0"), "{moment}");
     }
 }
 
@@ -106,20 +109,11 @@ fn machine_boots_after_every_power_cut() {
         // A finding makes the next boot write its report, a repair makes the one after it remove that again.
         scene.write_boot_file(&disk, "system.ini", b"hostname = scene-cut\nmistake\ntimezone = Asia/Tokyo\n");
         scene.cut_power("systemimg:auto", &[(Bus::Virtio, &disk)], moment);
-        boot_partition_is_whole(&scene, &disk, moment);
-
-        scene.write_boot_file(&disk, "system.ini", b"hostname = scene-cut\ntimezone = Asia/Tokyo\n");
-        let verdict = scene.boot_kernel("systemimg:auto", &[(Bus::Virtio, &disk)]);
-        assert_eq!(
-            (verdict.hostname.as_str(), verdict.status("persistent")),
-            ("scene-cut", "yes"),
-            "{moment}"
-        );
+        boot_partition_is_whole(&scene, &disk, moment, None);
+        let verdict = boots_whole(&mut scene, &disk, moment);
         // The first cut may come before the marker of a running system is written.
         if moment != MOMENTS[0] {
             assert_eq!(verdict.status("last_shutdown"), "unclean", "{moment}");
         }
-        assert!(verdict.timezone.ends_with("Asia/Tokyo"), "{moment}: {}", verdict.timezone);
-        assert_eq!((verdict.status("degraded"), verdict.status("config_errors")), ("", "0"), "{moment}");
     }
 }
