@@ -10,6 +10,12 @@ use genpack_core::loader::grubenv::Block;
 /// The script; the same text for EFI (inside the standalone program) and BIOS (on the boot partition).
 pub const SCRIPT: &str = include_str!("../grub/grub.cfg");
 
+/// Tells whether GRUB's driver `squash4` reads an image with this compressor, named as SquashFS tools name it.
+#[must_use]
+pub fn reads_compressor(name: &str) -> bool {
+    !matches!(name, "zstd" | "lz4" | "lzma")
+}
+
 /// Where the core for a BIOS looks for its script: the first MBR partition of the disk that was booted.
 pub const CORE_PREFIX: &str = "(,msdos1)/boot/grub";
 

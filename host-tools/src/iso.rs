@@ -14,6 +14,7 @@ use genpack_core::disk::mbr::{Mbr, Partition, TYPE_EFI_SYSTEM, TYPE_LINUX};
 use genpack_core::fs::fat::emit::{self, DosTime, Entry, EntryKind, Options};
 use serde_json::json;
 
+use crate::bootable::image::check_boots_by_grub;
 use crate::bootable::loaders::{self, Loaders};
 use crate::command_error::{CommandError, Kind, Result};
 use crate::ctx::Ctx;
@@ -87,7 +88,7 @@ pub fn iso(ctx: &Ctx, request: &Request) -> Result<()> {
     let label = label(request.label.as_deref())?;
     let output = ctx.path(&request.output);
     let image = placed::open_image(&ctx.path(&request.image))?;
-    placed::check_boots_by_grub(&image)?;
+    check_boots_by_grub(&image)?;
     let time = placed::time(&image)?;
     let mut extra = placed::additions(ctx, &request.additions, &[CATALOG_PATH])?;
     let loaders = loaders::read(&image)?;

@@ -4,16 +4,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use genpack_core::contract::paths::{IMAGE_INITRAMFS, IMAGE_KERNEL};
-
-use crate::bootable::image::open_regular;
+use crate::bootable::image::{copied_bytes, open_regular};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::disk::write::Source;
 use crate::io::system_image::SystemImage;
-
-/// SquashFS images are padded to this.
-const IMAGE_PADDING: u64 = 4096;
 
 /// A file and its path there.
 #[derive(Clone, Debug)]
@@ -41,36 +36,13 @@ pub fn open_image(path: &Path) -> Result<SystemImage> {
     Ok(image)
 }
 
-/// Checks that GRUB can start an image.
-///
-/// # Errors
-/// When it has no kernel or a compression that GRUB cannot read.
-pub fn check_boots_by_grub(image: &SystemImage) -> Result<()> {
-    let name = image.path().display();
-    for needed in [IMAGE_KERNEL, IMAGE_INITRAMFS] {
-        if !image.exists(needed)? {
-            return Err(CommandError::failed(format!("{name} has no {needed}"))
-                .hint("only images with a kernel (profile baremetal) start by themselves"));
-        }
-    }
-    if matches!(image.compression(), "zstd" | "lz4") {
-        return Err(CommandError::refused(format!(
-            "{name} is compressed with {}, which GRUB cannot read",
-            image.compression()
-        ))
-        .hint("pack the image with gzip or xz"));
-    }
-    Ok(())
-}
-
 /// Returns the image as a file there, without what pads it further than to whole pages.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn image_file(image: &SystemImage, path: &str) -> Result<Placed> {
     let (file, len) = open_regular(image.path())?;
-    let used = image.bytes_used();
-    let len = len.min(used.checked_next_multiple_of(IMAGE_PADDING).unwrap_or(used));
+    let len = copied_bytes(image, len);
     Ok(Placed { path: path.to_owned(), source: Source::File { file: Arc::new(file), offset: 0, len } })
 }
 

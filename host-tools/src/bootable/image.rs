@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use genpack_boot::grub_cfg::reads_compressor;
 use genpack_core::contract::paths::{IMAGE_INITRAMFS, IMAGE_KERNEL};
 use genpack_core::fs::squashfs::FileType;
 use genpack_core::kernel::image::{HEAD_LEN, detect};
@@ -83,13 +84,14 @@ impl Bootable {
         let (file, len) = open_regular(path)?;
         let image = SystemImage::open(path)?;
         let meta = image.meta()?;
-        let used = image.bytes_used();
-        let bytes = len.min(used.checked_next_multiple_of(IMAGE_PADDING).unwrap_or(used));
+        let bytes = copied_bytes(&image, len);
         let files = boot_files(&image)?;
         let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
         let scheme = Scheme::of(&names);
-        check_kernel(&image, path, &meta, scheme, &names)?;
-        check_compression(&image, path, scheme)?;
+        if scheme == Scheme::Grub {
+            check_boots_by_grub(&image)?;
+        }
+        check_kernel_arch(&image, &meta, scheme, &names)?;
         let boot_files = if scheme == Scheme::Grub { Vec::new() } else { files };
         Ok(Self {
             path: path.to_owned(),
@@ -192,15 +194,50 @@ pub fn boot_files(image: &SystemImage) -> Result<Vec<ImageFile>> {
     Ok(found)
 }
 
-fn check_kernel(image: &SystemImage, path: &Path, meta: &Meta, scheme: Scheme, names: &[&str]) -> Result<()> {
-    if scheme != Scheme::RaspberryPi {
-        for needed in [IMAGE_KERNEL, IMAGE_INITRAMFS] {
-            if scheme == Scheme::Grub && !image.exists(needed)? {
-                return Err(CommandError::failed(format!("{} has no {needed}", path.display()))
-                    .hint("only images with a kernel (profile baremetal) can be started by themselves"));
-            }
+/// Returns how many of a file's `len` bytes are copied: what the SquashFS uses and its padding, not what is behind.
+#[must_use]
+pub fn copied_bytes(image: &SystemImage, len: u64) -> u64 {
+    let used = image.bytes_used();
+    len.min(used.checked_next_multiple_of(IMAGE_PADDING).unwrap_or(used))
+}
+
+/// Returns the compressor of an image that GRUB cannot read.
+#[must_use]
+pub fn unreadable_by_grub(image: &SystemImage) -> Option<&'static str> {
+    Some(image.compression()).filter(|name| !reads_compressor(name))
+}
+
+/// Checks that an image has what every loader but a Raspberry Pi's looks for.
+///
+/// # Errors
+/// When it has no kernel or no initramfs.
+pub fn check_has_kernel(image: &SystemImage) -> Result<()> {
+    for needed in [IMAGE_KERNEL, IMAGE_INITRAMFS] {
+        if !image.exists(needed)? {
+            return Err(CommandError::failed(format!("{} has no {needed}", image.path().display()))
+                .hint("only images with a kernel (profile baremetal) start by themselves"));
         }
     }
+    Ok(())
+}
+
+/// Checks that GRUB can start an image.
+///
+/// # Errors
+/// When it has no kernel or initramfs, or a compression that GRUB cannot read.
+pub fn check_boots_by_grub(image: &SystemImage) -> Result<()> {
+    check_has_kernel(image)?;
+    match unreadable_by_grub(image) {
+        None => Ok(()),
+        Some(compressor) => Err(CommandError::refused(format!(
+            "{} is compressed with {compressor}, which GRUB cannot read",
+            image.path().display()
+        ))
+        .hint("pack the image with gzip or xz")),
+    }
+}
+
+fn check_kernel_arch(image: &SystemImage, meta: &Meta, scheme: Scheme, names: &[&str]) -> Result<()> {
     let kernels = match scheme {
         Scheme::RaspberryPi => {
             names.iter().filter(|name| genpack_rpi::check::is_kernel(name)).copied().collect()
@@ -216,25 +253,13 @@ fn check_kernel(image: &SystemImage, path: &Path, meta: &Meta, scheme: Scheme, n
         {
             return Err(CommandError::refused(format!(
                 "{} is an image for {} and its {} is one for {}",
-                path.display(),
+                image.path().display(),
                 arch.name(),
                 in_boot(kernel),
                 found.name()
             ))
             .hint("build the image again"));
         }
-    }
-    Ok(())
-}
-
-fn check_compression(image: &SystemImage, path: &Path, scheme: Scheme) -> Result<()> {
-    if scheme == Scheme::Grub && matches!(image.compression(), "zstd" | "lz4" | "lzma") {
-        return Err(CommandError::refused(format!(
-            "{} is compressed with {}, which GRUB cannot read",
-            path.display(),
-            image.compression()
-        ))
-        .hint("pack the image with gzip or xz"));
     }
     Ok(())
 }

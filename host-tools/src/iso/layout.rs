@@ -168,8 +168,8 @@ pub fn plan(files: &[File], descriptors: u32, time: u64) -> Result<Layout, Error
 
 /// Builds the tree; the first directory is the root, each level follows the one above it, by names.
 fn tree(files: &[File]) -> Result<Vec<Directory>, Error> {
-    let mut known: BTreeMap<(usize, String), ()> = BTreeMap::new();
-    let mut paths: BTreeSet<String> = BTreeSet::new();
+    // Each with its level, which goes first: a directory comes before those below it.
+    let mut known: BTreeSet<(usize, String)> = BTreeSet::new();
     for file in files {
         let parts: Vec<&str> = file.path.split('/').collect();
         for part in &parts {
@@ -181,15 +181,13 @@ fn tree(files: &[File]) -> Result<Vec<Directory>, Error> {
             return Err(Error::Path(file.path.clone(), "it is deeper than eight levels"));
         }
         for end in 1..parts.len() {
-            let path = parts.get(..end).unwrap_or_default().join("/");
-            known.insert((end, path.clone()), ());
-            paths.insert(path);
+            known.insert((end, parts.get(..end).unwrap_or_default().join("/")));
         }
     }
     let root = Directory { parent: 0, directories: BTreeMap::new(), files: BTreeMap::new(), level: 0 };
     let mut all = vec![root];
     let mut by_path = BTreeMap::from([(String::new(), 0_usize)]);
-    for (level, path) in known.into_keys() {
+    for (level, path) in known {
         let (above, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let parent = by_path.get(above).copied().unwrap_or(0);
         let index = all.len();
@@ -197,13 +195,13 @@ fn tree(files: &[File]) -> Result<Vec<Directory>, Error> {
             parent.directories.insert(name.to_owned(), index);
         }
         all.push(Directory { parent, directories: BTreeMap::new(), files: BTreeMap::new(), level });
-        by_path.insert(path.clone(), index);
+        by_path.insert(path, index);
     }
     for (index, file) in files.iter().enumerate() {
         let (above, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
         let parent = by_path.get(above).copied().unwrap_or(0);
         let taken = all.get_mut(parent).and_then(|parent| parent.files.insert(name.to_owned(), index));
-        if paths.contains(&file.path) || taken.is_some() {
+        if by_path.contains_key(&file.path) || taken.is_some() {
             return Err(Error::IsDirectory(file.path.clone()));
         }
     }

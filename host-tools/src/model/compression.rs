@@ -65,7 +65,7 @@ impl Compression {
     /// Tells whether GRUB 2.06 can read an image that is compressed so.
     #[must_use]
     pub fn grub_reads(&self) -> bool {
-        !matches!(self.settings.name(), "zstd" | "lz4")
+        genpack_boot::grub_cfg::reads_compressor(self.settings.name())
     }
 }
 

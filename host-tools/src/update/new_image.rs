@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use genpack_boot::esp::GRUB_CFG_PATH;
 use genpack_core::contract::boot_state::{IMAGES, Image};
-use genpack_core::contract::paths::{IMAGE_INITRAMFS, IMAGE_KERNEL};
 use genpack_core::kernel::arch::Arch;
 use sha2::{Digest, Sha256};
 
@@ -15,7 +14,7 @@ use super::facts::Machine;
 use super::op::At;
 use super::plan::{Loader, NewImage};
 use super::signature;
-use crate::bootable::image::boot_files;
+use crate::bootable::image::{boot_files, check_has_kernel, copied_bytes, unreadable_by_grub};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::io::interrupt::Interrupt;
@@ -74,16 +73,10 @@ pub fn check(ctx: &Ctx, machine: &Machine, path: &Path) -> Result<Checked> {
                 .hint("update the card with an image that was built for a Raspberry Pi"));
         }
     } else {
-        for needed in [IMAGE_KERNEL, IMAGE_INITRAMFS] {
-            if !image.exists(needed)? {
-                return Err(CommandError::failed(format!("{} has no {needed}", path.display()))
-                    .hint("only images with a kernel (profile baremetal) start by themselves"));
-            }
-        }
+        check_has_kernel(&image)?;
     }
-    let bytes = image.bytes_used().checked_next_multiple_of(4096).unwrap_or(image.bytes_used());
-    let bytes =
-        std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len().min(bytes);
+    let len = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
+    let bytes = copied_bytes(&image, len);
     ctx.ui.step(format!("checking {}", path.display()));
     let mut progress = ctx.ui.progress("checking", image.bytes_used());
     verify::run(&image, &mut |bytes| progress.add(bytes))?;
@@ -92,7 +85,7 @@ pub fn check(ctx: &Ctx, machine: &Machine, path: &Path) -> Result<Checked> {
     let mut facts = NewImage {
         bytes,
         own_menu: image.exists(&format!("/{GRUB_CFG_PATH}"))?,
-        unreadable_by_grub: Some(image.compression()).filter(|name| matches!(*name, "zstd" | "lz4")),
+        unreadable_by_grub: unreadable_by_grub(&image),
         boot_files,
         already: Vec::new(),
         twins: twins(machine),
