@@ -5,4 +5,5 @@ pub mod decompress;
 pub mod hash;
 pub mod interrupt;
 pub mod printable;
+pub mod read;
 pub mod system_image;

@@ -43,7 +43,7 @@ pub struct Request {
 /// # Errors
 /// When the image cannot be read or the file cannot be written; then there is no file, or the old one.
 pub fn zip(ctx: &Ctx, request: &Request) -> Result<()> {
-    let _interrupt = Interrupt::watch()?;
+    let interrupt = Interrupt::watch()?;
     let output = ctx.path(&request.output);
     let image = placed::open_image(&ctx.path(&request.image))?;
     let time = placed::time(&image)?;
@@ -85,7 +85,10 @@ pub fn zip(ctx: &Ctx, request: &Request) -> Result<()> {
     let mut writer = archive::Writer::new(file.file(), time);
     for placed in &files {
         let reader = Reader { source: &placed.source, at: 0, step: &mut |n| progress.add(n) };
-        writer.file(&placed.path, placed.source.len(), reader).with_context(what)?;
+        let packed = writer.file(&placed.path, placed.source.len(), reader);
+        // Why first: the reader could only say that it failed, and an abort is none.
+        interrupt.check()?;
+        packed.with_context(what)?;
     }
     let bytes = writer.finish().with_context(what)?;
     file.commit(0o644)?;

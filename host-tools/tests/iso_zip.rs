@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 #[path = "../../tests/needs.rs"]
 mod needs;
+mod tree;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
 
@@ -39,11 +40,7 @@ impl Case {
             fs::remove_dir_all(&tree).unwrap();
         }
         let all = files.iter().copied().chain([(".genpack/arch", &b"x86_64\n"[..])]);
-        for (path, content) in all {
-            let path = tree.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
+        tree::write(&tree, all);
         let image = self.path(name);
         let output = Command::new(BINARY)
             .args(["squash", "--mtime", "1700000000"])

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+mod tree;
+
 fn genpack_host(dir: &Path, args: &[&str]) -> (i32, String) {
     let output =
         Command::new(env!("CARGO_BIN_EXE_genpack-host")).arg("-C").arg(dir).args(args).output().unwrap();
@@ -16,11 +18,9 @@ fn genpack_host(dir: &Path, args: &[&str]) -> (i32, String) {
 
 /// Makes a folder of `(path, content)`, all readable by everybody.
 fn folder(dir: &Path, files: &[(&str, &[u8])]) {
-    for (path, content) in files {
-        let path = dir.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    tree::write(dir, files.iter().copied());
+    for (path, _) in files {
+        fs::set_permissions(dir.join(path), fs::Permissions::from_mode(0o644)).unwrap();
     }
 }
 

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+mod tree;
+
 fn genpack_host(dir: &Path, args: &[&str]) {
     let output =
         Command::new(env!("CARGO_BIN_EXE_genpack-host")).arg("-C").arg(dir).args(args).output().unwrap();
@@ -27,17 +29,14 @@ fn page_tells_what_takes_the_space_and_needs_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     let noise = noise(3 << 20);
-    for (path, content) in [
+    let files: [(&str, &[u8]); 5] = [
         ("usr/bin/big", &noise[..2 << 20]),
         ("usr/lib/copy.so", &noise[..2 << 20]),
         ("usr/share/<b>&.txt", &noise[2 << 20..]),
         ("var/lib/dpkg/info/big:amd64.list", b"/.\n/bin/big\n/usr/share/<b>&.txt\n"),
         ("var/lib/dpkg/info/copy.list", b"/usr/lib/copy.so\n"),
-    ] {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
+    ];
+    tree::write(&root, files);
     genpack_host(dir.path(), &["-q", "squash", "root", "i.squashfs", "--mtime", "0"]);
     genpack_host(dir.path(), &["-q", "inspect", "i.squashfs", "--html", "page.html"]);
     let page = fs::read_to_string(dir.path().join("page.html")).unwrap();

@@ -1,6 +1,6 @@
 //! `update URL` against a server of our own: only what changed is fetched, broken downloads are continued, and what does
 //! not pay or is not what it says is fetched whole or refused.
-#![allow(clippy::print_stderr, reason = "a skipped test says why, and the share is told")]
+#![allow(clippy::print_stderr, reason = "the share is told")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +13,10 @@ use std::sync::{Arc, Mutex};
 use genpack_boot::grub_cfg::environment_block;
 use genpack_core::contract::boot_state::GRUBENV;
 use tempfile::TempDir;
+
+#[path = "../../tests/needs.rs"]
+mod needs;
+mod tree;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
 
@@ -150,11 +154,8 @@ impl Case {
             bytes.resize(bytes.len() * 3, b'x');
             fs::write(path, bytes).unwrap();
         }
-        for (path, content) in [("boot/kernel", "k"), ("boot/initramfs", "i"), (".genpack/arch", "x86_64\n")]
-        {
-            fs::create_dir_all(tree.join(path).parent().unwrap()).unwrap();
-            fs::write(tree.join(path), content).unwrap();
-        }
+        let others = [("boot/kernel", "k"), ("boot/initramfs", "i"), (".genpack/arch", "x86_64\n")];
+        tree::write(&tree, others.map(|(path, content)| (path, content.as_bytes())));
         let image = self.path(name);
         self.run(&["squash", "tree", name, "--mtime", "1", "--jobs", "1"]);
         self.run(&["update", "publish", name]);
@@ -199,18 +200,9 @@ impl Case {
     }
 }
 
-fn has_curl() -> bool {
-    let here = Command::new("curl").arg("--version").output().is_ok();
-    assert!(here || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "curl is not installed");
-    if !here {
-        eprintln!("skipped: curl is not installed");
-    }
-    here
-}
-
 #[test]
 fn only_what_changed_is_fetched() {
-    if !has_curl() {
+    if !needs::program("curl") {
         return;
     }
     let case = Case::new();
@@ -227,7 +219,7 @@ fn only_what_changed_is_fetched() {
 
 #[test]
 fn broken_download_is_continued_and_nothing_is_fetched_twice() {
-    if !has_curl() {
+    if !needs::program("curl") {
         return;
     }
     let case = Case::new();
@@ -251,7 +243,7 @@ fn broken_download_is_continued_and_nothing_is_fetched_twice() {
 
 #[test]
 fn image_is_fetched_whole_where_pieces_do_not_pay_or_cannot_be_had() {
-    if !has_curl() {
+    if !needs::program("curl") {
         return;
     }
     for change in [(|script: &mut Script| script.plain = true) as fn(&mut Script), |script| {
@@ -272,7 +264,7 @@ fn image_is_fetched_whole_where_pieces_do_not_pay_or_cannot_be_had() {
 
 #[test]
 fn image_that_is_not_the_one_of_its_list_is_refused() {
-    if !has_curl() {
+    if !needs::program("curl") {
         return;
     }
     let case = Case::new();

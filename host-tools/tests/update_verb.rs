@@ -1,6 +1,6 @@
 //! The verb `update` on partitions that are directories: the whole way with real images, refusals, signatures, and
 //! every system call failing once.
-#![allow(clippy::print_stderr, reason = "a skipped test says why")]
+#![allow(clippy::print_stderr, reason = "how many runs failed is told")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,16 +12,11 @@ use genpack_core::contract::boot_state::{BootState, GRUBENV, Image};
 use genpack_core::loader::grubenv::Block;
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
+#[path = "../../tests/needs.rs"]
+mod needs;
+mod tree;
 
-fn has(program: &str, argument: &str) -> bool {
-    let here = Command::new(program).arg(argument).output().is_ok();
-    assert!(here || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{program} is not installed");
-    if !here {
-        eprintln!("skipped: {program} is not installed");
-    }
-    here
-}
+const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
 
 /// A boot partition with image 1, a data partition, and more images beside them.
 struct Case {
@@ -59,11 +54,7 @@ impl Case {
         ];
         let mut all: BTreeMap<&str, &[u8]> = files.into();
         all.extend(more.iter().copied());
-        for (path, content) in all {
-            let path = tree.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
+        tree::write(&tree, all);
         let image = self.path(&format!("{version}.squashfs"));
         let mut squash = Command::new(BINARY);
         squash.args(["squash", "--mtime", "1", "--jobs", "1"]).arg(&tree).arg(&image);
@@ -215,7 +206,7 @@ fn image_that_cannot_run_here_is_refused_before_anything_is_written() {
 
 #[test]
 fn image_needs_a_signature_when_the_installed_one_has_a_key() {
-    if !has("minisign", "-v") || !has("gpg", "--version") || !has("gpgv", "--version") {
+    if !needs::programs(&["minisign", "gpg", "gpgv"]) {
         return;
     }
     let case = Case::new();
@@ -351,7 +342,7 @@ const FAULTS: [(&str, &str); 11] = [
 
 #[test]
 fn fault_at_a_call_leaves_the_old_image_or_the_new_one_and_a_retry_succeeds() {
-    if !has("strace", "--version") {
+    if !needs::program("strace") {
         return;
     }
     let case = Case::new();
@@ -365,7 +356,7 @@ fn fault_at_a_call_leaves_the_old_image_or_the_new_one_and_a_retry_succeeds() {
 #[test]
 #[ignore = "takes minutes: ./ci.sh matrix"]
 fn fault_or_kill_at_every_call_leaves_the_old_image_or_the_new_one() {
-    if !has("strace", "--version") {
+    if !needs::program("strace") {
         return;
     }
     let case = Case::new();

@@ -19,6 +19,7 @@ use crate::ctx::Ctx;
 use crate::disk::size::Size;
 use crate::io::hash::Hasher;
 use crate::io::interrupt::Interrupt;
+use crate::io::read::read_up_to;
 
 /// Bytes that are unpacked at once; whole pieces of zeros become holes.
 const PIECE_BYTES: usize = 64 << 10;
@@ -120,7 +121,7 @@ fn unpack(packed: Packed, file: File, near: &Path) -> Result<NamedTempFile> {
     let mut len = 0_u64;
     loop {
         interrupt.check()?;
-        let n = fill(&mut reader, &mut piece).map_err(damaged)?;
+        let n = read_up_to(&mut reader, &mut piece).map_err(damaged)?;
         let Some(bytes) = piece.get(..n).filter(|bytes| !bytes.is_empty()) else { break };
         len += n as u64;
         let room = "writing what was unpacked";
@@ -136,20 +137,6 @@ fn unpack(packed: Packed, file: File, near: &Path) -> Result<NamedTempFile> {
     }
     out.as_file().set_len(len).context("writing what was unpacked")?;
     Ok(out)
-}
-
-/// Reads until the buffer is full or the stream ends.
-fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(n) => done += n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(done)
 }
 
 fn check_sum(file: &mut File, wanted: &str) -> Result<()> {

@@ -29,7 +29,7 @@ mod stored_blocks;
 mod walk;
 
 pub use entry::Entry;
-pub use parallel::{Content, Feeder, default_jobs};
+pub use parallel::{Content, Feeder, UnitSize, default_jobs};
 pub use reader::MAX_XATTR_BYTES;
 pub use stored::Stored;
 pub use walk::{MAX_DEPTH, MAX_NAME_BYTES, MAX_NAMES, VisitName};

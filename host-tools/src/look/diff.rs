@@ -14,13 +14,8 @@ use crate::command_error::{Context, Result};
 use crate::ctx::Ctx;
 use crate::io::interrupt::Interrupt;
 use crate::io::printable::printable;
-use crate::io::system_image::{Content, Entry, Piece, SystemImage, default_jobs};
+use crate::io::system_image::{Content, Entry, Piece, SystemImage, UnitSize, default_jobs};
 use crate::look::image::type_name;
-
-/// A thread gets files of so many bytes at a time …
-const UNIT_BYTES: u64 = 1 << 20;
-/// … or so many files.
-const UNIT_FILES: usize = 128;
 
 /// One path of an image, absolute.
 struct Named {
@@ -127,15 +122,17 @@ fn hashes<'n>(
     image.in_parallel(
         default_jobs(),
         |feeder| {
-            let (mut unit, mut bytes) = (Vec::new(), 0_u64);
+            let (mut unit, mut size, mut bytes) = (Vec::new(), UnitSize::default(), 0_u64);
             for (index, file) in files.iter().enumerate() {
-                unit.push((index, file.inode));
-                bytes = bytes.saturating_add(file.size);
-                if bytes >= UNIT_BYTES || unit.len() >= UNIT_FILES {
+                if size.is_full_before(file.fragment) {
                     interrupt.check()?;
                     feeder.send(std::mem::take(&mut unit))?;
+                    size = UnitSize::default();
                     step(std::mem::take(&mut bytes));
                 }
+                unit.push((index, file.inode));
+                size.add(file.size, file.fragment);
+                bytes = bytes.saturating_add(file.size);
             }
             feeder.send(unit)
         },

@@ -11,6 +11,7 @@ use super::medium::Medium;
 use super::op::{At, Content, Op};
 use crate::command_error::{CommandError, Context, Kind, Result};
 use crate::io::interrupt::Interrupt;
+use crate::io::read::read_up_to;
 
 /// Bytes of one write and of one read.
 const CHUNK: usize = 1 << 20;
@@ -136,18 +137,4 @@ fn write<M: Medium>(medium: &mut M, to: &At, content: &Content, source: &mut dyn
             ));
     }
     Ok(())
-}
-
-/// Fills the buffer unless the content ends before.
-fn read_up_to(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(n) => done = done.saturating_add(n),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(done)
 }

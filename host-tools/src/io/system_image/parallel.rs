@@ -17,6 +17,38 @@ const UNITS_AHEAD: usize = 2;
 /// Most threads: each has buffers of up to 11 blocks and the metadata cache, 12 MiB with blocks of 1 MiB.
 const MAX_JOBS: usize = 64;
 
+/// A unit of files is handed out when it has so many bytes of content …
+const UNIT_BYTES: u64 = 1 << 20;
+/// … or so many files: a thread is told of many small ones at once, but not of so many that the others wait at the end.
+const UNIT_FILES: usize = 128;
+
+/// How much a unit of files holds: when it is large enough for a thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnitSize {
+    bytes: u64,
+    files: usize,
+    /// Fragment block of the last file.
+    fragment: Option<u32>,
+}
+
+impl UnitSize {
+    /// Tells whether the unit is handed out before a file with this fragment block joins it.
+    ///
+    /// Why the block: files of one stay together, or each thread would decompress it.
+    #[must_use]
+    pub fn is_full_before(&self, fragment: Option<u32>) -> bool {
+        let shares_fragment = fragment.is_some() && self.fragment == fragment && self.files < UNIT_FILES * 8;
+        !shares_fragment && (self.bytes >= UNIT_BYTES || self.files >= UNIT_FILES)
+    }
+
+    /// Counts a file with so many bytes of content.
+    pub fn add(&mut self, bytes: u64, fragment: Option<u32>) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.files += 1;
+        self.fragment = fragment;
+    }
+}
+
 /// Returns how many threads are worth having: one for each processor that this process may use.
 #[must_use]
 pub fn default_jobs() -> NonZeroUsize {

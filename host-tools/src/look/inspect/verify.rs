@@ -11,28 +11,13 @@ use genpack_core::fs::squashfs::{FileType, InodeRef};
 use crate::command_error::{Context, Kind, Result};
 use crate::io::interrupt::Interrupt;
 use crate::io::printable::printable;
-use crate::io::system_image::{Entry, Piece, SystemImage, default_jobs};
-
-/// A unit is handed out when it has so many bytes of content …
-const UNIT_BYTES: u64 = 1 << 20;
-/// … or so many files.
-const UNIT_FILES: usize = 128;
+use crate::io::system_image::{Piece, SystemImage, UnitSize, default_jobs};
 
 /// What one thread reads one after the other.
 #[derive(Default)]
 struct Unit {
     files: Vec<(Vec<u8>, InodeRef, Option<u32>)>,
-    bytes: u64,
-    /// Fragment block of the last file: files of one block stay together.
-    fragment: Option<u32>,
-}
-
-impl Unit {
-    fn is_full_before(&self, entry: &Entry) -> bool {
-        let shares_fragment =
-            entry.fragment.is_some() && self.fragment == entry.fragment && self.files.len() < UNIT_FILES * 8;
-        !shares_fragment && (self.bytes >= UNIT_BYTES || self.files.len() >= UNIT_FILES)
-    }
+    size: UnitSize,
 }
 
 /// Reads everything and returns how many bytes of content there are, each file's once; `step` counts them.
@@ -50,14 +35,13 @@ pub(crate) fn run(image: &SystemImage, step: &mut dyn FnMut(u64)) -> Result<u64>
                 if !is_file && entry.xattr.is_none() || !entry.is_directory() && !seen.insert(entry.inode) {
                     return Ok(());
                 }
-                if unit.is_full_before(entry) {
+                if unit.size.is_full_before(entry.fragment) {
                     feeder.send(std::mem::take(&mut unit))?;
                     let so_far = read.load(Ordering::Relaxed);
                     step(so_far - told);
                     told = so_far;
                 }
-                unit.bytes = unit.bytes.saturating_add(if is_file { entry.size } else { 0 });
-                unit.fragment = entry.fragment;
+                unit.size.add(if is_file { entry.size } else { 0 }, entry.fragment);
                 unit.files.push((path.to_vec(), entry.inode, entry.xattr));
                 Ok(())
             })?;

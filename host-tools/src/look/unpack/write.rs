@@ -24,14 +24,10 @@ use super::plan::{Item, Plan};
 use crate::command_error::{CommandError, Context, Result};
 use crate::io::interrupt::Interrupt;
 use crate::io::printable::printable;
-use crate::io::system_image::{Content, Feeder, SystemImage};
+use crate::io::system_image::{Content, Feeder, SystemImage, UnitSize};
 
 /// Mode of a directory that is not complete yet.
 const PRIVATE: Mode = Mode::RWXU;
-/// A unit is handed out when it has so many bytes of content …
-const UNIT_BYTES: u64 = 1 << 20;
-/// … or so many files: a thread is told of many small ones at once, but not of so many that the others wait at the end.
-const UNIT_FILES: usize = 128;
 /// Most directories of one unit: each is an open descriptor, of which a process may have 1024.
 const UNIT_DIRECTORIES: usize = 8;
 
@@ -56,8 +52,13 @@ pub(super) fn run(
     image.in_parallel(
         jobs,
         |feeder| {
-            let mut writer =
-                Writer { plan, attributes: &attributes, feeder, unit: Vec::new(), unit_bytes: 0 };
+            let mut writer = Writer {
+                plan,
+                attributes: &attributes,
+                feeder,
+                unit: Vec::new(),
+                unit_size: UnitSize::default(),
+            };
             writer.names(image, &root, &mut || {
                 done(bytes.swap(0, Ordering::Relaxed));
                 interrupt.check()
@@ -85,7 +86,7 @@ struct Writer<'a, 'p> {
     attributes: &'a Attributes,
     feeder: &'a Feeder<Unit<'p>>,
     unit: Unit<'p>,
-    unit_bytes: u64,
+    unit_size: UnitSize,
 }
 
 impl<'p> Writer<'_, 'p> {
@@ -115,21 +116,16 @@ impl<'p> Writer<'_, 'p> {
     fn add(&mut self, directory: Arc<OwnedFd>, item: &'p Item) -> Result<()> {
         let is_new = |a: &Arc<OwnedFd>, b: &Arc<OwnedFd>| !Arc::ptr_eq(a, b);
         let changes = self.unit.windows(2).filter(|w| matches!(w, [a, b] if is_new(&a.0, &b.0))).count();
-        // Why: files of one fragment block stay together, or each thread would decompress it.
-        let shares_fragment = self.unit.last().is_some_and(|(_, last)| {
-            item.fragment.is_some() && last.fragment == item.fragment && self.unit.len() < UNIT_FILES * 8
-        });
-        let is_full = self.unit_bytes >= UNIT_BYTES || self.unit.len() >= UNIT_FILES;
-        if is_full && !shares_fragment || changes + 1 >= UNIT_DIRECTORIES {
+        if self.unit_size.is_full_before(item.fragment) || changes + 1 >= UNIT_DIRECTORIES {
             self.send()?;
         }
-        self.unit_bytes = self.unit_bytes.saturating_add(item.size);
+        self.unit_size.add(item.size, item.fragment);
         self.unit.push((directory, item));
         Ok(())
     }
 
     fn send(&mut self) -> Result<()> {
-        self.unit_bytes = 0;
+        self.unit_size = UnitSize::default();
         self.feeder.send(std::mem::take(&mut self.unit))
     }
 }
