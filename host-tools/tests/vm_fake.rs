@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 struct Fake {
     root: tempfile::TempDir,
     emulator: Arc<Mutex<Child>>,
-    _lock: File,
+    lock: Arc<Mutex<Option<File>>>,
 }
 
 impl Fake {
@@ -32,7 +32,7 @@ impl Fake {
         let record =
             json!({"pid": emulator.id(), "started": started, "arch": arch, "memory_mib": 64, "cpus": 1});
         std::fs::write(dir.join("machine.json"), record.to_string()).unwrap();
-        Self { root, emulator: Arc::new(Mutex::new(emulator)), _lock: lock }
+        Self { root, emulator: Arc::new(Mutex::new(emulator)), lock: Arc::new(Mutex::new(Some(lock))) }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -80,10 +80,14 @@ impl Fake {
         });
     }
 
-    /// Returns what ends the emulator.
+    /// Returns what ends the emulator, and with it its hold on the run directory.
     fn end(&self) -> impl Fn() + Send + Sync + use<> {
         let emulator = Arc::clone(&self.emulator);
-        move || emulator.lock().unwrap().kill().unwrap()
+        let lock = Arc::clone(&self.lock);
+        move || {
+            emulator.lock().unwrap().kill().unwrap();
+            lock.lock().unwrap().take();
+        }
     }
 
     fn vm(&self, arguments: &[&str]) -> (Option<i32>, String, String) {

@@ -23,6 +23,8 @@ pub const NOT_RUNNING: u8 = 4;
 const SSH_PORT: u32 = 22;
 /// How often a guest that may be starting is asked: nothing tells when its ssh listens.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// How long the keeper of an ended emulator may take to give devices back and leave the run directory.
+const TIDYING: Duration = Duration::from_secs(5);
 
 /// Returns a machine's directory and record.
 ///
@@ -89,17 +91,19 @@ pub fn stopped(ctx: &Ctx, name: &Name, seconds: Option<u64>) -> Result<ExitCode>
 /// # Errors
 /// When it cannot be looked at.
 pub fn ended(dir: &RunDir, deadline: Deadline) -> Result<bool> {
-    if let Some(process) = dir.process()? {
-        return match process.wait(deadline) {
-            Ok(()) => Ok(true),
-            Err(genpack_qemu::Error::Timeout { .. }) => Ok(false),
-            Err(e) => Err(CommandError::failed(e.to_string())),
-        };
+    let mut deadline = deadline;
+    let process = dir.process()?;
+    if let Some(process) = &process {
+        match process.wait(deadline) {
+            Ok(()) => deadline = Deadline::after(deadline.left().min(TIDYING)),
+            Err(genpack_qemu::Error::Timeout { .. }) => return Ok(false),
+            Err(e) => return Err(CommandError::failed(e.to_string())),
+        }
     }
-    // A machine whose record is not written yet, or whose emulator is just going.
+    // A machine whose record is not written yet, or whose keeper is just tidying up: until then it is listed.
     while dir.is_running()? {
         if deadline.left().is_zero() {
-            return Ok(false);
+            return Ok(process.is_some());
         }
         std::thread::sleep(INTERVAL.min(deadline.left()).min(Duration::from_millis(20)));
     }
