@@ -14,9 +14,10 @@
 //! | [`run`], [`supervise`] | the verb `vm run`; machines in the background |
 //! | [`hub`], [`notify`], [`signals`], [`terminal`] | pieces of keeping one |
 //! | [`escalation`] | how a machine is stopped |
-//! | [`stop`], [`list`], [`console`], [`guest`] | verbs for machines that run |
+//! | [`stop`], [`restart`], [`list`], [`console`], [`guest`] | verbs for machines that run |
 //! | [`hotplug`], [`disk_files`] | devices that come and go; files that hold disks |
 //! | [`service`], [`vm_ini`] | machines that a directory describes |
+//! | [`sock_forward`] | sockets of the host that a guest reaches by vsock |
 //! | [`doctor`] | what this host lacks |
 //! | [`base64`] | how the guest agent carries bytes |
 //! | [`wait`] | waits for ssh, for the guest agent, for the end |
@@ -45,11 +46,13 @@ pub mod options;
 pub mod pci;
 pub mod plan;
 pub mod prepare;
+pub mod restart;
 pub mod run;
 pub mod rundir;
 pub mod service;
 pub mod shares;
 pub mod signals;
+pub mod sock_forward;
 pub mod stop;
 pub mod supervise;
 mod sys;

@@ -326,3 +326,139 @@ fn machines_of_one_image_get_numbers_and_stop_together() {
     }
     assert_eq!(place.vm(&["stopall"]).0, Some(0));
 }
+
+#[test]
+fn machine_restarts_as_it_was_asked_for_and_a_service_by_its_ini_of_now() {
+    let Some(place) = Place::new() else { return };
+    let pid = |name: &str| place.list().iter().find(|m| m["name"] == name).unwrap()["pid"].as_u64().unwrap();
+    place.start("echo", &["-m", "64"]);
+    let first = pid("echo");
+    // The guest ignores its button: it is not restarted, and not by half.
+    let (code, _, words) = place.vm(&["restart", "echo", "--wait-timeout", "0"]);
+    assert_eq!((code, pid("echo")), (Some(3), first), "{words}");
+    let (code, answer, words) = place.vm(&["restart", "echo", "--dry-run"]);
+    assert_eq!((code, answer.contains("-m 64 "), pid("echo")), (Some(0), true, first), "{words}");
+    std::fs::rename(place.path("disk,1.img"), place.path("away")).unwrap();
+    let (code, _, words) = place.vm(&["restart", "-f", "echo"]);
+    assert_eq!((code, words.contains("disk,1.img"), pid("echo")), (Some(1), true, first), "{words}");
+    std::fs::rename(place.path("away"), place.path("disk,1.img")).unwrap();
+    // From wherever it is restarted, its files are where they were.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut restart = place.command(&["restart", "-f", "echo"]);
+    let output = restart.current_dir(elsewhere.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_ne!(pid("echo"), first);
+    assert_eq!(place.list()[0]["memory"], 64 << 20);
+    // Its keeper is killed: it can be restarted all the same.
+    let second = pid("echo");
+    kill(parent_of(second));
+    let (code, _, words) = place.vm(&["restart", "-f", "echo"]);
+    assert_eq!(code, Some(0), "{words}");
+    assert_ne!(pid("echo"), second);
+
+    let service = place.path("web");
+    std::fs::create_dir(&service).unwrap();
+    std::fs::copy(place.path("disk,1.img"), service.join("disk0")).unwrap();
+    let write = |ini: &str| std::fs::write(service.join("vm.ini"), ini).unwrap();
+    write("type=bios\nkvm=no\nmemory=256\n");
+    assert_eq!(place.vm(&["service", "web", "--detach"]).0, Some(0));
+    let first = pid("web");
+    write("type=bios\nkvm=no\nmemory=lots\n");
+    let (code, _, words) = place.vm(&["restart", "-f", "web"]);
+    assert_eq!((code, words.contains("web/vm.ini:3:8"), pid("web")), (Some(1), true, first), "{words}");
+    write("type=bios\nkvm=no\nmemory=257\n");
+    let (code, _, words) = place.vm(&["restart", "-f", "web"]);
+    assert_eq!(code, Some(0), "{words}");
+    assert_eq!(place.list()[1]["memory"], 257 << 20);
+    assert_eq!(place.vm(&["stopall", "-f", "-w"]).0, Some(0));
+    assert_eq!(place.vm(&["restart", "web"]).0, Some(4));
+
+    // One in the foreground belongs to whoever started it.
+    let mut keeper = place.command(&["service", "web"]).stderr(Stdio::null()).spawn().unwrap();
+    while place.list().is_empty() || place.list()[0]["state"] != "running" {
+        std::thread::yield_now();
+    }
+    let (code, _, words) = place.vm(&["restart", "-f", "web"]);
+    assert_eq!((code, words.contains("in the foreground")), (Some(3), true), "{words}");
+    assert_eq!(place.vm(&["stop", "-f", "-w", "web"]).0, Some(0));
+    keeper.wait().unwrap();
+}
+
+#[test]
+fn tpm_and_secure_boot_are_there_when_asked_for() {
+    let Some(place) = Place::new() else { return };
+    if !needs::program("swtpm")
+        || !needs::met(
+            Path::new("/usr/share/OVMF/OVMF_CODE_4M.ms.fd").is_file(),
+            "ovmf with keys is not installed",
+        )
+    {
+        return;
+    }
+    let arguments =
+        ["run", "disk,1.img", "--no-kvm", "--secure-boot", "--tpm", "--tpm-state", "state", "--detach"];
+    let (code, _, words) = place.vm(&[&arguments[..], &["-n", "safe"]].concat());
+    assert_eq!(code, Some(0), "{words}");
+    let tpm = place.vm(&["hmp", "safe", "info", "tpm"]).1;
+    assert!(tpm.contains("tpm-crb"), "{tpm}");
+    let (_, answer, _) = place.vm(&["qmp", "safe", "qom-get", r#"{"path": "/machine", "property": "smm"}"#]);
+    assert_eq!(answer.trim(), "\"on\"");
+    assert_eq!(place.vm(&["stop", "-f", "-w", "safe"]).0, Some(0));
+    assert!(place.path("state").is_dir());
+    // The program that was the TPM ends with its machine.
+    assert!(place.list().is_empty());
+    let (code, _, words) = place.vm(&["run", "disk,1.img", "--bios", "--secure-boot"]);
+    assert_eq!((code, words.contains("--secure-boot")), (Some(2), true), "{words}");
+    let mut without = place.command(&["run", "disk,1.img", "--bios", "--no-kvm", "--tpm"]);
+    let output = without.env("PATH", "/nonexistent").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("swtpm is not installed"));
+}
+
+#[test]
+fn force_after_a_time_ends_a_guest_that_ignores_its_button() {
+    let Some(place) = Place::new() else { return };
+    place.start("echo", &["-m", "64"]);
+    let pid = place.list()[0]["pid"].as_u64().unwrap();
+    let (code, _, words) = place.vm(&["stop", "--force-after", "1", "echo"]);
+    assert_eq!(code, Some(0), "{words}");
+    let steps: Vec<&str> =
+        words.lines().filter_map(|line| line.split_once("echo: ").map(|(_, step)| step)).collect();
+    assert_eq!(steps, ["pressing the power button", "ending QEMU"], "{words}");
+    assert!(!Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[test]
+#[ignore = "twenty machines at once: ./ci.sh matrix"]
+fn twenty_machines_start_are_listed_and_leave_nothing_behind() {
+    const MACHINES: usize = 20;
+    let Some(place) = Place::new() else { return };
+    let arguments = ["run", "disk,1.img", "--bios", "--no-kvm", "-m", "32", "--detach", "--ephemeral", "-n"];
+    let started: Vec<Child> = (0..MACHINES)
+        .map(|n| place.command(&[&arguments[..], &[&format!("m{n:02}")]].concat()).spawn().unwrap())
+        .collect();
+    for mut child in started {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+    let listed = place.list();
+    let names: Vec<_> = listed.iter().map(|machine| machine["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names, (0..MACHINES).map(|n| format!("m{n:02}")).collect::<Vec<_>>());
+    assert!(listed.iter().all(|machine| machine["state"] == "running"), "{listed:?}");
+    let pids: Vec<_> = listed.iter().map(|machine| machine["pid"].as_u64().unwrap()).collect();
+    assert_eq!(pids.iter().collect::<std::collections::BTreeSet<_>>().len(), MACHINES);
+    let (mut console, mut sees) = place.console("m13");
+    type_in(&mut console, "x");
+    read(&mut sees, "x");
+    assert_eq!(place.vm(&["stopall", "-f", "-w"]).0, Some(0));
+    assert!(place.list().is_empty());
+    for pid in pids {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid}");
+    }
+    for name in names {
+        let sockets = std::fs::read_dir(place.path("run").join(&name)).unwrap();
+        let left: Vec<_> = sockets
+            .map(|e| e.unwrap().file_name())
+            .filter(|n| !n.to_string_lossy().contains(".lo"))
+            .collect();
+        assert!(left.is_empty(), "{name}: {left:?}");
+    }
+}

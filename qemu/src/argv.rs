@@ -129,12 +129,21 @@ impl Line {
         if machine.boot.flash().is_some() {
             words.push_str(",pflash0=firmware-code,pflash1=firmware-vars");
         }
+        let smm = machine.boot.flash().is_some_and(|flash| flash.smm);
+        if smm {
+            words.push_str(",smm=on");
+        }
         // Why: a daemon of virtiofs reads and writes the guest's memory.
         let shared = machine.shares.iter().any(devices::needs_shared_memory);
         if shared {
             words.push_str(",memory-backend=mem");
         }
         self.option("-machine", &words);
+        if smm {
+            // Sleep to memory would wake up beside the firmware's checks (OvmfPkg/README, "SMM support").
+            self.option("-global", "driver=cfi.pflash01,property=secure,value=on");
+            self.option("-global", "ICH9-LPC.disable_s3=1");
+        }
         self.option(
             "-cpu",
             match machine.accel {
@@ -169,7 +178,7 @@ impl Line {
     }
 
     fn boot(&mut self, boot: &Boot) {
-        if let Some(Flash { code, code_format, vars, vars_format }) = boot.flash() {
+        if let Some(Flash { code, code_format, vars, vars_format, .. }) = boot.flash() {
             for (node, source, format, read_only) in
                 [("firmware-code", code, code_format, true), ("firmware-vars", vars, vars_format, false)]
             {

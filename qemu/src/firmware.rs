@@ -1,8 +1,9 @@
 //! Finds a UEFI firmware by QEMU's firmware descriptors, else at well-known paths.
 //!
 //! Descriptors: `docs/interop/firmware.json` of QEMU. A directory nearer to the user hides files of the same name
-//! in the others, and an empty file hides without offering anything. We want plain UEFI in two flash chips: images
-//! with Secure Boot or SMM demands are passed over (our loader is not signed).
+//! in the others, and an empty file hides without offering anything. We want UEFI in two flash chips, by default
+//! without Secure Boot and SMM (our loader is not signed). With Secure Boot only firmware that has keys will do: without
+//! keys it checks nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,11 @@ const SYSTEM_DIRECTORIES: [&str; 2] = ["/etc/qemu/firmware", "/usr/share/qemu/fi
 const MAX_DESCRIPTOR_BYTES: u64 = 64 * 1024;
 
 /// Features that our boot path cannot meet.
-const UNWANTED: [&str; 3] = ["requires-smm", "secure-boot", "enrolled-keys"];
+const UNWANTED: [&str; 3] = [SMM, "secure-boot", "enrolled-keys"];
+/// Features without which nothing is checked.
+const SECURE_BOOT: [&str; 2] = ["secure-boot", "enrolled-keys"];
+/// Variables that only the firmware itself can write, from system management mode.
+const SMM: &str = "requires-smm";
 
 /// Where distributions put the images of x86_64 and aarch64: code, variables.
 const WELL_KNOWN: [(Arch, &str, &str); 9] = [
@@ -49,18 +54,32 @@ pub struct Firmware {
     pub vars_template: PathBuf,
     /// Their format.
     pub vars_format: ImageFormat,
+    /// It demands system management mode.
+    pub smm: bool,
+}
+
+/// What a firmware is to check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// Nothing: it starts whatever is there.
+    Nothing,
+    /// Signatures, by the keys that its variables begin with.
+    SecureBoot,
 }
 
 /// Returns the firmware for machines of this architecture, `None` when nothing suitable is installed.
 #[must_use]
-pub fn find(arch: Arch) -> Option<Firmware> {
+pub fn find(arch: Arch, checks: Checks) -> Option<Firmware> {
     let user = std::env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")))
         .map(|config| config.join("qemu/firmware"));
     let directories = user.into_iter().chain(SYSTEM_DIRECTORIES.map(PathBuf::from));
     let descriptors = read_descriptors(directories);
-    choose(&descriptors, arch, &|path| path.is_file()).or_else(|| well_known(arch, &|path| path.is_file()))
+    let is_file = |path: &Path| path.is_file();
+    // What lies at a well-known path says nothing about its keys.
+    let well_known = || (checks == Checks::Nothing).then(|| well_known(arch, &is_file)).flatten();
+    choose(&descriptors, arch, checks, &is_file).or_else(well_known)
 }
 
 /// Reads all descriptors, in the order of their file names; of one name the nearest directory's counts.
@@ -83,11 +102,21 @@ fn read_descriptors(directories: impl Iterator<Item = PathBuf>) -> Vec<Value> {
 }
 
 /// Returns the first descriptor's firmware that fits and whose files are there.
-fn choose(descriptors: &[Value], arch: Arch, is_file: &dyn Fn(&Path) -> bool) -> Option<Firmware> {
+fn choose(
+    descriptors: &[Value],
+    arch: Arch,
+    checks: Checks,
+    is_file: &dyn Fn(&Path) -> bool,
+) -> Option<Firmware> {
+    let has = |d: &Value, feature: &str| words(&d["features"]).any(|f| f == feature);
+    let fits = |d: &Value| match checks {
+        Checks::Nothing => !UNWANTED.iter().any(|feature| has(d, feature)),
+        Checks::SecureBoot => SECURE_BOOT.iter().all(|feature| has(d, feature)),
+    };
     descriptors
         .iter()
         .filter(|d| words(&d["interface-types"]).any(|t| t == "uefi"))
-        .filter(|d| words(&d["features"]).all(|f| !UNWANTED.contains(&f)))
+        .filter(|d| fits(d))
         .filter(|d| targets(d, arch))
         .filter_map(flash)
         .find(|f| is_file(&f.code) && is_file(&f.vars_template))
@@ -127,7 +156,8 @@ fn flash(descriptor: &Value) -> Option<Firmware> {
     }
     let (code, code_format) = image(&mapping["executable"])?;
     let (vars_template, vars_format) = image(&mapping["nvram-template"])?;
-    Some(Firmware { code, code_format, vars_template, vars_format })
+    let smm = words(&descriptor["features"]).any(|feature| feature == SMM);
+    Some(Firmware { code, code_format, vars_template, vars_format, smm })
 }
 
 fn image(value: &Value) -> Option<(PathBuf, ImageFormat)> {
@@ -148,6 +178,7 @@ fn well_known(arch: Arch, is_file: &dyn Fn(&Path) -> bool) -> Option<Firmware> {
             code_format: ImageFormat::Raw,
             vars_template: PathBuf::from(vars),
             vars_format: ImageFormat::Raw,
+            smm: false,
         })
         .find(|f| is_file(&f.code) && is_file(&f.vars_template))
 }
@@ -171,7 +202,7 @@ mod tests {
     }
 
     fn code(descriptors: &[Value]) -> Option<PathBuf> {
-        choose(descriptors, Arch::X86_64, &|_| true).map(|f| f.code)
+        choose(descriptors, Arch::X86_64, Checks::Nothing, &|_| true).map(|f| f.code)
     }
 
     #[test]
@@ -199,9 +230,27 @@ mod tests {
     #[test]
     fn descriptor_whose_files_are_missing_is_passed_over() {
         let descriptors = [descriptor("/gone", &["pc-q35-*"], &[]), descriptor("/here", &["pc-q35-*"], &[])];
-        let found = choose(&descriptors, Arch::X86_64, &|path| path != Path::new("/gone")).unwrap();
+        let checks = Checks::Nothing;
+        let found = choose(&descriptors, Arch::X86_64, checks, &|path| path != Path::new("/gone")).unwrap();
         assert_eq!(found.code, Path::new("/here"));
-        assert_eq!(choose(&descriptors, Arch::Aarch64, &|_| true), None);
+        assert_eq!(choose(&descriptors, Arch::Aarch64, checks, &|_| true), None);
+    }
+
+    #[test]
+    fn secure_boot_wants_keys_and_tells_of_smm() {
+        let machines = ["pc-q35-*"];
+        let descriptors = [
+            descriptor("/plain", &machines, &[]),
+            descriptor("/no-keys", &machines, &["secure-boot", "requires-smm"]),
+            descriptor("/keys", &machines, &["enrolled-keys", "requires-smm", "secure-boot"]),
+        ];
+        let found = |descriptors: &[Value]| {
+            choose(descriptors, Arch::X86_64, Checks::SecureBoot, &|_| true).map(|f| (f.code, f.smm))
+        };
+        assert_eq!(found(&descriptors), Some(("/keys".into(), true)));
+        assert_eq!(found(&descriptors[..2]), None);
+        let other = descriptor("/other", &machines, &["enrolled-keys", "secure-boot"]);
+        assert_eq!(found(&[other]), Some(("/other".into(), false)));
     }
 
     #[test]

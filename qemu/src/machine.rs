@@ -1,7 +1,7 @@
 //! The description of one machine, as data.
 //!
 //! Paths and descriptors are checked where a [`Source`] is made; everything else is turned into a command line
-//! by [`crate::argv`] without further judgement. Not described: TPM, Secure Boot, NUMA, migration.
+//! by [`crate::argv`] without further judgement. Not described: NUMA, migration.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -86,6 +86,8 @@ pub struct Flash {
     pub vars: Source,
     /// Their format.
     pub vars_format: ImageFormat,
+    /// Only the firmware writes them, from system management mode.
+    pub smm: bool,
 }
 
 /// How the machine starts.
@@ -215,6 +217,8 @@ pub struct Machine {
     pub pci: Vec<PciDevice>,
     /// Directories of the host.
     pub shares: Vec<Share>,
+    /// A TPM 2.0: the socket of the program that is one.
+    pub tpm: Option<PathBuf>,
     /// Sockets between host and guest.
     pub vsock: Option<Vsock>,
     /// Channel of the guest agent.
@@ -263,6 +267,7 @@ impl Machine {
             usb: Vec::new(),
             pci: Vec::new(),
             shares: Vec::new(),
+            tpm: None,
             vsock: None,
             guest_agent: None,
             balloon: false,

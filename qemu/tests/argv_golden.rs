@@ -26,6 +26,7 @@ fn flash() -> Flash {
         code_format: ImageFormat::Raw,
         vars: source("/vars.qcow2"),
         vars_format: ImageFormat::Qcow2,
+        smm: false,
     }
 }
 
@@ -125,6 +126,12 @@ fn machines() -> Vec<(String, Machine)> {
             m.disks = vec![Disk::new("disk", Medium::BlockDevice(source("/dev/sdz")))];
         }),
     );
+    add("uefi with secure boot", bare(|m| m.boot = Boot::Uefi(Flash { smm: true, ..flash() })));
+    for arch in Arch::ALL {
+        let mut machine = Machine::new("hello", arch, kernel(None));
+        machine.tpm = Some("/run/vm/hello/tpm,1.sock".into());
+        add(&format!("{arch} with a TPM"), machine);
+    }
     add("kernel by uefi", bare(|m| m.boot = kernel(Some(flash()))));
     add(
         "overlay over a raw disk, qcow2 as it is",

@@ -149,7 +149,7 @@ fn missing_program_is_named() {
 
 #[test]
 fn uefi_firmware_of_this_system_exists() {
-    match firmware::find(Arch::X86_64) {
+    match firmware::find(Arch::X86_64, firmware::Checks::Nothing) {
         Some(found) => assert!(found.code.is_file() && found.vars_template.is_file(), "{found:?}"),
         None => eprintln!("skipped: no UEFI firmware is installed"),
     }

@@ -19,3 +19,5 @@ mod settings;
 mod squashfs_many;
 mod two_disks;
 mod update_marks_good;
+mod vm_guests;
+mod vm_hello;

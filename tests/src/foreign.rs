@@ -170,7 +170,7 @@ impl Machine {
     }
 }
 
-fn assets() -> PathBuf {
+pub(crate) fn assets() -> PathBuf {
     root().join("target/assets")
 }
 
@@ -183,7 +183,7 @@ fn tree(arch: Arch) -> PathBuf {
 }
 
 /// Returns the one entry of a directory whose name begins so.
-fn entry(directory: &Path, beginning: &str) -> PathBuf {
+pub(crate) fn entry(directory: &Path, beginning: &str) -> PathBuf {
     let entries = fs::read_dir(directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
     let mut paths = entries.map(|entry| entry.unwrap().path());
     let found =

@@ -74,14 +74,27 @@ fn build_anew() -> PathBuf {
 /// As [`build`].
 #[must_use]
 pub fn build_with_python() -> PathBuf {
-    let guest = root().join("target/e2e/python");
     let files: Vec<_> = FILES.into_iter().chain([PYTHON_MODULE]).collect();
-    derive(&root().join("artifacts/hello"), &guest, &files)
+    build_with_package("python", "python3-minimal", &files)
+}
+
+/// Builds hello with a guest agent, unless it is fresh, and returns its path. It has a lower image of its own.
+///
+/// # Panics
+/// As [`build`].
+#[must_use]
+pub fn build_with_agent() -> PathBuf {
+    build_with_package("agent", "qemu-guest-agent", &[])
+}
+
+fn build_with_package(name: &str, package: &str, files: &[(&str, &str)]) -> PathBuf {
+    let guest = root().join("target/e2e").join(name);
+    derive(&root().join("artifacts/hello"), &guest, files)
         .unwrap_or_else(|e| panic!("deriving {}: {e}", guest.display()));
     let definition = guest.join("genpack.json5");
     let text = fs::read_to_string(&definition).unwrap();
     let (before, after) = text.split_once(PACKAGES).unwrap();
-    fs::write(&definition, format!("{before}{PACKAGES}\"python3-minimal\", {after}")).unwrap();
+    fs::write(&definition, format!("{before}{PACKAGES}\"{package}\", {after}")).unwrap();
     genpack(&guest, "build");
     guest.join("hello-x86_64.squashfs")
 }

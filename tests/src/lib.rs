@@ -7,6 +7,7 @@
 //! | [`guest_image`] | `artifacts/hello` with a unit that reports and powers off |
 //! | [`machine`] | machines with other buses and command lines than `vm run` gives them |
 //! | [`scene`] | one machine's life: flash, boot, look at the disk afterwards |
+//! | [`tiny`] | the smallest guests, for a look at the machine itself |
 //! | [`verdict`] | what a guest reports, parsed strictly |
 //!
 //! A scene passes only on exactly one verdict line and a guest that powered itself off in time. What a failed scene
@@ -17,4 +18,5 @@ pub mod foreign;
 pub mod guest_image;
 pub mod machine;
 pub mod scene;
+pub mod tiny;
 pub mod verdict;

@@ -9,7 +9,7 @@ use crate::vm::console::{self, Log, Use};
 use crate::vm::identity::Name;
 use crate::vm::stop::{self, Stop};
 use crate::vm::supervise::{self, Keeping, Ready, STOP_SECONDS};
-use crate::vm::{doctor, list, service, wait};
+use crate::vm::{doctor, list, restart, service, wait};
 
 mod control;
 mod run;
@@ -86,6 +86,26 @@ pub(super) enum Verb {
         console: bool,
         #[command(flatten)]
         how: StopArgs,
+    },
+    /// Stops machines as `vm stop -w` does, and starts them again
+    ///
+    /// A machine in the background starts with the options it had, a service with its vm.ini of now; both are looked at
+    /// before anything is stopped. A service of systemd is restarted by systemd. Exit codes as those of `vm stop`; 3
+    /// also for a machine in the foreground, which cannot be restarted from outside.
+    #[command(after_help = "Examples:\n  genpack-host vm restart web --force-after 60")]
+    Restart {
+        /// Names of the machines
+        #[arg(required = true)]
+        names: Vec<Name>,
+        /// Cut the power at once
+        #[arg(short, long)]
+        force: bool,
+        /// How long to wait for the stop
+        #[arg(long, visible_alias = "timeout", value_name = "SECONDS", default_value_t = 30)]
+        wait_timeout: u64,
+        /// Cut the power when it is still running then
+        #[arg(long, value_name = "SECONDS", conflicts_with = "force")]
+        force_after: Option<u64>,
     },
     /// Stops all machines of this user
     #[command(name = "stopall", after_help = "Examples:\n  genpack-host vm stopall -w --wait-timeout 120")]
@@ -215,6 +235,9 @@ impl Verb {
                 }
                 let how = Use { escape: Some(console::DEFAULT_ESCAPE), log: None, no_input: false };
                 names.first().map_or(Ok(asked), |name| console::console(ctx, name, &how))
+            }
+            Self::Restart { names, force, wait_timeout: timeout, force_after } => {
+                restart::restart(ctx, &names, Stop { force, wait: true, timeout, force_after })
             }
             Self::StopAll(how) => stop::stop_all(ctx, how.into()),
             Self::List { all } => list::list(ctx, all),

@@ -18,7 +18,7 @@ use crate::io::printable::printable;
 use crate::io::system_image::SystemImage;
 use crate::look::image::{iso8601, type_name};
 use crate::look::{report, space};
-use crate::vm::kernel_files::candidates;
+use crate::vm::kernel_files::look_for;
 
 pub(crate) mod verify;
 
@@ -184,9 +184,8 @@ fn genpack(image: &SystemImage) -> Result<Option<Value>> {
 
 /// Returns path, format, architecture and version of the kernel that a direct boot would take.
 fn kernel(image: &SystemImage) -> Result<Option<Value>> {
-    let boot = image.list("/boot")?.unwrap_or_default();
     let modules = image.list("/usr/lib/modules")?.unwrap_or_default();
-    for candidate in candidates(&boot, &modules) {
+    for candidate in look_for(|directory| image.list(directory))? {
         let Some(head) = image.head(&candidate.kernel, KERNEL_HEAD)? else { continue };
         let mut object = Map::new();
         object.insert("path".into(), candidate.kernel.into());

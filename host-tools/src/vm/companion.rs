@@ -1,6 +1,6 @@
-//! Programs that a machine needs beside QEMU: the daemon of virtiofs, passt.
+//! Programs that a machine needs beside QEMU: the daemon of virtiofs, passt, a TPM.
 //!
-//! Both get a socket that is open already, so nobody waits for a file to appear, and both end with QEMU, whose
+//! They get a socket that is open already, so nobody waits for a file to appear, and they end with QEMU, whose
 //! connection they live on. Not handled: a daemon that dies early is told, not started anew.
 
 use std::fs::File;
@@ -19,8 +19,8 @@ use super::rundir::RunDir;
 use super::words::{ShareTransport, ShareWords};
 use crate::command_error::{CommandError, Context, Result};
 
-/// Where our descriptor stands in a command line.
-const FD: &str = "FD";
+/// Where our descriptor stands in a command line; no path has this character.
+const FD: &str = "\0";
 
 /// A program to start before QEMU.
 #[derive(Debug)]
@@ -153,6 +153,52 @@ fn virtiofsd(
     argv
 }
 
+/// Returns the socket of a TPM 2.0 and the program that is one. Its state is in the directory, else in the run
+/// directory, where it begins anew each time.
+///
+/// # Errors
+/// When swtpm is not installed, or there is no place for the state.
+pub fn tpm(
+    program: Option<PathBuf>,
+    state: Option<PathBuf>,
+    dir: &RunDir,
+    dry: bool,
+) -> Result<(PathBuf, Option<Companion>)> {
+    let Some(program) = program else {
+        return Err(
+            CommandError::failed("swtpm is not installed, so there is no TPM").hint("apt-get install swtpm")
+        );
+    };
+    let socket = dir.file("tpm.sock");
+    if dry {
+        return Ok((socket, None));
+    }
+    let own = dir.file("tpm");
+    if state.is_none() && own.exists() {
+        std::fs::remove_dir_all(&own).with_context(|| format!("emptying {}", own.display()))?;
+    }
+    let state = state.unwrap_or(own);
+    let what = || format!("keeping the TPM's state in {}", state.display());
+    std::fs::create_dir_all(&state).with_context(what)?;
+    let state = std::fs::canonicalize(&state).with_context(what)?;
+    let argv = swtpm_argv(&program, &state)?;
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).with_context(|| format!("making {}", socket.display()))?;
+    Ok((socket, Some(Companion { name: "swtpm", argv, socket: listener.into() })))
+}
+
+fn swtpm_argv(program: &Path, state: &Path) -> Result<Vec<String>> {
+    let state = state.to_string_lossy();
+    if state.contains(',') {
+        return Err(CommandError::usage(format!("swtpm cannot keep its state in {state}: it has a comma"))
+            .hint("name another directory with --tpm-state"));
+    }
+    let mut argv = vec![program.to_string_lossy().into_owned()];
+    argv.extend(["socket", "--tpm2", "--terminate", "--tpmstate"].map(str::to_owned));
+    argv.extend([format!("dir={state}"), "--ctrl".into(), format!("type=unixio,fd={FD}")]);
+    Ok(argv)
+}
+
 /// Returns QEMU's end of a passt network and the program.
 ///
 /// # Errors
@@ -194,14 +240,14 @@ mod tests {
         assert_eq!(
             line("/usr/libexec/virtiofsd", false, true),
             format!(
-                "/usr/libexec/virtiofsd --fd=FD --shared-dir=/a,b --cache=auto --xattr --allow-direct-io \
+                "/usr/libexec/virtiofsd --fd=\0 --shared-dir=/a,b --cache=auto --xattr --allow-direct-io \
                      --modcaps={capabilities} --inode-file-handles=prefer --rlimit-nofile=9"
             )
         );
         assert_eq!(
             line("/usr/libexec/virtiofsd", true, false),
             format!(
-                "unshare -r --map-auto -- /usr/libexec/virtiofsd --fd=FD --shared-dir=/a,b --cache=auto --xattr \
+                "unshare -r --map-auto -- /usr/libexec/virtiofsd --fd=\0 --shared-dir=/a,b --cache=auto --xattr \
                      --allow-direct-io --modcaps={capabilities} --inode-file-handles=never --sandbox=chroot \
                      --readonly"
             )
@@ -209,7 +255,7 @@ mod tests {
         assert_eq!(
             line(OLD_VIRTIOFS_DAEMON, false, true),
             format!(
-                "/usr/lib/qemu/virtiofsd --fd=FD -o source=/a,b -o cache=auto -o xattr -o modcaps={capabilities} \
+                "/usr/lib/qemu/virtiofsd --fd=\0 -o source=/a,b -o cache=auto -o xattr -o modcaps={capabilities} \
                      --rlimit-nofile=9"
             )
         );
@@ -221,11 +267,21 @@ mod tests {
     }
 
     #[test]
+    fn tpm_keeps_its_state_where_it_is_told() {
+        let argv = |state: &str| swtpm_argv(Path::new("/usr/bin/swtpm"), Path::new(state));
+        assert_eq!(
+            argv("/var/vm/web/tpm").unwrap().join(" "),
+            "/usr/bin/swtpm socket --tpm2 --terminate --tpmstate dir=/var/vm/web/tpm --ctrl type=unixio,fd=\0"
+        );
+        assert!(argv("/a,mode=0777").is_err());
+    }
+
+    #[test]
     fn passt_leads_ports_into_the_guest() {
         let rules = ["tcp:127.0.0.1:8080-:80", "udp::53-:5353"].map(|rule| rule.parse().unwrap());
         assert_eq!(
             passt_argv(Path::new("/usr/bin/passt"), &rules).join(" "),
-            "/usr/bin/passt --foreground --quiet --one-off --fd FD --tcp-ports 127.0.0.1/8080:80 --udp-ports 53:5353"
+            "/usr/bin/passt --foreground --quiet --one-off --fd \0 --tcp-ports 127.0.0.1/8080:80 --udp-ports 53:5353"
         );
         assert!(passt(None, &[]).is_err());
     }

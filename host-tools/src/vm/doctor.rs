@@ -31,8 +31,9 @@ struct Finding {
 /// Never; what is wrong is told.
 pub fn doctor(ctx: &Ctx) -> Result<ExitCode> {
     let kvm = accel::choose(ctx.arch);
-    let mut findings =
-        programs(ctx.arch, &|name| in_path(name).is_some(), &|arch| firmware::find(arch).is_some());
+    let mut findings = programs(ctx.arch, &|name| in_path(name).is_some(), &|arch| {
+        firmware::find(arch, firmware::Checks::Nothing).is_some()
+    });
     let is_member = is_member_of_kvm();
     findings.extend(devices(&Host::default(), (kvm.accel, &kvm.reason), is_member));
     let failed = findings.iter().any(|finding| finding.is_needed && finding.wrong.is_some());
@@ -85,6 +86,7 @@ fn programs(own: Arch, is_there: &dyn Fn(&str) -> bool, has_firmware: &dyn Fn(Ar
     }
     for (name, without, package) in [
         ("passt", "no --net passt", "passt"),
+        ("swtpm", "no --tpm", "swtpm"),
         ("mkfs.btrfs", "no --volatile-data", "btrfs-progs"),
         ("ssh", "no vm ssh, scp", "openssh-client"),
     ] {

@@ -7,15 +7,22 @@ use std::path::Path;
 
 use genpack_core::kernel::arch::Arch;
 use genpack_core::kernel::image::{Codec, Format, HEAD_LEN, Payload, detect};
+use genpack_core::kernel::pe::{Header, Section};
 use rustix::fs::{MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags, fcntl_add_seals, memfd_create, openat2};
 use rustix::io::Errno;
 
 use crate::command_error::{CommandError, Context, Result};
 use crate::io::system_image::SystemImage;
-use crate::vm::kernel_files::candidates;
+use crate::vm::kernel_files::look_for;
 
 /// A decompressed kernel has some 100 MiB at most, debug information included.
 const MAX_KERNEL_BYTES: u64 = 1 << 30;
+/// The kernel itself takes 2 KiB on x86 and 4 KiB at most elsewhere.
+const MAX_CMDLINE_BYTES: u32 = 64 << 10;
+/// Begins a legacy LZ4 frame (`lz4 -l`, lz4_Frame_format.md, "Legacy frame").
+const LZ4_LEGACY_MAGIC: u32 = 0x184C_2102;
+/// What each of its blocks holds, but the last.
+const LZ4_LEGACY_BLOCK: usize = 8 << 20;
 
 /// What a direct boot needs, in memory.
 #[derive(Debug)]
@@ -28,6 +35,8 @@ pub struct BootFiles {
     pub initramfs: Option<OwnedFd>,
     /// Architecture that the kernel's own header names.
     pub arch: Arch,
+    /// The command line of a unified kernel image.
+    pub words: Option<String>,
 }
 
 /// Where kernels are looked for.
@@ -124,9 +133,7 @@ impl Tree for RootDirectory {
 /// # Errors
 /// When the tree has no kernel, or one that we cannot recognise, or is corrupt.
 pub fn read(image: &impl Tree) -> Result<BootFiles> {
-    let boot = image.names("/boot")?.unwrap_or_default();
-    let modules = image.names("/usr/lib/modules")?.unwrap_or_default();
-    for candidate in candidates(&boot, &modules) {
+    for candidate in look_for(|directory| image.names(directory))? {
         // A symbolic link may lead nowhere.
         if !image.has(&candidate.kernel)? {
             continue;
@@ -138,9 +145,15 @@ pub fn read(image: &impl Tree) -> Result<BootFiles> {
                 break;
             }
         }
-        let kernel = copy(image, &candidate.kernel, "kernel")?;
-        let (kernel, arch) = unwrap(kernel).with_context(|| format!("reading {}", candidate.kernel))?;
-        return Ok(BootFiles { kernel_path: candidate.kernel, kernel: seal(kernel)?, initramfs, arch });
+        let what = || format!("reading {}", candidate.kernel);
+        let file = copy(image, &candidate.kernel, "kernel")?;
+        let Unified { kernel, initramfs: inside, words } = take_apart(file).with_context(what)?;
+        let (kernel, arch) = unwrap(kernel).with_context(what)?;
+        if let Some(inside) = inside {
+            initramfs = Some(seal(inside)?);
+        }
+        let kernel = seal(kernel)?;
+        return Ok(BootFiles { kernel_path: candidate.kernel, kernel, initramfs, arch, words });
     }
     Err(CommandError::failed("the image has no kernel in /boot")
         .hint("give the image a kernel as /boot/kernel, or run a disk made with `genpack-host flash`"))
@@ -167,6 +180,62 @@ fn seal(file: File) -> Result<OwnedFd> {
     let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     fcntl_add_seals(&file, all).context("sealing memory")?;
     Ok(file.into())
+}
+
+/// What a unified kernel image holds; any other file is a kernel alone.
+struct Unified {
+    kernel: File,
+    initramfs: Option<File>,
+    words: Option<String>,
+}
+
+/// Takes a unified kernel image apart.
+///
+/// Why not as it is: QEMU would start it only by UEFI, and its stub takes no further words where Secure Boot is on.
+fn take_apart(mut file: File) -> Result<Unified> {
+    let head = head(&mut file).context("reading memory")?;
+    let is_uki = detect(&head).is_some_and(|image| image.format == Format::Uki);
+    let sections = Header::parse(&head).ok().filter(|_| is_uki).and_then(|h| h.unified_kernel_image(&head));
+    let Some(sections) = sections else { return Ok(Unified { kernel: file, initramfs: None, words: None }) };
+    let kernel = section(&mut file, &sections.linux, "kernel")?;
+    let initramfs = sections.initrd.map(|s| section(&mut file, &s, "initramfs")).transpose()?;
+    let words = sections.cmdline.map(|s| cmdline(&mut file, &s)).transpose()?;
+    Ok(Unified { kernel, initramfs, words: words.filter(|words| !words.is_empty()) })
+}
+
+/// Copies a section's content.
+fn section(file: &mut File, section: &Section, name: &str) -> Result<File> {
+    let mut content = memory(name)?;
+    let what = || format!("reading the section {}", String::from_utf8_lossy(section.name()));
+    file.seek(SeekFrom::Start(section.raw_offset.into())).with_context(what)?;
+    let wanted = u64::from(section.content_bytes());
+    let copied = io::copy(&mut file.take(wanted), &mut content).with_context(what)?;
+    if copied != wanted {
+        return Err(unsupported(&format!(
+            "its section {} has {wanted} bytes, and the file ends after {copied} of them",
+            String::from_utf8_lossy(section.name())
+        )));
+    }
+    Ok(content)
+}
+
+fn cmdline(file: &mut File, words: &Section) -> Result<String> {
+    if words.content_bytes() > MAX_CMDLINE_BYTES {
+        return Err(unsupported(&format!("its command line is larger than {MAX_CMDLINE_BYTES} bytes")));
+    }
+    let mut content = section(file, words, "cmdline")?;
+    let mut bytes = Vec::new();
+    content
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| content.read_to_end(&mut bytes))
+        .context("reading memory")?;
+    // Padded with zeros, and a text file by habit.
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = std::str::from_utf8(text).map_err(|_| unsupported("its command line is no text"))?;
+    if text.trim().contains(char::is_control) {
+        return Err(unsupported("its command line has control characters"));
+    }
+    Ok(text.trim().to_owned())
 }
 
 /// Takes off a compressed wrapper and returns the kernel and its architecture.
@@ -208,8 +277,9 @@ fn decompress(mut from: File, payload: Payload, to: &mut File) -> Result<()> {
         Codec::Gzip => Box::new(flate2::read::GzDecoder::new(from)),
         Codec::Xz => Box::new(liblzma::read::XzDecoder::new(from)),
         Codec::Zstd => Box::new(zstd::stream::read::Decoder::new(from).with_context(what)?),
-        Codec::Lz4 | Codec::Lzma | Codec::Lzo | Codec::Unknown => {
-            return Err(unsupported("it is compressed with neither gzip, xz nor zstd"));
+        Codec::Lz4 => return lz4_legacy(from, to).with_context(what),
+        Codec::Lzma | Codec::Lzo | Codec::Unknown => {
+            return Err(unsupported("it is compressed with neither gzip, xz, zstd nor lz4"));
         }
     };
     let copied = io::copy(&mut reader.take(MAX_KERNEL_BYTES), to).with_context(what)?;
@@ -217,6 +287,38 @@ fn decompress(mut from: File, payload: Payload, to: &mut File) -> Result<()> {
         return Err(unsupported("it is larger than 1 GiB"));
     }
     to.flush().with_context(what)
+}
+
+/// Decompresses a legacy LZ4 frame, whose end is the end of the input.
+fn lz4_legacy(mut from: impl Read, to: &mut File) -> io::Result<()> {
+    let corrupt = |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("LZ4: {why}"));
+    let number = |from: &mut dyn Read| {
+        let mut bytes = Vec::with_capacity(4);
+        from.take(4).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(bytes.try_into().ok().map(u32::from_le_bytes))
+    };
+    if number(&mut from)? != Some(LZ4_LEGACY_MAGIC) {
+        return Err(corrupt("no legacy frame"));
+    }
+    let (mut total, mut output) = (0u64, vec![0; LZ4_LEGACY_BLOCK]);
+    let most = lz4_flex::block::get_maximum_output_size(LZ4_LEGACY_BLOCK);
+    // What is shorter than a size is padding.
+    while let Some(size) = number(&mut from)? {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        if size > most {
+            return Err(corrupt("a block is too large"));
+        }
+        let mut block = vec![0; size];
+        from.read_exact(&mut block)?;
+        let len =
+            lz4_flex::block::decompress_into(&block, &mut output).map_err(|_| corrupt("a broken block"))?;
+        total += len as u64;
+        if total >= MAX_KERNEL_BYTES {
+            return Err(corrupt("the kernel is larger than 1 GiB"));
+        }
+        to.write_all(&output[..len])?;
+    }
+    to.flush()
 }
 
 fn unsupported(why: &str) -> CommandError {
@@ -265,6 +367,90 @@ mod tests {
         assert_eq!((content(kernel), arch), (bzimage(), Arch::X86_64));
         for bytes in [&b""[..], b"x", b"\x1f\x8b\x08\0broken gzip"] {
             assert!(unwrap(file(bytes)).is_err(), "{bytes:?}");
+        }
+    }
+
+    /// An EFI application at whose end these sections lie.
+    fn uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![0; 0x400];
+        let mut set = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        set(0, b"MZ");
+        set(0x3c, &[0x40]);
+        set(0x40, b"PE\0\0\x64\x86");
+        set(0x46, &[u8::try_from(sections.len()).unwrap()]);
+        set(0x54, &[112]);
+        set(0x58, &[0x0b, 0x02]);
+        set(0x58 + 68, &[10]);
+        let mut at = 0x400;
+        for (index, (name, content)) in sections.iter().enumerate() {
+            let row = 0xc8 + index * 40;
+            let len = u32::try_from(content.len()).unwrap().to_le_bytes();
+            set(row, name.as_bytes());
+            set(row + 8, &len);
+            set(row + 16, &len);
+            set(row + 20, &u32::try_from(at).unwrap().to_le_bytes());
+            at += content.len();
+        }
+        for (_, content) in sections {
+            bytes.extend_from_slice(content);
+        }
+        bytes
+    }
+
+    #[test]
+    fn unified_image_is_taken_apart() {
+        let kernel = bzimage();
+        let whole =
+            uki(&[(".linux", &kernel), (".initrd", b"070701"), (".cmdline", b"root=LABEL=a quiet\n\0\0")]);
+        let Unified { kernel: found, initramfs, words } = take_apart(file(&whole)).unwrap();
+        assert_eq!(unwrap(found).unwrap().1, Arch::X86_64);
+        assert_eq!(initramfs.map(content), Some(b"070701".to_vec()));
+        assert_eq!(words.as_deref(), Some("root=LABEL=a quiet"));
+        let alone = take_apart(file(&uki(&[(".linux", &kernel)]))).unwrap();
+        assert!(alone.initramfs.is_none() && alone.words.is_none());
+        assert_eq!(content(alone.kernel), kernel);
+        let plain = take_apart(file(&kernel)).unwrap();
+        assert_eq!(content(plain.kernel), kernel);
+    }
+
+    #[test]
+    fn broken_unified_image_is_refused_by_cause() {
+        let kernel = bzimage();
+        let whole = uki(&[(".linux", &kernel), (".initrd", b"070701")]);
+        let why = |bytes: &[u8]| take_apart(file(bytes)).err().unwrap().to_string();
+        assert!(
+            why(&whole[..whole.len() - 1]).contains(".initrd has 6 bytes"),
+            "{}",
+            why(&whole[..whole.len() - 1])
+        );
+        let line = |text: &[u8]| why(&uki(&[(".linux", &kernel), (".cmdline", text)]));
+        assert!(line(b"a\nb").contains("control characters"));
+        assert!(line(b"\xff").contains("no text"));
+        assert!(line(&vec![b'a'; 70_000]).contains("larger than 65536 bytes"));
+    }
+
+    #[test]
+    fn legacy_frame_of_lz4_is_decompressed_and_a_broken_one_refused() {
+        let frame = |blocks: &[&[u8]]| {
+            let mut bytes = LZ4_LEGACY_MAGIC.to_le_bytes().to_vec();
+            for block in blocks {
+                let packed = lz4_flex::block::compress(block);
+                bytes.extend(u32::try_from(packed.len()).unwrap().to_le_bytes());
+                bytes.extend(packed);
+            }
+            bytes
+        };
+        let unpack = |bytes: &[u8]| {
+            let mut to = file(b"");
+            lz4_legacy(bytes, &mut to).map(|()| content(to))
+        };
+        let whole = frame(&[&bzimage(), b"tail"]);
+        assert_eq!(unpack(&whole).unwrap(), [&bzimage()[..], b"tail"].concat());
+        assert_eq!(unpack(&[&whole[..], &[0; 3]].concat()).unwrap().len(), 0x404);
+        for broken in
+            [&whole[..whole.len() - 1], b"", b"\x04\x22\x4d\x18", &[&whole[..4], &[255; 8]].concat()]
+        {
+            assert!(unpack(broken).is_err(), "{broken:?}");
         }
     }
 

@@ -1,8 +1,9 @@
 //! Which kernel and initramfs an image offers for a direct boot.
 //!
 //! Order: the fixed names in `/boot`, then versioned names in `/boot`, then the kernels that some distributions keep
-//! beside their modules; the newest version first. Versions decide, not times: images are reproducible and all their
-//! times may be equal. Not looked at: unified kernel images, boot loader entries.
+//! beside their modules, then unified kernel images where the UAPI group's Boot Loader Specification puts them; the
+//! newest version first. Versions decide, not times: images are reproducible and all their times may be equal. Not
+//! looked at: boot loader entries.
 
 use std::cmp::Ordering;
 
@@ -13,6 +14,9 @@ const FIXED_INITRAMFS: [&str; 3] = ["initramfs", "initramfs.img", "initrd.img"];
 /// Prefixes of versioned kernels.
 const VERSIONED_KERNELS: [&str; 2] = ["kernel-", "vmlinuz-"];
 
+/// Where unified kernel images are, the boot partition's place in an image first.
+const UKI_DIRECTORIES: [&str; 3] = ["/boot/EFI/Linux", "/efi/EFI/Linux", "/boot/efi/EFI/Linux"];
+
 /// A kernel that may be there, and where its initramfs may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -22,9 +26,24 @@ pub struct Candidate {
     pub initramfs: Vec<String>,
 }
 
-/// Returns the candidates, the preferred first, from the names in `/boot` and in `/usr/lib/modules`.
-#[must_use]
-pub fn candidates(boot: &[String], modules: &[String]) -> Vec<Candidate> {
+/// Looks for the candidates of a tree, the preferred first; `names` lists a directory, when it is there.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn look_for<E>(names: impl Fn(&str) -> Result<Option<Vec<String>>, E>) -> Result<Vec<Candidate>, E> {
+    let boot = names("/boot")?.unwrap_or_default();
+    let modules = names("/usr/lib/modules")?.unwrap_or_default();
+    let mut ukis = Vec::new();
+    for directory in UKI_DIRECTORIES {
+        let found = names(directory)?.unwrap_or_default();
+        ukis.extend(found.iter().map(|name| format!("{directory}/{name}")));
+    }
+    Ok(candidates(&boot, &modules, &ukis))
+}
+
+/// Returns the candidates, the preferred first, from the names in `/boot` and in `/usr/lib/modules`, and the paths of
+/// what lies in [`UKI_DIRECTORIES`].
+fn candidates(boot: &[String], modules: &[String], ukis: &[String]) -> Vec<Candidate> {
     let has = |name: &str| boot.iter().any(|b| b == name);
     let fixed = FIXED_KERNELS.into_iter().filter(|name| has(name)).map(|name| Candidate {
         kernel: format!("/boot/{name}"),
@@ -47,7 +66,14 @@ pub fn candidates(boot: &[String], modules: &[String]) -> Vec<Candidate> {
         .into_iter()
         .chain(with_modules)
         .map(|(version, kernel)| Candidate { kernel, initramfs: versioned_initramfs(version) });
-    fixed.chain(versioned).collect()
+    let mut unified: Vec<&String> = ukis.iter().filter(|path| path.ends_with(".efi")).collect();
+    unified.sort_by(|a, b| compare_versions(file_name(b), file_name(a)));
+    let unified = unified.into_iter().cloned().map(|kernel| Candidate { kernel, initramfs: Vec::new() });
+    fixed.chain(versioned).chain(unified).collect()
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 fn versioned_initramfs(version: &str) -> Vec<String> {
@@ -90,7 +116,7 @@ mod tests {
 
     fn kernels(boot: &[&str], modules: &[&str]) -> Vec<String> {
         let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        candidates(&owned(boot), &owned(modules)).into_iter().map(|c| c.kernel).collect()
+        candidates(&owned(boot), &owned(modules), &[]).into_iter().map(|c| c.kernel).collect()
     }
 
     #[test]
@@ -119,7 +145,7 @@ mod tests {
 
     #[test]
     fn initramfs_has_the_version_of_its_kernel() {
-        let found = candidates(&["vmlinuz-6.1".into(), "vmlinuz".into()], &[]);
+        let found = candidates(&["vmlinuz-6.1".into(), "vmlinuz".into()], &[], &[]);
         assert_eq!(found[0].initramfs, ["/boot/initramfs", "/boot/initramfs.img", "/boot/initrd.img"]);
         assert_eq!(
             found[1].initramfs,
@@ -141,5 +167,18 @@ mod tests {
             assert_eq!(compare_versions(a, b), order, "{a} {b}");
             assert_eq!(compare_versions(b, a), order.reverse(), "{b} {a}");
         }
+    }
+
+    #[test]
+    fn unified_images_come_last_and_the_newest_first() {
+        let ukis = [
+            "/boot/EFI/Linux/debian-6.1.0-9.efi",
+            "/efi/EFI/Linux/debian-6.1.0-44.efi",
+            "/efi/EFI/Linux/notes",
+        ];
+        let boot = ["vmlinuz-5.10".to_owned()];
+        let found = candidates(&boot, &[], &ukis.map(str::to_owned));
+        let paths: Vec<&str> = found.iter().map(|candidate| candidate.kernel.as_str()).collect();
+        assert_eq!(paths, ["/boot/vmlinuz-5.10", ukis[1], ukis[0]]);
     }
 }

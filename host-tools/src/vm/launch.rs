@@ -52,16 +52,11 @@ pub enum Launch {
     Ended(ExitCode),
 }
 
-/// Starts the machine.
+/// Starts the machine; `about` is what only the caller knows of it.
 ///
 /// # Errors
 /// When something before QEMU fails, or QEMU does not answer.
-pub fn launch(
-    ctx: &Ctx,
-    prepared: Prepared,
-    streams: Streams,
-    image: Option<&std::path::Path>,
-) -> Result<Launch> {
+pub fn launch(ctx: &Ctx, prepared: Prepared, streams: Streams, about: Record) -> Result<Launch> {
     let Prepared { mut machine, dir, locked, companions, handovers, chooses_ssh_port, environment, .. } =
         prepared;
     let arch = machine.arch;
@@ -75,7 +70,7 @@ pub fn launch(
     let companions = companions.into_iter().map(start).collect::<Result<Vec<_>>>()?;
     let (ours, theirs) = qmp::channel().map_err(|e| of_qemu(e, arch))?;
     machine.qmp = Some(theirs);
-    let mut record = record(&machine, image, &handovers);
+    let mut record = record(&machine, about, &handovers);
     let path = dir.file("qemu.log");
     // Why appended to after it was emptied: our reading must not move the place where QEMU writes.
     let messages = File::create(&path)
@@ -120,12 +115,12 @@ const fn is_timeout(e: &genpack_qemu::Error) -> bool {
     matches!(e, genpack_qemu::Error::Timeout { .. })
 }
 
-fn record(machine: &Machine, image: Option<&std::path::Path>, handovers: &[Handover]) -> Record {
-    let absolute = |path: &std::path::Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+fn record(machine: &Machine, about: Record, handovers: &[Handover]) -> Record {
+    let absolute = |path: std::path::PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
     let give_back = handovers.iter().flat_map(|handover| &handover.give_back);
     Record {
         arch: machine.arch.name().to_owned(),
-        image: image.map(absolute),
+        image: about.image.map(absolute),
         memory_mib: machine.memory_mib,
         cpus: machine.cpus,
         cid: machine.vsock.as_ref().map(|vsock| vsock.cid),
@@ -133,7 +128,7 @@ fn record(machine: &Machine, image: Option<&std::path::Path>, handovers: &[Hando
         disks: disk_nodes(machine),
         argv: argv(machine),
         give_back: give_back.map(|write| (write.path.clone(), write.value.clone())).collect(),
-        ..Record::default()
+        ..about
     }
 }
 

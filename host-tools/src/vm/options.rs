@@ -91,6 +91,12 @@ pub struct Options {
     pub bios: bool,
     /// UEFI for a kernel that is started directly.
     pub uefi: Option<Tri>,
+    /// Firmware that starts only what is signed.
+    pub secure_boot: bool,
+    /// A TPM.
+    pub tpm: bool,
+    /// Directory of the TPM's state; default: forgotten at the end.
+    pub tpm_state: Option<PathBuf>,
     /// File of the firmware's variables; default: forgotten at the end.
     pub nvram: Option<PathBuf>,
     /// KVM.

@@ -1,6 +1,8 @@
 //! Options and findings → the machine. Pure: files are open, addresses are taken and ports are chosen before.
 
 use genpack_core::kernel::arch::Arch;
+use std::path::PathBuf;
+
 use genpack_qemu::machine::{
     Accel, Agent, Boot, Disk, Display, Flash, FwValue, Gpu, Log, Machine, Medium, Network, PciDevice, Serial,
     Share, Sockets, Sound, Source, UsbDevice, Vsock,
@@ -55,6 +57,8 @@ pub struct Findings {
     pub pci: Vec<PciDevice>,
     /// Directories of the host.
     pub shares: Vec<Share>,
+    /// Socket of the program that is a TPM.
+    pub tpm: Option<PathBuf>,
     /// vsock.
     pub vsock: Option<Vsock>,
     /// Sound.
@@ -93,21 +97,27 @@ pub struct KernelFiles {
     pub initramfs: Option<Source>,
     /// UEFI that starts it.
     pub flash: Option<Flash>,
+    /// Words that a unified kernel image brings along.
+    pub words: Option<String>,
 }
 
 /// Returns the machine.
 #[must_use]
 pub fn machine(options: &Options, found: Findings) -> Machine {
     let name = &found.name;
-    let line = |is_image| cmdline(options, name, found.arch, is_image);
+    let line = |is_image, kernel: &KernelFiles| {
+        cmdline(options, name, found.arch, is_image, kernel.words.as_deref())
+    };
     let (boot, mut disks) = match found.start {
         Start::SystemImage { image, kernel } => {
             let system = Disk::new("system", image).read_only();
-            (kernel.boot(line(true)), system_disks(system, found.data, found.swap))
+            let line = line(true, &kernel);
+            (kernel.boot(line), system_disks(system, found.data, found.swap))
         }
         Start::Directory(kernel) => {
             let system = Disk::placeholder("system");
-            (kernel.boot(line(false)), system_disks(system, found.data, found.swap))
+            let line = line(false, &kernel);
+            (kernel.boot(line), system_disks(system, found.data, found.swap))
         }
         Start::Disk { disk, firmware } => {
             let mut disks = vec![disk];
@@ -133,6 +143,7 @@ pub fn machine(options: &Options, found: Findings) -> Machine {
     machine.usb = found.usb;
     machine.pci = found.pci;
     machine.shares = found.shares;
+    machine.tpm = found.tpm;
     machine.vsock = found.vsock;
     machine.no_shutdown = options.no_shutdown;
     machine.log = Log {
@@ -204,16 +215,18 @@ fn display(options: &DisplayOptions) -> Display {
     }
 }
 
-/// Returns the kernel command line of a direct boot. The user's words come last, so that they count.
-fn cmdline(options: &Options, name: &Name, arch: Arch, is_image: bool) -> String {
+/// Returns the kernel command line of a direct boot. The user's words come last, so that they count; those of the
+/// kernel's file first.
+fn cmdline(options: &Options, name: &Name, arch: Arch, is_image: bool, of_file: Option<&str>) -> String {
     let root = if is_image { "root=/dev/vda ro" } else { "root=fs rootfstype=virtiofs rw" };
     let console = match arch {
         _ if options.hvc => "hvc0",
         Arch::Aarch64 => "ttyAMA0",
         Arch::X86_64 | Arch::I686 | Arch::Riscv64 => "ttyS0,115200n8r",
     };
+    let first = of_file.map_or_else(String::new, |words| format!("{words} "));
     let mut line =
-        format!("{root} net.ifnames=0 systemd.firstboot=0 systemd.hostname={name} console={console}");
+        format!("{first}{root} net.ifnames=0 systemd.firstboot=0 systemd.hostname={name} console={console}");
     let window = options.display.as_ref().and_then(|display| display.window.as_deref());
     if window.is_some_and(|window| window != "none") {
         line.push_str(" console=tty1");
@@ -258,7 +271,12 @@ mod tests {
     }
 
     fn kernel() -> KernelFiles {
-        KernelFiles { kernel: Source::path(Path::new("k")).unwrap(), initramfs: None, flash: None }
+        KernelFiles {
+            kernel: Source::path(Path::new("k")).unwrap(),
+            initramfs: None,
+            flash: None,
+            words: None,
+        }
     }
 
     fn findings(start: Start, place: Place) -> Findings {
@@ -278,6 +296,7 @@ mod tests {
             usb: Vec::new(),
             pci: Vec::new(),
             shares: Vec::new(),
+            tpm: None,
             vsock: None,
             sound: None,
             fw_cfg: Vec::new(),
@@ -315,6 +334,11 @@ mod tests {
         assert_eq!(
             line_of(&plain, Start::Directory(kernel())),
             format!("root=fs rootfstype=virtiofs rw {fixed} console=ttyS0,115200n8r quiet  a=b")
+        );
+        let kernel = KernelFiles { words: Some("root=/dev/sda quiet".into()), ..kernel() };
+        assert_eq!(
+            line_of(&Options::default(), Start::SystemImage { image: file("sys"), kernel }),
+            format!("root=/dev/sda quiet root=/dev/vda ro {fixed} console=ttyS0,115200n8r")
         );
         let window =
             |window: &str| Some(DisplayOptions { window: Some(window.into()), ..DisplayOptions::default() });

@@ -25,7 +25,8 @@ use super::network::{self, Interface};
 use super::options::{Options, Tri};
 use super::pci::{self, Handover};
 use super::plan::{Findings, KernelFiles, Place, Start, machine};
-use super::rundir::{Locked, RunDir, RunRoot};
+use super::rundir::{Locked, Record, RunDir, RunRoot};
+use super::sock_forward::{self, Listening};
 use super::words::{DiskWords, NetWords, PciWords, ShareWords};
 use super::{sys, usb};
 use crate::command_error::{CommandError, Context, Result};
@@ -65,6 +66,19 @@ pub struct Prepared {
     pub environment: Vec<(String, String)>,
 }
 
+impl Prepared {
+    /// Takes the vsock ports of the sockets that the guest is to reach.
+    ///
+    /// # Errors
+    /// When one is taken, or the machine has no vsock.
+    pub fn listen(&self, about: &Record) -> Result<Vec<Listening>> {
+        match &self.machine.vsock {
+            Some(vsock) => sock_forward::listen(vsock.cid, &about.sock_forward),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
 /// Prepares a machine.
 ///
 /// # Errors
@@ -80,10 +94,15 @@ pub fn prepare(ctx: &Ctx, options: &Options, place: Place, root: &RunRoot, host:
         Taking { ctx, options, host, root, dir: &dir, kept_open: Vec::new(), companions: Vec::new() };
     let accel = accelerator(ctx, arch, options.kvm)?;
     let vsock = taking.vsock()?;
+    if vsock.is_none() && !options.sock_forward.is_empty() {
+        return Err(CommandError::failed("--sock-forward needs vsock, which this machine does not have")
+            .hint("`genpack-host vm doctor` says what this host lacks for it"));
+    }
     let (networks, forwards, chooses_ssh_port, functions) = taking.networks(vsock.is_none())?;
     let (pci, handovers) = taking.pci(functions)?;
     let shares = taking.shares()?;
     let usb = taking.usb()?;
+    let tpm = taking.tpm()?;
     let found = Findings {
         name: dir.name().clone(),
         dir: dir.clone(),
@@ -103,6 +122,7 @@ pub fn prepare(ctx: &Ctx, options: &Options, place: Place, root: &RunRoot, host:
         usb,
         pci,
         shares,
+        tpm,
         vsock,
         sound: taking.sound(arch),
         fw_cfg: taking.values()?,
@@ -200,15 +220,22 @@ fn start(ctx: &Ctx, options: &Options) -> Result<(Arch, Option<String>, Start)> 
 
 fn kernel_files(ctx: &Ctx, options: &Options, boot: kernel::BootFiles) -> Result<KernelFiles> {
     let wanted = options.uefi.unwrap_or(Tri::Off);
-    let flash = match (wanted, firmware::find(boot.arch)) {
+    let wanted = if options.secure_boot { Tri::On } else { wanted };
+    let flash = match (wanted, firmware::find(boot.arch, checks(options))) {
         (Tri::Off, _) | (Tri::Auto, None) => None,
-        (Tri::On, None) => return Err(no_firmware(boot.arch)),
+        (Tri::On, None) => return Err(no_firmware(boot.arch, options)),
         (Tri::On | Tri::Auto, Some(firmware)) => Some(flash(ctx, options, &firmware)?),
     };
-    Ok(KernelFiles { kernel: Source::Fd(boot.kernel), initramfs: boot.initramfs.map(Source::Fd), flash })
+    let initramfs = boot.initramfs.map(Source::Fd);
+    Ok(KernelFiles { kernel: Source::Fd(boot.kernel), initramfs, flash, words: boot.words })
 }
 
 fn firmware_of(ctx: &Ctx, options: &Options) -> Result<Boot> {
+    if options.bios && options.secure_boot {
+        return Err(CommandError::usage(
+            "Secure Boot is UEFI's; a machine that boots by BIOS checks nothing",
+        ));
+    }
     if options.bios {
         return match ctx.arch {
             Arch::X86_64 | Arch::I686 => Ok(Boot::Bios),
@@ -217,11 +244,21 @@ fn firmware_of(ctx: &Ctx, options: &Options) -> Result<Boot> {
             }
         };
     }
-    let firmware = firmware::find(ctx.arch).ok_or_else(|| no_firmware(ctx.arch))?;
+    let firmware = firmware::find(ctx.arch, checks(options)).ok_or_else(|| no_firmware(ctx.arch, options))?;
     Ok(Boot::Uefi(flash(ctx, options, &firmware)?))
 }
 
-fn no_firmware(arch: Arch) -> CommandError {
+const fn checks(options: &Options) -> firmware::Checks {
+    if options.secure_boot { firmware::Checks::SecureBoot } else { firmware::Checks::Nothing }
+}
+
+fn no_firmware(arch: Arch, options: &Options) -> CommandError {
+    if options.secure_boot {
+        return CommandError::failed(format!(
+            "no UEFI firmware for {arch} with Secure Boot and its keys is installed"
+        ))
+        .hint("apt-get install ovmf (x86_64) or qemu-efi-aarch64");
+    }
     CommandError::failed(format!("no UEFI firmware for {arch} is installed"))
         .hint("apt-get install ovmf (x86_64), qemu-efi-aarch64 or qemu-efi-riscv64; or boot with --bios")
 }
@@ -248,7 +285,13 @@ fn flash(ctx: &Ctx, options: &Options, firmware: &firmware::Firmware) -> Result<
         }
     };
     let code = media::source(&firmware.code)?;
-    Ok(Flash { code, code_format: firmware.code_format, vars, vars_format: firmware.vars_format })
+    Ok(Flash {
+        code,
+        code_format: firmware.code_format,
+        vars,
+        vars_format: firmware.vars_format,
+        smm: firmware.smm,
+    })
 }
 
 fn accelerator(ctx: &Ctx, arch: Arch, kvm: Tri) -> Result<Accel> {
@@ -456,6 +499,16 @@ impl Taking<'_> {
             self.companions.extend(companion);
         }
         Ok(shares)
+    }
+
+    fn tpm(&mut self) -> Result<Option<PathBuf>> {
+        if !self.options.tpm && self.options.tpm_state.is_none() {
+            return Ok(None);
+        }
+        let state = self.options.tpm_state.as_ref().map(|state| self.ctx.path(state));
+        let (socket, companion) = companion::tpm(host::in_path("swtpm"), state, self.dir, self.ctx.dry_run)?;
+        self.companions.extend(companion);
+        Ok(Some(socket))
     }
 
     fn usb(&self) -> Result<Vec<UsbDevice>> {

@@ -7,6 +7,7 @@
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
 
 use genpack_qemu::argv::argv;
@@ -22,8 +23,9 @@ use super::launch::{Launch, QMP_SECONDS, clear, launch, report};
 use super::options::Options;
 use super::plan::Place;
 use super::prepare::{Prepared, prepare};
-use super::rundir::RunRoot;
+use super::rundir::{Record, RunRoot};
 use super::signals::Signals;
+use super::sock_forward;
 use super::terminal::Restored;
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
@@ -49,18 +51,35 @@ pub fn run(ctx: &Ctx, options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     tell_ports(ctx, &prepared);
+    let about = about(ctx, options);
+    let ports = prepared.listen(&about)?;
     // Before QEMU exists, so that no signal finds it without its power button.
     let signals = Signals::watch()?;
     let _restored = terminal.then(Restored::save).flatten();
     let group = if terminal { Group::Inherited } else { Group::Own };
     let streams = Streams::new(Stdio::inherit(), Stdio::inherit(), group);
-    let mut started = match launch(ctx, prepared, streams, options.image.as_deref())? {
+    let mut started = match launch(ctx, prepared, streams, about)? {
         Launch::Runs(started) => started,
         Launch::Ended(code) => return Ok(code),
     };
+    sock_forward::serve(ports);
     let status = keep(ctx, &mut started.process, &mut started.qmp, signals.stream());
     clear(&started.dir, &started.record);
     Ok(report(ctx, &started.process, status?))
+}
+
+/// Returns what the options say for the record.
+pub(super) fn about(ctx: &Ctx, options: &Options) -> Record {
+    let absolute = |path: &PathBuf| {
+        let path = ctx.path(path);
+        // It fails for an empty path only, which stays what it is.
+        std::path::absolute(&path).unwrap_or(path)
+    };
+    Record {
+        image: options.image.clone(),
+        sock_forward: options.sock_forward.iter().map(absolute).collect(),
+        ..Record::default()
+    }
 }
 
 /// Tells which ports lead into the guest.

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Name;
+use super::supervise::Order;
 use crate::command_error::{CommandError, Context, Result};
 
 /// Names another place for run directories.
@@ -30,7 +31,7 @@ const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 /// A record is a page of JSON.
 const MAX_RECORD_BYTES: u64 = 4 << 20;
 /// Files that mean nothing without the machine.
-const TRANSIENT: [&str; 12] = [
+const TRANSIENT: [&str; 13] = [
     "qemu.pid",
     "qmp.sock",
     "supervisor.sock",
@@ -40,6 +41,7 @@ const TRANSIENT: [&str; 12] = [
     "qga.sock",
     "virtiofs.sock",
     "passt.sock",
+    "tpm.sock",
     "iommu-mem",
     "cid",
     "ssh-port",
@@ -82,6 +84,41 @@ pub struct Record {
     pub argv: Vec<String>,
     /// Writes that give PCI devices back, file and value.
     pub give_back: Vec<(PathBuf, String)>,
+    /// Sockets of the host that the guest reaches by vsock.
+    pub sock_forward: Vec<PathBuf>,
+    /// What starts it again; of a machine in the foreground nothing does.
+    pub order: Option<Order>,
+    /// The unit of systemd that keeps it.
+    pub unit: Option<Unit>,
+}
+
+/// A unit of systemd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Its name.
+    pub name: String,
+    /// It is of the user's manager, not the system's.
+    pub of_user: bool,
+}
+
+impl Unit {
+    /// Returns the unit that started this very process.
+    #[must_use]
+    pub fn of_us() -> Option<Self> {
+        // Why: a unit whose program called us is somebody else's.
+        let started = std::env::var("SYSTEMD_EXEC_PID").ok()?;
+        if started != std::process::id().to_string() {
+            return None;
+        }
+        Self::of_control_group(&std::fs::read_to_string("/proc/self/cgroup").ok()?)
+    }
+
+    fn of_control_group(text: &str) -> Option<Self> {
+        let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let mut parts = path.split('/');
+        let name = parts.next_back().filter(|name| name.ends_with(".service"))?;
+        Some(Self { name: name.to_owned(), of_user: parts.any(|part| part.starts_with("user@")) })
+    }
 }
 
 impl RunRoot {
@@ -328,6 +365,24 @@ fn make_private(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unit_is_the_last_part_of_the_control_group() {
+        for (text, expected) in [
+            ("0::/system.slice/system-vm.slice/vm@web.service\n", Some(("vm@web.service", false))),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/web.service\n",
+                Some(("web.service", true)),
+            ),
+            ("0::/user.slice/user-0.slice/session-3.scope\n", None),
+            ("1:name=systemd:/a.service\n", None),
+            ("0::/\n", None),
+        ] {
+            let found = Unit::of_control_group(text);
+            let found = found.as_ref().map(|unit| (unit.name.as_str(), unit.of_user));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 
     fn name(name: &str) -> Name {
         Name::parse(name).unwrap()

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::identity::Name;
-use super::supervise::{Keeping, Order, detach, serve, tell_detached};
+use super::options::Options;
+use super::supervise::{Keeping, Order, ServiceDirectory, detach, serve, tell_detached};
 use super::vm_ini::{self, Service};
 use crate::command_error::{CommandError, Context, Kind, Result, Snippet};
 use crate::ctx::Ctx;
@@ -25,19 +26,14 @@ pub fn run(
     background: bool,
 ) -> Result<ExitCode> {
     // Why absolute: what lies in it is found from any directory, and stays where it is for QEMU.
-    let directory =
-        std::path::absolute(ctx.path(directory)).context("looking for the machine's directory")?;
-    let (service, name) = read(ctx, &directory, name, default_net)?;
-    if let Some(error) = service.error() {
-        return Err(CommandError::at(&directory.join("vm.ini"), &service.text, error));
-    }
-    let fs = directory.join("fs");
+    let path = std::path::absolute(ctx.path(directory)).context("looking for the machine's directory")?;
+    let of = ServiceDirectory { path, default_net: default_net.map(str::to_owned) };
+    let options = options(ctx, &of, name)?;
+    let fs = of.path.join("fs");
     if !ctx.dry_run {
         std::fs::create_dir_all(&fs).with_context(|| format!("making {}", fs.display()))?;
     }
-    let mut options = service.options;
-    options.name = Some(name);
-    let order = Order { options, keeping, from: None };
+    let order = Order { options, keeping, from: None, service: Some(of) };
     if !background || ctx.dry_run {
         return serve(ctx, &order, false);
     }
@@ -48,6 +44,18 @@ pub fn run(
         }
         Err(code) => code,
     })
+}
+
+/// Returns what a directory says of its machine, after everything that is wrong with it was printed.
+///
+/// # Errors
+/// When something is so wrong that the machine cannot be started.
+pub fn options(ctx: &Ctx, of: &ServiceDirectory, name: Option<Name>) -> Result<Options> {
+    let (service, name) = read(ctx, &of.path, name, of.default_net.as_deref())?;
+    match service.error() {
+        Some(error) => Err(CommandError::at(&of.path.join("vm.ini"), &service.text, error)),
+        None => Ok(Options { name: Some(name), ..service.options }),
+    }
 }
 
 /// Tells everything that is wrong with a directory.

@@ -34,7 +34,7 @@ pub struct Stop {
 
 /// How one stop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
+pub(super) enum Outcome {
     Done,
     NotRunning,
     Timeout,
@@ -42,7 +42,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    const fn code(self) -> u8 {
+    pub(super) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::NotRunning => NOT_RUNNING,
@@ -84,7 +84,7 @@ pub fn stop_all(ctx: &Ctx, how: Stop) -> Result<ExitCode> {
     Ok(ExitCode::from(if worst == Outcome::NotRunning { 0 } else { worst.code() }))
 }
 
-fn stop_one(ctx: &Ctx, dir: &RunDir, how: Stop) -> Result<Outcome> {
+pub(super) fn stop_one(ctx: &Ctx, dir: &RunDir, how: Stop) -> Result<Outcome> {
     let name = dir.name();
     if !dir.is_running()? {
         ctx.ui.error(&super::wait::not_running(name));

@@ -31,10 +31,10 @@ use super::notify::Notify;
 use super::options::Options;
 use super::plan::Place;
 use super::prepare::prepare;
-use super::run::{print, tell_ports};
-use super::rundir::{Record, RunDir, RunRoot};
+use super::run::{about, print, tell_ports};
+use super::rundir::{Record, RunDir, RunRoot, Unit};
 use super::signals::Signals;
-use super::{hub, identity::Name};
+use super::{hub, identity::Name, sock_forward};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 
@@ -58,7 +58,7 @@ pub enum Ready {
 }
 
 /// How a machine is kept.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keeping {
     /// When it counts as started.
     pub ready: Ready,
@@ -73,7 +73,7 @@ impl Default for Keeping {
 }
 
 /// What a supervisor is started with, on its standard input.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// The machine.
     pub options: Options,
@@ -82,6 +82,18 @@ pub struct Order {
     /// From which directory, and for which architecture, when not from ours: a machine that is restarted.
     #[serde(default)]
     pub from: Option<(PathBuf, String)>,
+    /// The directory that describes it.
+    #[serde(default)]
+    pub service: Option<ServiceDirectory>,
+}
+
+/// Where a service's options come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceDirectory {
+    /// The directory.
+    pub path: PathBuf,
+    /// Network of a machine that names none.
+    pub default_net: Option<String>,
 }
 
 /// Starts a supervisor of its own and returns the machine's name once it runs, or the exit code after the supervisor
@@ -156,12 +168,16 @@ pub fn serve(ctx: &Ctx, order: &Order, detached: bool) -> Result<ExitCode> {
     let mut streams = Streams::new(Stdio::null(), Stdio::null(), Group::Own);
     streams.lifetime = Lifetime::Own;
     let lock = lock_supervisor(&prepared.dir)?;
-    let started = match launch(ctx, prepared, streams, options.image.as_deref())? {
+    let (again, unit) = if detached { (Some(order.clone()), None) } else { (None, Unit::of_us()) };
+    let about = Record { order: again, unit, ..about(ctx, options) };
+    let ports = prepared.listen(&about)?;
+    let started = match launch(ctx, prepared, streams, about)? {
         Launch::Runs(started) => *started,
         Launch::Ended(code) => return Ok(code),
     };
     let Started { mut process, qmp, dir, record, companions, locked } = started;
     let console = console(&dir);
+    sock_forward::serve(ports);
     if detached {
         leave_terminal(&dir)?;
     }
@@ -193,6 +209,11 @@ pub fn adopt(ctx: &Ctx, dir: &RunDir, keeping: Keeping) -> Result<ExitCode> {
     ctx.ui.step(format!("taking over the running machine {name}"));
     let signals = Signals::watch()?;
     let console = console(dir);
+    if let Some(cid) = record.cid {
+        // A port that is taken is taken by somebody who serves it.
+        sock_forward::listen(cid, &record.sock_forward)
+            .map_or_else(|e| ctx.ui.warning(e, None), sock_forward::serve);
+    }
     let qmp = Qmp::open(&dir.file("supervisor.sock"), Deadline::after(ANSWER)).ok();
     let ended = Kept::new(ctx, dir, &record, qmp, keeping).keep(running.as_fd(), &signals);
     drop(console);

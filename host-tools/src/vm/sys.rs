@@ -8,7 +8,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::ioctl::{Setter, ioctl};
 use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{
+    AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, bind, connect, listen,
+    socket_with,
+};
 
 /// `VHOST_VSOCK_SET_GUEST_CID` of `linux/vhost.h`: `_IOW(0xAF, 0x60, __u64)`.
 const VHOST_VSOCK_SET_GUEST_CID: u32 = 0x4008_af60;
@@ -19,6 +22,11 @@ const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
 const FS_NOCOW_FL: u32 = 0x0080_0000;
 /// `AF_VSOCK` of `linux/socket.h`.
 const AF_VSOCK: u16 = 40;
+
+/// `VMADDR_CID_ANY` of `linux/vm_sockets.h`: of the host's addresses, all.
+const CID_ANY: u32 = u32::MAX;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 64;
 
 /// Takes a vsock address for a guest; `None` when another machine has it.
 ///
@@ -72,4 +80,38 @@ pub(super) fn connect_vsock(cid: u32, port: u32) -> io::Result<OwnedFd> {
     let address = VsockAddress { family: AF_VSOCK, reserved: 0, port, cid, zero: [0; 4] };
     connect(socket.as_fd(), &address)?;
     Ok(socket)
+}
+
+/// Listens on a port of the host's.
+///
+/// # Errors
+/// When somebody else listens there, or the system has no vsock.
+pub(super) fn listen_vsock(port: u32) -> io::Result<OwnedFd> {
+    let family = AddressFamily::from_raw(AF_VSOCK);
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let address = VsockAddress { family: AF_VSOCK, reserved: 0, port, cid: CID_ANY, zero: [0; 4] };
+    bind(socket.as_fd(), &address)?;
+    listen(socket.as_fd(), BACKLOG)?;
+    Ok(socket)
+}
+
+/// Accepts a connection and returns it with the peer's address.
+///
+/// # Errors
+/// When the system refuses, or the peer has no vsock address.
+pub(super) fn accept_vsock(listener: &OwnedFd) -> io::Result<(OwnedFd, u32)> {
+    let (connection, peer) = acceptfrom_with(listener.as_fd(), SocketFlags::CLOEXEC)?;
+    peer.as_ref().and_then(cid_of).map(|cid| (connection, cid)).ok_or_else(|| Errno::AFNOSUPPORT.into())
+}
+
+fn cid_of(address: &SocketAddrAny) -> Option<u32> {
+    let is_vsock = address.address_family() == AddressFamily::from_raw(AF_VSOCK);
+    let is_whole =
+        usize::try_from(address.addr_len()).is_ok_and(|len| len >= std::mem::size_of::<VsockAddress>());
+    if !is_vsock || !is_whole {
+        return None;
+    }
+    // SAFETY: the kernel wrote an address of this family, as long as the struct; its bytes are valid in any alignment.
+    let address = unsafe { address.as_ptr().cast::<VsockAddress>().read_unaligned() };
+    Some(address.cid)
 }

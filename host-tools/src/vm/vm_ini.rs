@@ -27,7 +27,7 @@ const MIN_MEMORY_MIB: u32 = 256;
 const MAX_INI_BYTES: u64 = 1 << 20;
 
 /// Keys of the section without a header.
-const TOP_KEYS: [&str; 18] = [
+const TOP_KEYS: [&str; 20] = [
     "memory",
     "cpu",
     "type",
@@ -44,6 +44,8 @@ const TOP_KEYS: [&str; 18] = [
     "x11-display",
     "qga",
     "uefi",
+    "secure-boot",
+    "tpm",
     "kvm",
     "hvc",
 ];
@@ -220,6 +222,8 @@ impl Reading {
             "x11-display" => self.display.x11_display = text(),
             "qga" => self.options.no_agent = !self.bool(property, true),
             "uefi" => self.options.uefi = Some(if self.bool(property, true) { Tri::Auto } else { Tri::Off }),
+            "secure-boot" => self.options.secure_boot = self.bool(property, false),
+            "tpm" => self.options.tpm = self.bool(property, false),
             "kvm" => self.options.kvm = if self.bool(property, true) { Tri::Auto } else { Tri::Off },
             "hvc" => self.options.hvc = self.bool(property, false),
             _ => self.unknown(property, &TOP_KEYS),
@@ -375,6 +379,10 @@ impl Reading {
             }
         }
         self.options.disks = disks;
+        // What is to last as long as the machine lies beside its disks.
+        self.options.tpm_state = Some(directory.join("tpm")).filter(|_| self.options.tpm);
+        let nvram = directory.join("nvram");
+        self.options.nvram = Some(nvram).filter(|nvram| self.options.secure_boot || nvram.exists());
     }
 }
 
@@ -423,7 +431,14 @@ mod tests {
         let options = &mut read.options;
         options.disks.iter_mut().for_each(|disk| relative(&mut disk.path));
         options.shares.iter_mut().for_each(|share| relative(&mut share.path));
-        let paths = [&mut options.image, &mut options.data, &mut options.swap, &mut options.cdrom];
+        let paths = [
+            &mut options.image,
+            &mut options.data,
+            &mut options.swap,
+            &mut options.cdrom,
+            &mut options.nvram,
+            &mut options.tpm_state,
+        ];
         paths.into_iter().flatten().for_each(relative);
         (read.options, findings)
     }
@@ -432,7 +447,8 @@ mod tests {
     fn every_key_is_read() {
         let ini = "Memory = 0x400\ncpu=3\nusb = \"//device[@vendor_id='046d']\"\nappend = \"a;b\" ; note\ndisplay=gtk\n\
                    spice=port=5900\nvnc=:1\naccel=OpenGL\ngpu_max_outputs=2\nrendernode=/dev/dri/renderD128\n\
-                   resolution=800x600\nwayland-display=wayland-1\nx11-display=:0\nqga=no\nuefi=no\nkvm=no\nhvc=yes\n\
+                   resolution=800x600\nwayland-display=wayland-1\nx11-display=:0\nqga=no\nuefi=no\n\
+                   secure-boot=yes\ntpm=yes\nkvm=no\nhvc=yes\n\
                    [net0]\nmac=52:54:00:AA:00:01\nvhost=no\n[NET2]\nInterface=user\nhostfwd=tcp::80-:80, udp::53-:53\n\
                    [disk0]\nvirtio=no\nserial=s1\n[pci3]\nid=01:00.0\nvga=yes\nmultifunction=y\nromfile=/r,1\n\
                    [virtiofs]\nrlimit-nofile=1024\ncache=never\ninode-file-handles=never\n\
@@ -446,6 +462,10 @@ mod tests {
             memory: Memory::of_mib(1024),
             cpus: 3,
             uefi: Some(Tri::Off),
+            secure_boot: true,
+            nvram: Some("nvram".into()),
+            tpm: true,
+            tpm_state: Some("tpm".into()),
             kvm: Tri::Off,
             hvc: true,
             append: Some("a;b".into()),

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsRawFd;
 
+use genpack_core::kernel::arch::Arch;
 use serde_json::json;
 
 use super::{Line, addr, comma, slot, socket};
@@ -68,6 +69,15 @@ impl Line {
             self.share(&format!("share{index}"), share);
         }
         self.sound(machine);
+        if let Some(socket) = &machine.tpm {
+            self.option("-chardev", &format!("socket,id=tpm0,path={}", comma(&socket.to_string_lossy())));
+            self.option("-tpmdev", "emulator,id=tpm0,chardev=tpm0");
+            let driver = match machine.arch {
+                Arch::X86_64 | Arch::I686 => "tpm-crb",
+                Arch::Aarch64 | Arch::Riscv64 => "tpm-tis-device",
+            };
+            self.json("-device", &json!({"driver": driver, "tpmdev": "tpm0"}));
+        }
         for device in &machine.usb {
             self.json("-device", &usb_host(device));
         }

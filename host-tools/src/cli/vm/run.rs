@@ -45,6 +45,15 @@ pub(in crate::cli) struct RunArgs {
     /// Start the kernel of a system image by UEFI
     #[arg(long, conflicts_with = "bios")]
     uefi: bool,
+    /// Start only what is signed: UEFI with Secure Boot
+    #[arg(long, conflicts_with = "bios")]
+    secure_boot: bool,
+    /// A TPM 2.0, by swtpm
+    #[arg(long)]
+    tpm: bool,
+    /// Keep the TPM's state in this directory; with --tpm alone it is forgotten
+    #[arg(long, value_name = "DIR")]
+    tpm_state: Option<PathBuf>,
     /// Keep the firmware's variables in this file
     #[arg(long, value_name = "FILE")]
     nvram: Option<PathBuf>,
@@ -102,6 +111,9 @@ pub(in crate::cli) struct RunArgs {
     /// Lead an address of the user network to this host, in QEMU's spelling
     #[arg(long, value_name = "RULE", help_heading = NETWORK)]
     guestfwd: Vec<String>,
+    /// Socket of this host that the guest reaches at the vsock port of its own address, the next at the port behind
+    #[arg(long, value_name = "SOCKET", help_heading = NETWORK)]
+    sock_forward: Vec<PathBuf>,
     /// Sockets between host and guest
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = NETWORK)]
     vsock: Tri,
@@ -187,7 +199,7 @@ impl RunArgs {
         if !detached || ctx.dry_run {
             return run(ctx, &options);
         }
-        let order = Order { options, keeping: Keeping::default(), from: None };
+        let order = Order { options, keeping: Keeping::default(), from: None, service: None };
         let name = match detach(ctx, &order)? {
             Ok(name) => name,
             Err(code) => return Ok(code),
@@ -232,6 +244,9 @@ impl RunArgs {
             max_cpus: self.cpu.1,
             bios: self.bios,
             uefi: self.uefi.then_some(Tri::On),
+            secure_boot: self.secure_boot,
+            tpm: self.tpm,
+            tpm_state: self.tpm_state,
             nvram: self.nvram,
             kvm: if self.no_kvm { Tri::Off } else { self.kvm },
             append: self.append,
@@ -246,6 +261,7 @@ impl RunArgs {
             no_net: self.no_net,
             hostfwd: self.hostfwd,
             guestfwd: self.guestfwd,
+            sock_forward: self.sock_forward,
             shares,
             vsock: self.vsock,
             cid: self.cid,
