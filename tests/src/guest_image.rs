@@ -1,7 +1,6 @@
 //! The image that scenes boot: `artifacts/hello` with a unit that reports one verdict and powers off.
 //!
-//! It is built by the binary under test like any artifact. Its lower image is hello's own, borrowed by symbolic
-//! links: the key of a lower image does not depend on `files/`, so both are fresh or both are stale.
+//! It is built by the binary under test like any artifact, in `target/e2e/guest`; what is fresh there is reused.
 
 use std::fs;
 use std::io;
@@ -42,8 +41,6 @@ const LEFT_OUT: [&str; 8] = [
     "usr/include",
     "boot/config*",
 ];
-/// Parts of a lower image.
-const LOWER: [&str; 2] = ["lower", "lower.key"];
 
 /// Builds the image unless it is fresh, once in the life of a program, and returns its path.
 ///
@@ -56,13 +53,9 @@ pub fn build() -> PathBuf {
 }
 
 fn build_anew() -> PathBuf {
-    let hello = root().join("artifacts/hello");
-    genpack(&hello, "lower");
     let guest = root().join("target/e2e/guest");
-    let work = guest.join("work/x86_64");
-    let borrow = |name| replace_link(&hello.join("work/x86_64").join(name), &work.join(name));
-    fs::create_dir_all(&work).and_then(|()| LOWER.into_iter().try_for_each(borrow)).unwrap();
-    derive(&hello, &guest, &FILES).unwrap_or_else(|e| panic!("deriving {}: {e}", guest.display()));
+    derive(&root().join("artifacts/hello"), &guest, &FILES)
+        .unwrap_or_else(|e| panic!("deriving {}: {e}", guest.display()));
     genpack(&guest, "build");
     guest.join("hello-x86_64.squashfs")
 }
@@ -192,18 +185,6 @@ fn derive(hello: &Path, guest: &Path, more_files: &[(&str, &str)]) -> io::Result
         symlink(target, place)?;
     }
     Ok(())
-}
-
-fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(link) {
-        Ok(found) if found.is_symlink() => fs::remove_file(link)?,
-        // Ours by mistake of an earlier build; hello's is as good.
-        Ok(found) if found.is_dir() => fs::remove_dir_all(link)?,
-        Ok(_) => fs::remove_file(link)?,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(e),
-    }
-    symlink(target, link)
 }
 
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
