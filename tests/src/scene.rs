@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{ChildStdout, Command, Output, Stdio};
 
 use genpack_core::kernel::arch::Arch;
 use genpack_qemu::console::{Console, LOST_GUEST_MARKERS};
 use genpack_qemu::deadline::Deadline;
 use genpack_qemu::error::Error;
+use genpack_qemu::process::{Group, Process, Streams};
 use genpack_qemu::qmp::Qmp;
 
 use crate::assets::{are_here, genpack_host, root};
@@ -43,9 +44,9 @@ pub struct Scene {
     boots: u32,
 }
 
-/// A machine; the emulator, or the program that runs it, ends when this is dropped.
+/// A machine; the emulator, or the program that runs it, ends when this is dropped, and with the test when that is killed.
 struct Running {
-    child: Child,
+    process: Process,
     console: Console<ChildStdout>,
     log: PathBuf,
 }
@@ -55,14 +56,6 @@ impl Running {
     fn wait_for(&mut self, word: &str, markers: &[&str]) -> String {
         let found = self.console.wait_for(word, markers, Deadline::seconds(BOOT_SECONDS));
         found.unwrap_or_else(|e| panic!("{e}; see {}", self.log.display()))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has usually ended long ago.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -165,7 +158,7 @@ impl Scene {
     pub fn boot(&mut self, image: &Path, arguments: &[&str]) -> Verdict {
         let command = self.run_command(image, arguments);
         let argv = output(Command::new(genpack_host()).args(command.get_args()).args(["--dry-run"]));
-        let running = self.start(command, &argv.stdout);
+        let running = self.start(&argv_of(&command), &argv.stdout);
         self.verdict_of(running)
     }
 
@@ -217,7 +210,18 @@ impl Scene {
     /// When it does not end in time.
     #[must_use]
     pub fn boot_kernel_in_vain(&mut self, root: &str, disks: &[(Bus, &Path)]) -> Vec<String> {
-        let mut running = self.start_kernel(root, disks);
+        let argv = self.kernel_argv(&format!("root={root} {SHORT}"), disks);
+        self.boot_argv_in_vain(&argv)
+    }
+
+    /// Boots a machine by its emulator's command line that ends by itself without a verdict, and returns its console's
+    /// lines.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    #[must_use]
+    pub fn boot_argv_in_vain(&mut self, argv: &[String]) -> Vec<String> {
+        let mut running = self.start_argv(argv);
         let deadline = Deadline::seconds(BOOT_SECONDS);
         let next = || {
             running
@@ -226,8 +230,21 @@ impl Scene {
                 .unwrap_or_else(|e| panic!("{e}; see {}", running.log.display()))
         };
         let lines: Vec<String> = std::iter::from_fn(next).collect();
-        assert!(running.child.wait().unwrap().success(), "the machine failed; see {}", self.dir.display());
+        assert!(
+            running.process.wait(deadline).unwrap().success(),
+            "the machine failed; see {}",
+            self.dir.display()
+        );
         lines
+    }
+
+    /// Returns the emulator's command line that starts the scene's kernel with these words and disks.
+    ///
+    /// # Panics
+    /// When the scene is not one of short boots.
+    #[must_use]
+    pub fn kernel_argv(&self, cmdline: &str, disks: &[(Bus, &Path)]) -> Vec<String> {
+        self.kernel.as_ref().unwrap().argv(cmdline, disks)
     }
 
     /// Returns the image that the scene's images are made from.
@@ -248,7 +265,7 @@ impl Scene {
     #[must_use]
     pub fn boot_past(&mut self, disk: &Path, arguments: &[&str], words: &[&str]) -> Verdict {
         let command = self.run_command(disk, arguments);
-        let mut running = self.start(command, b"");
+        let mut running = self.start(&argv_of(&command), b"");
         for word in words {
             // Each word is a boot of its own, with a deadline of its own.
             running.wait_for(word, &[MARKER]);
@@ -305,8 +322,7 @@ impl Scene {
     /// As [`Scene::boot_kernel`]; when QEMU refuses the stick.
     #[must_use]
     pub fn boot_late_disk(&mut self, root: &str, disk: &Path, marker: &str) -> Verdict {
-        let kernel = self.kernel.as_ref().unwrap();
-        let mut argv = kernel.argv(&format!("root={root} {SHORT}"), &[(Bus::Usb, disk)]);
+        let mut argv = self.kernel_argv(&format!("root={root} {SHORT}"), &[(Bus::Usb, disk)]);
         // The disk and its controller stay, the stick comes later: it is the last option and its value.
         argv.truncate(argv.len() - 2);
         let socket = self.path("qmp");
@@ -322,27 +338,26 @@ impl Scene {
 
     /// Starts the image's kernel directly.
     fn start_kernel(&mut self, root: &str, disks: &[(Bus, &Path)]) -> Running {
-        let argv = self.kernel.as_ref().unwrap().argv(&format!("root={root} {SHORT}"), disks);
+        let argv = self.kernel_argv(&format!("root={root} {SHORT}"), disks);
         self.start_argv(&argv)
     }
 
     /// Starts the emulator by its command line.
     fn start_argv(&mut self, argv: &[String]) -> Running {
-        let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]);
-        self.start(command, argv.join(" ").as_bytes())
+        self.start(argv, argv.join(" ").as_bytes())
     }
 
-    /// Starts a machine; its console is its standard output.
-    fn start(&mut self, mut command: Command, argv: &[u8]) -> Running {
+    /// Starts a machine; its console is its standard output. `shown` is what is kept of its command line.
+    fn start(&mut self, argv: &[String], shown: &[u8]) -> Running {
         self.boots += 1;
         let log = self.path(&format!("serial.{}.log", self.boots));
-        fs::write(self.path(&format!("argv.{}", self.boots)), argv).unwrap();
+        fs::write(self.path(&format!("argv.{}", self.boots)), shown).unwrap();
         let messages = File::create(self.path(&format!("messages.{}", self.boots))).unwrap();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages);
-        let mut child = command.spawn().unwrap();
-        let console = Console::new(child.stdout.take().unwrap(), &log).unwrap();
-        Running { child, console, log }
+        let mut streams = Streams::new(Stdio::null(), Stdio::piped(), Group::Own);
+        streams.stderr = Some(messages);
+        let mut process = Process::spawn(argv, &[], streams).unwrap();
+        let console = Console::new(process.take_stdout().unwrap(), &log).unwrap();
+        Running { process, console, log }
     }
 
     fn verdict_of(&self, mut running: Running) -> Verdict {
@@ -351,7 +366,7 @@ impl Scene {
         let lines = verdict_lines(&mut running.console, deadline)
             .unwrap_or_else(|e| panic!("{e}; see {}", log.display()));
         // The console's end is the emulator's end; the program has nothing left to do but to say so.
-        let status: ExitStatus = running.child.wait().unwrap();
+        let status = running.process.wait(deadline).unwrap();
         assert!(status.success(), "the machine failed ({status}); see {}", self.dir.display());
         Verdict::of_lines(lines.iter().map(String::as_str))
             .unwrap_or_else(|e| panic!("{e}; see {}", log.display()))
@@ -446,6 +461,14 @@ fn verdict_lines<R: std::io::Read + std::os::fd::AsFd>(
             Err(e) => return Err(e),
         }
     }
+}
+
+/// Returns a command's words.
+fn argv_of(command: &Command) -> Vec<String> {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_str().unwrap().to_owned())
+        .collect()
 }
 
 fn mtools(program: &str, disk: &Path) -> Command {
