@@ -38,6 +38,7 @@ struct Needs {
 /// Returns the files of the program at `path` by their paths; `None` when the tree has no such program, or not whole.
 pub(super) fn files(root: &Path, path: &str) -> Option<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
+    let mut loader = None;
     let mut pending = vec![path.to_owned()];
     while let Some(path) = pending.pop() {
         if files.contains_key(&path) {
@@ -45,8 +46,12 @@ pub(super) fn files(root: &Path, path: &str) -> Option<BTreeMap<String, Vec<u8>>
         }
         let content = std::fs::read(resolve(root, &path)?).ok()?;
         let Needs { interpreter, libraries } = needs(&content)?;
-        pending.extend(interpreter.map(|path| in_usr(&path)));
-        for library in libraries {
+        if let Some(path) = interpreter {
+            loader = path.rsplit('/').next().map(str::to_owned);
+            pending.push(in_usr(&path));
+        }
+        // Why: the C library needs the loader, and the loader, which knows its own DT_SONAME, looks for no file then.
+        for library in libraries.into_iter().filter(|name| loader.as_ref() != Some(name)) {
             let mut places = DIRECTORIES.iter().map(|directory| format!("{directory}/{library}"));
             pending.push(places.find(|place| resolve(root, place).is_some())?);
         }
@@ -175,13 +180,7 @@ mod tests {
         let found = files(root.path(), "usr/sbin/fsck.fat").unwrap();
         assert_eq!(
             found.keys().collect::<Vec<_>>(),
-            [
-                "lib64/ld.so.2",
-                "usr/lib/libx.so.1",
-                "usr/lib/x86_64-linux-gnu/libc.so.6",
-                "usr/lib64/ld.so.2",
-                "usr/sbin/fsck.fat"
-            ]
+            ["lib64/ld.so.2", "usr/lib/libx.so.1", "usr/lib/x86_64-linux-gnu/libc.so.6", "usr/sbin/fsck.fat"]
         );
         assert_eq!(files(root.path(), "usr/sbin/fsck.ext4"), None);
         std::fs::remove_file(root.path().join("usr/lib/libx.so.1")).unwrap();
