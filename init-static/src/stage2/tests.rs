@@ -9,7 +9,7 @@ use crate::tree::scratch::Scratch;
 use std::collections::BTreeMap;
 use std::format;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -204,6 +204,22 @@ fn identity_and_console_keys_become_files_and_revert() {
             ("/home/bob/.ssh/authorized_keys", 0o600, &format!("{KEY}\n")),
         ],
     );
+}
+
+#[test]
+fn new_home_has_the_files_of_skel_and_an_old_one_stays() {
+    let skel = [("/etc/skel/.bashrc", "PS1=$\n"), ("/etc/skel/.config/", "")];
+    let image = Image::new("skel", &[IMAGE, &skel].concat());
+    assert_eq!(image.apply("[user.bob]\n").1, [""; 0]);
+    let file = image.0.0.join("home/bob/.bashrc");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "PS1=$\n");
+    let (file_owner, home) =
+        (fs::metadata(&file).unwrap(), fs::metadata(image.0.0.join("home/bob")).unwrap());
+    assert_eq!((file_owner.uid(), home.mode() & 0o777), (1000, 0o700));
+    fs::write(&file, "PS1=mine\n").unwrap();
+    image.apply("");
+    image.apply("[user.bob]\n");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "PS1=mine\n");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Formats: passwd(5), group(5), shadow(5), sudoers(5). Why lines and not records in `/run/userdb`: see
 //! `docs/adr/0009-accounts-as-lines.md`. A user we made has [`MARK`] as comment. Homes stay when a user goes, and a user
-//! who comes back gets the number that owns the home. Not handled: group passwords, `/etc/skel`.
+//! who comes back gets the number that owns the home. Not handled: group passwords, directories of `/etc/skel`.
 
 use alloc::format;
 use alloc::string::String;
@@ -16,6 +16,8 @@ use genpack_core::contract::system_ini::{Settings, User};
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
 const SHADOW: &str = "/etc/shadow";
+/// What a new home begins with, useradd(8).
+const SKEL: &str = "/etc/skel/";
 /// Comment field of the users that are ours.
 const MARK: &str = "system.ini";
 /// Numbers of ordinary users.
@@ -173,11 +175,18 @@ fn want_user(user: &User, account: &Account, tree: &Tree, desired: &mut Desired)
     }
 }
 
-/// Wants the home of a new user.
+/// Wants the home of a new user, with the files of `/etc/skel`.
 fn home(account: &Account, tree: &Tree, desired: &mut Desired) {
     if !tree.is_dir(&account.home) {
+        let owner = Some(account.owner);
         desired.act(Op::Mkdir { path: "/home".into(), mode: 0o755, owner: None });
-        desired.act(Op::Mkdir { path: account.home.clone(), mode: 0o700, owner: Some(account.owner) });
+        desired.act(Op::Mkdir { path: account.home.clone(), mode: 0o700, owner });
+        for entry in tree.entries(SKEL) {
+            if let Ok(content) = tree.read(&[SKEL, &entry.name].concat(), MAX_FILE) {
+                let path = [&account.home, "/", &entry.name].concat();
+                desired.act(Op::Write { path, mode: 0o644, owner, content });
+            }
+        }
     }
 }
 
