@@ -113,6 +113,8 @@ impl Boot {
         let _ = self.exec.run(&[Step::new(Fault::Housekeeping, helper)]);
         self.devices.coldplug(&self.exec.tree, &mut modules, &mut self.exec.log);
         self.exec.modules = Some(modules);
+        // Why: a watchdog may be a part of a chip, which the chip's driver has announced by now.
+        self.wait(0);
         self.arm_watchdog();
     }
 

@@ -21,3 +21,4 @@ mod two_disks;
 mod update_marks_good;
 mod vm_guests;
 mod vm_hello;
+mod watchdog;

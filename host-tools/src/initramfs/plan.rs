@@ -13,7 +13,7 @@ use super::modules::{Presence, Tables};
 const REQUIRED: [&str; 4] = ["loop", "squashfs", "overlay", "vfat"];
 
 /// Modules by name.
-const MODULES: [&str; 46] = [
+const MODULES: [&str; 48] = [
     // The boot partition's names: FAT asks for a code page and a character set by name.
     "nls_cp437",
     "nls_ascii",
@@ -59,10 +59,13 @@ const MODULES: [&str; 46] = [
     "mpt3sas",
     "vmd",
     "pinctrl-amd",
-    // What the host tells a virtual machine, and what restarts a machine that hangs.
+    // What the host tells a virtual machine, and what restarts a machine that hangs: cards, and parts of chips, which
+    // appear when the driver of the chip is there.
     "qemu_fw_cfg",
     "i6300esb",
     "iTCO_wdt",
+    "lpc_ich",
+    "i2c-i801",
     "sp5100_tco",
     // Switches a Raspberry Pi off, too.
     "bcm2835_wdt",
