@@ -87,7 +87,7 @@ fn ext4_in_the_layout_of_an_older_product_is_used() {
 #[test]
 fn full_data_partition_still_boots_and_is_named() {
     let Some(mut scene) = Scene::open_short("data_full", &["mkfs.btrfs", "mkfs.ext4"]) else { return };
-    let disk = scene.flash(&["--set", "hostname=scene-full"]);
+    let disk = scene.flash(&["--set", "hostname=scene-full", "--set", "data_grow=no"]);
     let tree = tree(&scene, &[]);
     // As few inodes as there can be, and a file for each: nothing can be created any more.
     let files = (0..).map(|i| tree.join(format!("file{i}")));
@@ -109,7 +109,7 @@ fn full_data_partition_still_boots_and_is_named() {
 #[test]
 fn data_partition_full_below_an_old_layer_still_boots() {
     let Some(mut scene) = Scene::open_short("data_full_layer", &["mkfs.btrfs", "mkfs.ext4"]) else { return };
-    let disk = scene.flash(&["--set", "hostname=scene-full"]);
+    let disk = scene.flash(&["--set", "hostname=scene-full", "--set", "data_grow=no"]);
     // The layer's directories are there, but the overlay cannot make its own in `work`: it would be read-only.
     let tree = tree(&scene, &["root", "work"]);
     for i in 0..3 {
