@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what genpack needs on Debian 12 and newer. Usage: tools/setup.sh demo|test
+# Installs what genpack needs on Debian 12 and newer. Usage: tools/setup.sh demo|test|full
 # Does nothing, and asks for nothing, when everything is there.
 set -euo pipefail
 
@@ -14,7 +14,7 @@ packages=(gcc libc6-dev make ca-certificates
 # Peers that judge us in the tests.
 peers=(attr bc gpg gpg-agent bcache-tools bmap-tools cpio cryptsetup-bin dosfstools e2fsprogs erofs-utils exfatprogs f2fs-tools
   fdisk g++
-  gdisk genisoimage gfs2-utils grub-emu hfsutils jfsutils kmod minisign nilfs-tools node-json5 nodejs ntfs-3g ocfs2-tools python3
+  gdisk genisoimage gfs2-utils grub-emu hfsutils jfsutils kmod minisign nilfs-tools node-json5 nodejs ntfs-3g ocfs2-tools openssl python3
   python3-pip python3-venv
   qemu-system-arm reiserfsprogs squashfs-tools strace swtpm udftools unzip util-linux util-linux-extra xfsprogs xorriso xz-utils
   zstd)
@@ -24,7 +24,9 @@ peers+=("$(. /etc/os-release; [ "${VERSION_ID:-}" = 12 ] && echo qemu-system-mis
 case "${1:-demo}" in
   demo) ;;
   test) packages+=("${peers[@]}") ;;
-  *) echo "usage: $0 demo|test" >&2; exit 2 ;;
+  # The long matrix drives a browser.
+  full) packages+=("${peers[@]}" chromium) ;;
+  *) echo "usage: $0 demo|test|full" >&2; exit 2 ;;
 esac
 
 # The oldest compiler this project is tested with (rust-version in Cargo.toml).

@@ -24,6 +24,8 @@ pub fn template() -> String {
         "# behind the =. Values need no quotes, and a remark needs a line of its own.",
         "# What cannot be used is skipped; the file system.ini.report.txt, which then",
         "# appears beside this one, tells which line it was and why.",
+        "# Or open the page system-ini-editor.html, which lies here, too, in a browser:",
+        "# it is a form for all of this.",
     ] {
         out.push_str(line);
         out.push('\n');

@@ -54,6 +54,7 @@ fn disk_file_is_what_foreign_tools_expect() {
     assert_eq!(file_on(&fat, "boot/grub/grubenv").len(), 1024);
     assert_eq!(file_on(&fat, "system.cfg"), b"set timeout=3\n");
     assert_eq!(file_on(&fat, "extras/a long name.txt"), b"extra");
+    assert!(file_on(&fat, "system-ini-editor.html").starts_with(b"<!doctype html>"));
     assert_eq!(
         String::from_utf8(file_on(&fat, "system.ini")).unwrap(),
         "hostname = web-1\r\n; keep me\r\nssh_pubkey =\r\n    ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB me@laptop\r\n"
@@ -153,7 +154,8 @@ fn dry_run_tells_the_plan_and_writes_nothing() {
     assert_eq!(plan["size"], 1537 * MIB);
     assert_eq!(plan["partitions"][0]["type"], "ef");
     assert_eq!(plan["partitions"][1]["filesystem"]["kind"], "btrfs");
-    assert_eq!(plan["files"][4]["path"], "system.img");
+    assert_eq!(plan["files"][4]["path"], "system-ini-editor.html");
+    assert_eq!(plan["files"][5]["path"], "system.img");
     assert!(scene.flash_ok(&["image", "disk.img", "--dry-run"]).contains("system.img"));
     assert_eq!(scene.names(), before);
 }

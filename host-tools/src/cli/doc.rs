@@ -1,4 +1,4 @@
-//! `completions` and `man`: what the definition of the command line says, for shells and for `man`.
+//! `completions`, `man` and `ini-editor`: what the program's own tables say, for shells, for `man` and for browsers.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +31,19 @@ pub(super) enum Verb {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Writes a page on which an owner edits system.ini in a browser
+    ///
+    /// One file that needs no network and sends nothing: it opens a system.ini, shows every key with its help, says what
+    /// is wrong with a value, and saves the file back, all other lines as they were. `flash` puts the same page beside
+    /// system.ini.
+    #[command(after_help = "Examples:\n  \
+        genpack-host ini-editor editor.html\n  \
+        genpack-host ini-editor /mnt/boot/system-ini-editor.html")]
+    IniEditor {
+        /// The page to write
+        #[arg(value_name = "OUT")]
+        out: PathBuf,
+    },
 }
 
 /// Shells that get completions.
@@ -50,6 +63,7 @@ impl Verb {
         match self {
             Self::Completions { shell } => ctx.ui.text(&completions(shell)),
             Self::Man { directory } => write_pages(ctx, &ctx.path(&directory))?,
+            Self::IniEditor { out } => crate::ini_editor::run(ctx, &ctx.path(&out))?,
         }
         Ok(ExitCode::SUCCESS)
     }

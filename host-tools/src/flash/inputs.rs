@@ -92,7 +92,11 @@ pub fn gather(ctx: &Ctx, request: &Request, target: Facts, source: &Opened) -> R
     }
     let boot = boot(&bootable, request, &mut additions)?;
     check_board_options(&boot, request, &target, &mut warnings)?;
-    let mut config = vec![system_ini_file(ctx, request)?];
+    let editor = Source::Bytes(crate::ini_editor::page().into_bytes().into());
+    let mut config = vec![
+        system_ini_file(ctx, request)?,
+        BootFile { path: crate::ini_editor::FILE_NAME.to_owned(), source: editor },
+    ];
     if let Some(path) = &request.system_cfg {
         let bytes = read_text(&resolve(ctx, path))?;
         config.push(BootFile { path: SYSTEM_CFG.to_owned(), source: Source::Bytes(bytes.into()) });

@@ -288,7 +288,7 @@ pub static GROUPS: &[Group] = &[
 ];
 
 /// What other systems call a key, and what it is called here.
-pub(super) static OTHER_WORDS: &[(&str, &str)] = &[
+pub static OTHER_WORDS: &[(&str, &str)] = &[
     ("wifi_password", "wifi_key"),
     ("wifi_psk", "wifi_key"),
     ("wifi_passphrase", "wifi_key"),

@@ -77,7 +77,7 @@ const fn secret(rule: Rule) -> Rule {
 }
 
 /// `1 yes true on`, `0 no false off`.
-pub(super) static BOOL: Rule = rule("yes or no", "yes", 8, ANY, boolean);
+pub static BOOL: Rule = rule("yes or no", "yes", 8, ANY, boolean);
 /// A host name.
 pub(super) static HOSTNAME: Rule = rule("a host name", "web-1", MAX_HOSTNAME, "-.", labels);
 /// A domain.
@@ -148,7 +148,7 @@ pub(super) static ADDRESS_FAMILY: Rule =
 /// Seconds.
 pub(super) static SECONDS: Rule = rule("a number of seconds from 1 to 600", "30", 3, ANY, seconds);
 /// Name of a user or a group.
-pub(super) static ACCOUNT: Rule = rule("a user or group name", "wheel", 32, "_-", account);
+pub static ACCOUNT: Rule = rule("a user or group name", "wheel", 32, "_-", account);
 /// Path of a program.
 pub(super) static PROGRAM: Rule = rule("a path of a program", "/bin/bash", MAX_NAME, "/._+-", program);
 /// 32 bytes that anyone may know.
@@ -160,9 +160,24 @@ pub(super) static PRIVATE_KEY: Rule =
 /// Host and port.
 pub(super) static ENDPOINT: Rule = rule("host:port", "vpn.example.com:51820", MAX_DOMAIN, "-.:[]", endpoint);
 /// Name of a hook.
-pub(super) static HOOK: Rule = rule("the name of a hook", "50-cert", MAX_FILE_NAME, "_.-", name);
+pub static HOOK: Rule = rule("the name of a hook", "50-cert", MAX_FILE_NAME, "_.-", name);
 
 impl Rule {
+    /// Returns the most bytes of a value.
+    #[cfg(feature = "docs")]
+    #[must_use]
+    pub fn max_bytes(&self) -> u16 {
+        self.max
+    }
+
+    /// Returns the characters that a value may have beside ASCII letters and digits; `*` is every one but control
+    /// characters.
+    #[cfg(feature = "docs")]
+    #[must_use]
+    pub fn other_characters(&self) -> &'static str {
+        self.others
+    }
+
     /// Tells whether a value may have blanks, quotes and signs of comments.
     pub(super) fn is_free(&self) -> bool {
         self.others == ANY && self.max >= 32 && self.max <= 64
