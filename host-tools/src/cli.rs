@@ -17,6 +17,8 @@ use crate::ui::{Color, Ui};
 mod build;
 mod dev;
 mod doc;
+#[cfg(test)]
+mod documents;
 mod flash;
 mod genpack_command;
 mod install;
@@ -263,6 +265,16 @@ mod tests {
                 assert!(help.starts_with(char::is_uppercase), "{name}: {id} has no help: {help:?}");
                 assert!(!help.ends_with('.'), "{name}: {id} has a full stop: {help:?}");
             }
+        }
+    }
+
+    #[test]
+    fn every_visible_verb_shows_examples_of_itself() {
+        for (name, verb) in visible_verbs() {
+            let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines = examples.strip_prefix("Examples:\n  ").unwrap_or_default();
+            let is_shown = lines.split_whitespace().any(|word| word == verb.get_name());
+            assert!(is_shown, "{name} shows no example: {examples:?}");
         }
     }
 
