@@ -11,11 +11,11 @@ mod tools;
 use std::time::Instant;
 
 use crate::command_error::{CommandError, Result};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, host_arch};
 use crate::io::interrupt::Interrupt;
 use crate::lower::Plan as LowerPlan;
-use crate::lower::gentoo::emerge;
 use crate::lower::gentoo::sources::Sources;
+use crate::lower::gentoo::{binfmt, emerge};
 use crate::model::key::{Freshness, Key};
 use crate::model::lockfile::FILE_NAME;
 use crate::model::work_dir::WorkDir;
@@ -109,10 +109,20 @@ impl Session {
 /// When a phase fails, or the phase before it has not run.
 pub fn run(ctx: &Ctx, goal: Goal, options: &Options) -> Result<()> {
     let mut session = Session::open(ctx)?;
+    // Why first: nothing is fetched, and nobody waits, for what this machine cannot run. Packing runs nothing.
+    let emulator =
+        if goal == Goal::Pack { Ok(None) } else { binfmt::check(host_arch()?, session.model.effective.arch) };
     if ctx.dry_run {
+        if let Err(e) = emulator {
+            ctx.ui.warning(&e, e.hint.as_deref());
+        }
         return dry_run::run(ctx, &session, goal, options);
     }
     container::require_root("a build")?;
+    if let Some(emulator) = emulator? {
+        let arch = session.model.effective.arch;
+        ctx.ui.step(format!("{} runs programs of {arch}", emulator.interpreter));
+    }
     if matches!(goal, Goal::Image | Goal::Lower) {
         session = lock_sources(ctx, session, options)?;
     }

@@ -9,8 +9,9 @@ mod needs;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
+use genpack_core::kernel::arch::Arch;
 use genpack_host::ctx::host_arch;
 use genpack_host::lower::gentoo::names;
 
@@ -19,14 +20,22 @@ const BINARY: &str = env!("CARGO_BIN_EXE_genpack-host");
 const RECORDER: &str =
     "#!/bin/sh\nfor word in \"$@\"; do printf '%s\\n' \"$word\"; done >>\"$CALLS\"\necho >>\"$CALLS\"\n";
 
+fn skipped() -> bool {
+    // Why the directory: kernels without binfmt_misc have none.
+    !needs::root() || !needs::programs(&["tar", "unshare"]) || !Path::new("/proc/sys/fs/binfmt_misc").is_dir()
+}
+
 fn write(path: &Path, text: &str, mode: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// Puts what stands for binfmt_misc in its place, for one command alone.
+const AS_IF: &str = "mount --bind \"$BINFMT\" /proc/sys/fs/binfmt_misc && exec \"$@\"";
+
 /// Makes the sources of a lower image with nothing in it.
-fn sources(dir: &Path) {
+fn sources(dir: &Path, arch: Arch) {
     let stage3 = dir.join("stage3");
     write(&stage3.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nportage:x:250:250::/:/bin/false\n", 0o644);
     write(&stage3.join("etc/group"), "root:x:0:\nportage:x:250:\n", 0o644);
@@ -38,36 +47,56 @@ fn sources(dir: &Path) {
         write(&dir.join(name).join("profiles/repo_name"), &format!("{name}\n"), 0o644);
         write(&dir.join(name).join("metadata/layout.conf"), "masters =\n", 0o644);
     }
-    let profile = dir.join("genpack-overlay/profiles/genpack");
-    let keyword = names::arch(host_arch().unwrap()).keyword;
-    write(&profile.join(keyword).join("package.mask"), "c/masked\n", 0o644);
+    let profile = dir.join("genpack-overlay/profiles/genpack").join(names::arch(arch).keyword);
+    write(&profile.join("package.mask"), "c/masked\n", 0o644);
     let mut tar = Command::new("tar");
     tar.arg("-cf").arg(dir.join("stage3.tar")).arg("-C").arg(&stage3).arg(".");
     assert!(tar.status().unwrap().success());
+    write(&dir.join("bin/systemd-nspawn"), RECORDER, 0o755);
 }
 
-/// Returns the calls of `genpack-host lower` with these members and options, each on a line of its own.
-fn calls(members: &str, options: &[&str]) -> String {
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let dir = dir.path();
-    sources(dir);
-    write(&dir.join("bin/systemd-nspawn"), RECORDER, 0o755);
+/// Runs `genpack-host VERB` for an architecture on a machine with these emulators (file, text).
+fn genpack(dir: &Path, arch: Arch, verb: &[&str], members: &str, emulators: &[(&str, String)]) -> Output {
     let definition = format!(
         "{{name: 't', base: {{gentoo: {{stage3: 'stage3.tar', snapshot: 'gentoo', overlay: 'genpack-overlay'}}}}, \
          {members}}}"
     );
     fs::write(dir.join("genpack.json5"), definition).unwrap();
+    let binfmt = tempfile::tempdir().unwrap();
+    for (name, text) in emulators {
+        fs::write(binfmt.path().join(name), text).unwrap();
+    }
     let path = std::env::var("PATH").unwrap();
-    let output = Command::new(BINARY)
-        .arg("-C")
+    Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", AS_IF, "sh", BINARY, "-C"])
         .arg(dir)
-        .arg("lower")
-        .args(options)
+        .args(["--arch", arch.name()])
+        .args(verb)
+        .env("BINFMT", binfmt.path())
         .env("PATH", format!("{}:{path}", dir.join("bin").display()))
         .env("CALLS", dir.join("calls"))
         .env("GENPACK_CACHE", dir.join("cache"))
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+/// Returns binfmt_misc with an emulator for an architecture.
+fn emulators(arch: Arch, flags: &str) -> Vec<(&'static str, String)> {
+    let [low, high] = names::arch(arch).e_machine.to_le_bytes();
+    let entry = format!(
+        "enabled\ninterpreter /usr/bin/qemu-static\nflags: {flags}\noffset 0\n\
+         magic 7f454c460201010000000000000000000200{low:02x}{high:02x}\nmask ff\n"
+    );
+    vec![("status", "enabled\n".to_owned()), ("qemu", entry)]
+}
+
+/// Returns the calls of `genpack-host lower` with these members and options, each on a line of its own.
+fn calls(arch: Arch, members: &str, options: &[&str]) -> String {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dir = dir.path();
+    sources(dir, arch);
+    let verb: Vec<&str> = ["lower"].iter().chain(options).copied().collect();
+    let output = genpack(dir, arch, &verb, members, &emulators(arch, "POCF"));
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let text = fs::read_to_string(dir.join("calls")).unwrap();
     let calls = text.split("\n\n").filter(|call| !call.is_empty()).map(|call| {
@@ -94,10 +123,10 @@ fn common_and_own(calls: &str) -> (String, Vec<String>) {
 
 #[test]
 fn calls_of_a_lower_image_are_the_expected_ones() {
-    if !needs::root() || !needs::programs(&["tar", "unshare"]) {
+    if skipped() {
         return;
     }
-    let arch = std::env::consts::ARCH;
+    let arch = host_arch().unwrap();
     let binds = |binpkgs: &str| {
         format!(
             "-q --register=no --as-pid2 --suppress-sync=true --timezone=off --link-journal=no --resolv-conf=off \
@@ -109,7 +138,7 @@ fn calls_of_a_lower_image_are_the_expected_ones() {
         )
     };
     let shared = format!("--bind=DIR/cache/{arch}/binpkgs:/var/cache/binpkgs ");
-    let (common, own) = common_and_own(&calls("packages: ['c/p']", &[]));
+    let (common, own) = common_and_own(&calls(arch, "packages: ['c/p']", &[]));
     assert_eq!(common, binds(&shared));
     let binary = "-bk --binpkg-respect-use=y";
     let targets = "@world @genpack-runtime @genpack-buildtime";
@@ -131,7 +160,7 @@ fn calls_of_a_lower_image_are_the_expected_ones() {
 
     let members = "packages: ['c/p'], buildtime_packages: ['c/b'], buildtime_packages_first: true, \
                    binpkg_excludes: ['c/x', 'c/y'], circulardep_breaker: {packages: ['c/z'], use: '-q'}";
-    let (common, own) = common_and_own(&calls(members, &["--independent-binpkgs", "--deep-depclean"]));
+    let (common, own) = common_and_own(&calls(arch, members, &["--independent-binpkgs", "--deep-depclean"]));
     assert_eq!(common, binds(""));
     let excludes = "--usepkg-exclude c/x c/y --buildpkg-exclude c/x c/y";
     assert_eq!(
@@ -152,4 +181,59 @@ fn calls_of_a_lower_image_are_the_expected_ones() {
             "eclean-pkg -d".to_owned(),
         ]
     );
+}
+
+#[test]
+fn calls_for_another_architecture_say_how_its_programs_run() {
+    if skipped() {
+        return;
+    }
+    let host = host_arch().unwrap();
+    for arch in Arch::ALL.into_iter().filter(|arch| *arch != host) {
+        let (common, own) = common_and_own(&calls(arch, "packages: ['c/p']", &[]));
+        let native = host == Arch::X86_64 && arch == Arch::I686;
+        assert_eq!(common.contains(" --personality=x86 "), native, "{arch}: {common}");
+        assert_eq!(common.contains(" --setenv=FEATURES=-pid-sandbox "), !native, "{arch}: {common}");
+        // Nothing of another architecture is shared with it.
+        assert!(common.contains(&format!("--bind=DIR/cache/{arch}/binpkgs:")), "{arch}: {common}");
+        assert!(common.contains(&format!("--directory=DIR/work/{arch}/.lower-")), "{arch}: {common}");
+        assert_eq!(own.len(), 8, "{arch}: {own:?}");
+    }
+}
+
+#[test]
+fn build_that_this_machine_cannot_run_is_refused_before_anything_is_fetched() {
+    if skipped() {
+        return;
+    }
+    let host = host_arch().unwrap();
+    let arch = if host == Arch::Riscv64 { Arch::Aarch64 } else { Arch::Riscv64 };
+    let other = if arch == Arch::Riscv64 { Arch::Aarch64 } else { Arch::Riscv64 };
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    sources(dir.path(), arch);
+    for (emulators, words) in [
+        (vec![], "binfmt_misc is not mounted"),
+        (vec![("status", "enabled\n".to_owned())], "nothing is registered for them in binfmt_misc"),
+        (emulators(other, "F"), "nothing is registered for them in binfmt_misc"),
+        (emulators(arch, "OC"), "registered in binfmt_misc without the flag F"),
+    ] {
+        for verb in ["build", "lower", "upper"] {
+            let output = genpack(dir.path(), arch, &[verb], "packages: ['c/p']", &emulators);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{verb}: {told}");
+            assert!(
+                told.contains(&format!("error: building for {arch} on this machine: ")),
+                "{verb}: {told}"
+            );
+            assert!(told.contains(words) && told.contains("qemu-user-static"), "{verb}: {told}");
+        }
+        for path in ["genpack.lock", "work", "cache", "calls"] {
+            assert!(!dir.path().join(path).exists(), "{path}");
+        }
+        // A plan can be looked at all the same.
+        let output = genpack(dir.path(), arch, &["build", "--dry-run"], "packages: ['c/p']", &emulators);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert!(told.contains("warning: ") && told.contains(words), "{told}");
+    }
 }

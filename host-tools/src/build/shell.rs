@@ -47,6 +47,8 @@ pub fn run(ctx: &Ctx, on: On, command: Vec<String>) -> Result<ExitCode> {
         ctx.ui.answer(payload.argv.join(" "));
         return Ok(ExitCode::SUCCESS);
     }
+    container::require_root("a container on what was built")?;
+    binfmt::check(host_arch()?, session.model.effective.arch)?;
     let _lock = work.lock()?;
     ctx.ui.detail("what is written now is thrown away at the end");
     let scratch = work.partial("shell");
@@ -76,8 +78,9 @@ pub fn run_image(ctx: &Ctx, image: &Path, command: Vec<String>) -> Result<ExitCo
         return Ok(ExitCode::SUCCESS);
     }
     container::require_root("a container on an image")?;
+    let host = host_arch()?;
     if let Some(arch) = arch {
-        binfmt::check(host_arch()?, arch)?;
+        binfmt::check(host, arch)?;
     }
     ctx.ui.detail("what is written now is thrown away at the end");
     namespaces::enter_private()?;
@@ -89,7 +92,8 @@ pub fn run_image(ctx: &Ctx, image: &Path, command: Vec<String>) -> Result<ExitCo
     std::fs::create_dir(&lower).with_context(|| format!("creating {}", lower.display()))?;
     let mounted = Mount::image(&ctx.runner, &image, &lower)?;
     let overlay = Overlay { lower: vec![lower], writes: Writes::ThrowAway };
-    let container = Container::open(&overlay, scratch.path(), &ctx.dir, Vec::new())?;
+    let container = Container::open(&overlay, scratch.path(), &ctx.dir, Vec::new())?
+        .with_personality(arch.and_then(|arch| binfmt::personality(host, arch)));
     let code = enter(ctx, container, &payload)?;
     drop(mounted);
     scratch.close().context("removing the mount points")?;

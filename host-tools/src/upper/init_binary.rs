@@ -35,7 +35,12 @@ pub fn find(arch: Arch) -> Result<InitBinary> {
             "no genpack-init for {arch}: not at {}",
             looked.join(", not at ")
         ))
-        .hint("make init builds it"));
+        .hint(match arch {
+            Arch::I686 => {
+                "there is none for 32-bit x86: such an image runs in containers, without a profile that boots"
+            }
+            _ => "make init builds it",
+        }));
     };
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     Ok(InitBinary { path: path.clone(), digest: hash::hex(&bytes) })

@@ -11,11 +11,12 @@ use crate::command_error::{CommandError, Context, Result};
 use crate::container::overlayfs::{Overlay, Writes};
 use crate::container::root_dir::RootDir;
 use crate::container::{Container, LEFTOVERS, RESOLVER};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, host_arch};
 use crate::dev::loaders;
 use crate::initramfs;
 use crate::lower;
 use crate::lower::Plan as LowerPlan;
+use crate::lower::gentoo::binfmt;
 use crate::model::Model;
 use crate::model::base::Base;
 use crate::model::key::Key;
@@ -134,17 +135,18 @@ pub fn open(
     overlay: &Overlay,
     scratch: &Path,
 ) -> Result<Container> {
+    let host = host_arch()?;
     let mut environment = environment(model);
     let mut binds = Vec::new();
     if let LowerPlan::Gentoo(plan) = lower {
         environment.extend(gentoo_tools::environment());
         binds.extend(gentoo_tools::binds(&ctx.ui, plan.effective.arch)?);
         binds.extend(lower::gentoo::run::repository_binds(plan)?);
-        if crate::lower::gentoo::binfmt::is_emulated(crate::ctx::host_arch()?, plan.effective.arch) {
-            environment.push(("FEATURES".to_owned(), "-pid-sandbox".to_owned()));
-        }
+        environment.extend(binfmt::environment(binfmt::is_emulated(host, plan.effective.arch)));
     }
-    Ok(Container::open(overlay, scratch, &ctx.dir, environment)?.with_binds(binds))
+    let personality = binfmt::personality(host, model.effective.arch);
+    let container = Container::open(overlay, scratch, &ctx.dir, environment)?;
+    Ok(container.with_binds(binds).with_personality(personality))
 }
 
 /// Returns the variables that scripts of the artifact see.

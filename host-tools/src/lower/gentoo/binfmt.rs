@@ -17,12 +17,41 @@ pub struct Registration {
     pub interpreter: String,
     /// Its flags, as the kernel prints them.
     pub flags: String,
+    /// It is switched on.
+    pub enabled: bool,
+}
+
+/// What the kernel says of its interpreters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Listing {
+    /// The file `status`; none when binfmt_misc is not mounted.
+    status: Option<String>,
+    /// One text for each interpreter.
+    entries: Vec<String>,
 }
 
 /// Tells whether programs of `target` need an emulator on `host`.
 #[must_use]
 pub fn is_emulated(host: Arch, target: Arch) -> bool {
-    host != target && !(host == Arch::X86_64 && target == Arch::I686)
+    host != target && !is_32_bit_native(host, target)
+}
+
+/// The processor itself runs these.
+fn is_32_bit_native(host: Arch, target: Arch) -> bool {
+    host == Arch::X86_64 && target == Arch::I686
+}
+
+/// Returns what systemd-nspawn(1) is told so that uname(2) names the target and not this machine.
+#[must_use]
+pub fn personality(host: Arch, target: Arch) -> Option<&'static str> {
+    is_32_bit_native(host, target).then_some("x86")
+}
+
+/// Returns the variables of commands that run in an emulator.
+#[must_use]
+pub fn environment(emulated: bool) -> Vec<(String, String)> {
+    // Why: qemu-user cannot start threads in the process namespace that Portage makes (Gentoo bug 703278).
+    if emulated { vec![("FEATURES".to_owned(), "-pid-sandbox".to_owned())] } else { Vec::new() }
 }
 
 /// Refuses to build for a target that this machine cannot run; returns the emulator when there is one.
@@ -33,44 +62,85 @@ pub fn check(host: Arch, target: Arch) -> Result<Option<Registration>> {
     if !is_emulated(host, target) {
         return Ok(None);
     }
-    let mut texts = Vec::new();
-    for entry in std::fs::read_dir(Path::new(DIRECTORY)).into_iter().flatten().flatten() {
+    judge(&list(Path::new(DIRECTORY)), target).map(Some)
+}
+
+fn list(directory: &Path) -> Listing {
+    let mut listing = Listing::default();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        if name != "register" && name != "status" {
-            // Why: an entry that cannot be read is not one that we can use.
-            texts.extend(std::fs::read_to_string(entry.path()).ok());
+        if name == "register" {
+            continue;
+        }
+        // Why: an entry that cannot be read is not one that we can use.
+        let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
+        if name == "status" {
+            listing.status = Some(text);
+        } else {
+            listing.entries.push(text);
         }
     }
-    texts.sort();
-    judge(texts.iter().filter_map(|t| parse(t, names::arch(target).e_machine)).next(), target).map(Some)
+    listing.entries.sort();
+    listing
 }
 
-fn judge(found: Option<Registration>, target: Arch) -> Result<Registration> {
-    let what = || format!("building for {target}");
-    let hint = "install qemu-user-static; its registration must have the flag F (fix binary)";
-    match found {
-        None => Err(CommandError::failed(
-            "this machine cannot run its programs: nothing is registered for them in binfmt_misc",
-        )
-        .context(what())
-        .hint(hint)),
-        Some(r) if !r.flags.contains('F') => Err(CommandError::failed(format!(
-            "{} is registered in binfmt_misc without the flag F, so containers cannot find it",
-            r.interpreter
-        ))
-        .context(what())
-        .hint(hint)),
-        Some(r) => Ok(r),
+fn judge(listing: &Listing, target: Arch) -> Result<Registration> {
+    let refused = |why: String, hint: String| {
+        CommandError::failed(why).context(format!("building for {target} on this machine")).hint(hint)
+    };
+    let install = "install qemu-user-static; its registration must have the flag F (fix binary)".to_owned();
+    match listing.status.as_deref().map(str::trim) {
+        None => {
+            return Err(refused(
+                format!("it cannot run programs of {target}: binfmt_misc is not mounted at {DIRECTORY}"),
+                format!("mount -t binfmt_misc binfmt_misc {DIRECTORY}, and {install}"),
+            ));
+        }
+        Some("disabled") => {
+            return Err(refused(
+                "it cannot run foreign programs: binfmt_misc is switched off".to_owned(),
+                format!("echo 1 > {DIRECTORY}/status"),
+            ));
+        }
+        Some(_) => {}
+    }
+    let all = || listing.entries.iter().filter_map(|text| parse(text, names::arch(target).e_machine));
+    // Why any, and not the first: what lacks the flag may stand beside what has it.
+    match all().find(Registration::is_usable).or_else(|| all().next()) {
+        Some(found) if found.is_usable() => Ok(found),
+        Some(off) if !off.enabled => Err(refused(
+            format!(
+                "{} is registered in binfmt_misc for programs of {target}, but switched off",
+                off.interpreter
+            ),
+            format!("echo 1 into the file of {DIRECTORY} that names it"),
+        )),
+        Some(found) => Err(refused(
+            format!(
+                "{} is registered in binfmt_misc without the flag F, so containers cannot find it",
+                found.interpreter
+            ),
+            install,
+        )),
+        None => Err(refused(
+            format!("it cannot run programs of {target}: nothing is registered for them in binfmt_misc"),
+            install,
+        )),
     }
 }
 
-/// Reads an entry; nothing unless it is enabled and for ELF programs of this machine number.
+impl Registration {
+    /// Containers can use it: the kernel opened the interpreter when it was registered (`F`).
+    fn is_usable(&self) -> bool {
+        self.enabled && self.flags.contains('F')
+    }
+}
+
+/// Reads an entry; nothing unless it is for ELF programs of this machine number.
 #[must_use]
 pub fn parse(text: &str, e_machine: u16) -> Option<Registration> {
     let mut lines = text.lines();
-    if lines.next()? != "enabled" {
-        return None;
-    }
+    let enabled = lines.next()? == "enabled";
     let (mut interpreter, mut flags, mut machine) = (String::new(), String::new(), None);
     for line in lines {
         if let Some(rest) = line.strip_prefix("interpreter ") {
@@ -86,7 +156,7 @@ pub fn parse(text: &str, e_machine: u16) -> Option<Registration> {
             machine = byte(36).zip(byte(38)).map(|(low, high)| low | high << 8);
         }
     }
-    (machine == Some(e_machine)).then_some(Registration { interpreter, flags })
+    (machine == Some(e_machine)).then_some(Registration { interpreter, flags, enabled })
 }
 
 #[cfg(test)]
@@ -100,28 +170,42 @@ mod tests {
     }
 
     #[test]
-    fn entry_counts_when_it_is_enabled_and_for_this_machine() {
+    fn entry_counts_when_it_is_for_this_machine() {
         for (text, found) in [
-            (entry("enabled", "OCF", "00b700"), true),
-            (entry("disabled", "OCF", "00b700"), false),
-            (entry("enabled", "OCF", "00f300"), false),
-            ("enabled\ninterpreter /x\nflags: F\nextension .exe\n".to_owned(), false),
-            ("enabled\nflags: F\nmagic 7f454c46\n".to_owned(), false),
-            (String::new(), false),
+            (entry("enabled", "OCF", "00b700"), Some(true)),
+            (entry("disabled", "OCF", "00b700"), Some(false)),
+            (entry("enabled", "OCF", "00f300"), None),
+            ("enabled\ninterpreter /x\nflags: F\nextension .exe\n".to_owned(), None),
+            ("enabled\nflags: F\nmagic 7f454c46\n".to_owned(), None),
+            (String::new(), None),
         ] {
-            assert_eq!(parse(&text, 0xb7).is_some(), found, "{text}");
+            assert_eq!(parse(&text, 0xb7).map(|r| r.enabled), found, "{text}");
         }
     }
 
     #[test]
-    fn registration_without_the_flag_f_is_refused() {
-        let registration = |flags: &str| Some(Registration { interpreter: "/q".into(), flags: flags.into() });
-        assert!(judge(registration("OCF"), Arch::Aarch64).is_ok());
-        for (found, words) in [(registration("OC"), "without the flag F"), (None, "nothing is registered")] {
-            let error = judge(found, Arch::Aarch64).unwrap_err();
+    fn machine_without_a_usable_emulator_is_refused_with_what_to_do() {
+        let on = || Some("enabled\n".to_owned());
+        let (good, without, off) = (
+            entry("enabled", "OCF", "00b700"),
+            entry("enabled", "OC", "00b700"),
+            entry("disabled", "OCF", "00b700"),
+        );
+        for (status, entries, words, hint) in [
+            (on(), vec![], "nothing is registered", "qemu-user-static"),
+            (on(), vec![entry("enabled", "OCF", "00f300")], "nothing is registered", "qemu-user-static"),
+            (on(), vec![without.clone()], "without the flag F", "qemu-user-static"),
+            (on(), vec![off.clone()], "but switched off", "echo 1"),
+            (Some("disabled\n".to_owned()), vec![good.clone()], "binfmt_misc is switched off", "echo 1"),
+            (None, vec![], "binfmt_misc is not mounted", "mount -t binfmt_misc"),
+        ] {
+            let error = judge(&Listing { status, entries }, Arch::Aarch64).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
-            assert!(error.hint.unwrap().contains("qemu-user-static"));
+            assert!(error.to_string().starts_with("building for aarch64 on this machine: "), "{error}");
+            assert!(error.hint.as_ref().unwrap().contains(hint), "{:?}", error.hint);
         }
+        let listing = Listing { status: on(), entries: vec![off, without, good] };
+        assert_eq!(judge(&listing, Arch::Aarch64).unwrap().flags, "OCF");
     }
 
     #[test]
@@ -130,5 +214,8 @@ mod tests {
         assert!(!is_emulated(Arch::Aarch64, Arch::Aarch64));
         assert!(is_emulated(Arch::I686, Arch::X86_64));
         assert!(is_emulated(Arch::X86_64, Arch::Riscv64));
+        assert_eq!(personality(Arch::X86_64, Arch::I686), Some("x86"));
+        // Why not there: the emulator itself tells what it is, and an arm kernel has no such personality.
+        assert_eq!(personality(Arch::Aarch64, Arch::I686), None);
     }
 }

@@ -3,6 +3,7 @@
 //! User sets are world candidates, so the main pass records both sets in `/var/lib/portage/world_sets`; that is what
 //! keeps their members from depclean.
 
+use crate::lower::gentoo::binfmt;
 use crate::lower::gentoo::portage_files::{BUILDTIME_SET, RUNTIME_SET};
 use crate::model::Effective;
 
@@ -56,10 +57,7 @@ impl Passes<'_> {
     /// Returns the environment of every command in the container.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
-        // Why: qemu-user cannot start threads in the process namespace that Portage makes (Gentoo bug 703278).
-        let features: &[&str] = if self.options.emulated { &["-pid-sandbox"] } else { &[] };
-        let features = features.join(" ");
-        if features.is_empty() { Vec::new() } else { vec![("FEATURES".to_owned(), features)] }
+        binfmt::environment(self.options.emulated)
     }
 
     /// Returns the pass of the key `circulardep_breaker`.

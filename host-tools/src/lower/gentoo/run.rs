@@ -159,10 +159,6 @@ fn newest_stage3(cache: &Cache<'_>, plan: &Plan) -> Result<(Location, Fetched)> 
 /// When a source is not what is locked, or a step fails; what was built until then serves the next run.
 pub fn run(ctx: &Ctx, plan: &Plan, work: &WorkDir, asked: &Options) -> Result<()> {
     container::require_root("making a lower image")?;
-    let emulator = binfmt::check(host_arch()?, plan.effective.arch)?;
-    if let Some(emulator) = emulator {
-        ctx.ui.step(format!("lower: {} runs its programs", emulator.interpreter));
-    }
     namespaces::enter_private()?;
     let options = plan.options(asked)?;
     let log = work.fresh_log(PHASE)?;
@@ -434,8 +430,7 @@ impl Executor<'_> {
             let scratch = self.work.partial("lower-mounts");
             std::fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
             let binds = self.binds()?;
-            let personality =
-                (self.plan.effective.arch == genpack_core::kernel::arch::Arch::I686).then_some("x86");
+            let personality = binfmt::personality(host_arch()?, self.plan.effective.arch);
             let mut environment = self.passes().environment();
             // What each package's build says is kept; nobody is there to change his mind before something goes.
             environment.extend([("PORTAGE_LOGDIR", LOGS), ("CLEAN_DELAY", "0")].map(owned));
