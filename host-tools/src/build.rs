@@ -168,7 +168,7 @@ fn lock_sources(ctx: &Ctx, session: Session, options: &Options) -> Result<Sessio
     if parts.is_empty() {
         return Ok(session);
     }
-    let lock = lower::gentoo::run::newest(ctx, plan, &parts, options.emerge.offline)?;
+    let lock = lower::gentoo::bring::newest(ctx, plan, &parts, options.emerge.offline)?;
     lock.write(&ctx.dir)?;
     Session::open(ctx)
 }

@@ -7,14 +7,14 @@ mod needs;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use genpack_host::command_error::Kind;
 use genpack_host::fetch::cache::Cache;
 use genpack_host::fetch::location::Location;
-use genpack_host::fetch::signature;
+use genpack_host::fetch::signature::{self, Keyring};
 use genpack_host::model::lockfile::Locked;
 use genpack_host::runner::Runner;
 use genpack_host::ui::{Color, Ui};
@@ -239,7 +239,7 @@ impl Signer {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn keyring(&self, armor: bool) -> PathBuf {
+    fn keyring(&self, armor: bool) -> Keyring {
         let path = self.home.path().join(if armor { "keys.asc" } else { "keys.gpg" });
         let to = path.to_str().unwrap();
         let mut args = vec!["--output", to, "--export"];
@@ -247,7 +247,7 @@ impl Signer {
             args.insert(0, "--armor");
         }
         self.gpg(&args);
-        path
+        Keyring::all(path)
     }
 }
 
@@ -279,4 +279,35 @@ fn signatures_count_only_by_a_key_of_the_keyring() {
     std::fs::write(&clear, changed).unwrap();
     let error = signature::check_clear(&runner, &signer.keyring(false), &clear, &what).unwrap_err();
     assert_eq!(error.kind, Kind::VerifyFailed);
+}
+
+#[test]
+fn published_keys_count_only_by_their_fingerprint() {
+    if !needs::programs(&["curl", "gpg", "gpgv"]) {
+        return;
+    }
+    let signer = Signer::new("a@example.org");
+    let dir = tempfile::tempdir().unwrap();
+    let (file, signature) = (dir.path().join("file"), dir.path().join("file.asc"));
+    std::fs::write(&file, "stage3").unwrap();
+    signer.gpg(&["--output", signature.to_str().unwrap(), "--detach-sign", file.to_str().unwrap()]);
+    let server =
+        Server::start(Script { body: std::fs::read(signer.keyring(false).file).unwrap(), ..script() });
+    let parts = Parts::new();
+    // What a server gives out as Gentoo's keys: a good key, but none of theirs.
+    let mut keyring = Keyring::fetched(&parts.cache(false), &server.url("/f")).unwrap();
+    let (runner, what) = (Runner::default(), Location::Path(file.clone()));
+    let error = signature::check_detached(&runner, &keyring, &signature, &file, &what).unwrap_err();
+    assert_eq!(error.kind, Kind::VerifyFailed);
+    assert!(error.to_string().contains("whose word does not count here"), "{error}");
+    // The same key under its own fingerprint.
+    let output = Command::new("gpg")
+        .env("GNUPGHOME", signer.home.path())
+        .args(["--batch", "--with-colons", "--list-keys"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let own = text.lines().find_map(|line| line.strip_prefix("fpr:")).unwrap();
+    keyring.only = Some(vec![own.trim_matches(':').to_owned()]);
+    signature::check_detached(&runner, &keyring, &signature, &file, &what).unwrap();
 }

@@ -9,10 +9,12 @@
 //! | [`breaker`] | what to turn off so that a dependency cycle opens |
 //! | [`masked`] | which installed packages are masked now |
 //! | [`binfmt`] | whether this machine can run the target's programs |
+//! | [`bring`] | which stage3, snapshot and overlay are the newest, and those of the lock |
 //! | [`plan`], [`run`] | the steps, and the loop that runs them |
 
 pub mod binfmt;
 pub mod breaker;
+pub mod bring;
 pub mod directories;
 pub mod emerge;
 pub mod masked;

@@ -15,7 +15,7 @@ use minisign_verify::{PublicKey, Signature};
 use crate::command_error::{CommandError, Context, Kind, Result};
 use crate::ctx::Ctx;
 use crate::fetch::location::Location;
-use crate::fetch::signature::check_detached;
+use crate::fetch::signature::{Keyring, check_detached};
 use crate::io::interrupt::Interrupt;
 use crate::io::system_image::SystemImage;
 
@@ -116,7 +116,7 @@ fn check_with(ctx: &Ctx, keys: &Keys, image: &Path) -> Result<()> {
             let keyring = tempfile::NamedTempFile::new().context("writing a temporary keyring")?;
             fs::write(keyring.path(), bytes).context("writing a temporary keyring")?;
             let what = Location::Path(image.to_owned());
-            match check_detached(&ctx.runner, keyring.path(), &signature, image, &what) {
+            match check_detached(&ctx.runner, &Keyring::all(keyring.path()), &signature, image, &what) {
                 Ok(()) => {
                     ctx.ui.step(format!("{} is signed by {name}", image.display()));
                     return Ok(());

@@ -141,7 +141,7 @@ pub fn open(
     if let LowerPlan::Gentoo(plan) = lower {
         environment.extend(gentoo_tools::environment());
         binds.extend(gentoo_tools::binds(&ctx.ui, plan.effective.arch)?);
-        binds.extend(lower::gentoo::run::repository_binds(plan)?);
+        binds.extend(lower::gentoo::bring::repository_binds(plan)?);
         environment.extend(binfmt::environment(binfmt::is_emulated(host, plan.effective.arch)));
     }
     let personality = binfmt::personality(host, model.effective.arch);

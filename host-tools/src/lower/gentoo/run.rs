@@ -11,19 +11,16 @@ use crate::container::nspawn::Payload;
 use crate::container::root_dir::RootDir;
 use crate::container::{self, Bind, Container, namespaces};
 use crate::ctx::{Ctx, host_arch};
-use crate::fetch::cache::{self, Cache, Fetched};
-use crate::fetch::location::Location;
-use crate::fetch::{signature, stage3_index, trees};
+use crate::fetch::{cache, trees};
 use crate::lower::PHASE;
 use crate::lower::gentoo::breaker::{self, Flags};
+use crate::lower::gentoo::bring::{Brought, bring};
 use crate::lower::gentoo::directories::put;
 use crate::lower::gentoo::emerge::{Command, Options, Passes};
 use crate::lower::gentoo::masked::Masks;
 use crate::lower::gentoo::names::{LOCAL_OVERLAY, OVERLAY, REPOSITORIES, REPOSITORY};
 use crate::lower::gentoo::plan::{Action, Plan, Step, profile_link};
-use crate::lower::gentoo::sources::{Sources, Stage3};
 use crate::lower::gentoo::{binfmt, progress};
-use crate::model::lockfile::{LockFile, Locked};
 use crate::model::work_dir::{WorkDir, remove_file, remove_tree};
 use crate::portage::profile_stack::{ProfileStack, Repositories};
 use crate::portage::vdb::Vdb;
@@ -46,112 +43,6 @@ const LOGS: &str = "/var/log/portage";
 
 /// Portage's sandbox for the network makes a namespace and brings its loopback up.
 const CAPABILITIES: [&str; 1] = ["CAP_NET_ADMIN"];
-
-/// Where everything is on this machine.
-#[derive(Debug)]
-struct Brought {
-    stage3: Fetched,
-    repositories: Repositories,
-}
-
-/// Decides anew what a lower image is made of: the newest of these parts.
-///
-/// # Errors
-/// When something cannot be fetched, or a signature is not right.
-pub fn newest(ctx: &Ctx, plan: &Plan, parts: &[&str], offline: bool) -> Result<LockFile> {
-    let cache = Cache { ui: &ctx.ui, runner: &ctx.runner, directory: cache::directory()?, offline };
-    let mut lock = plan.lock.clone();
-    if parts.contains(&"stage3") {
-        let (location, fetched) = newest_stage3(&cache, plan)?;
-        lock.stage3.insert(plan.effective.arch.name().to_owned(), locked(&location, &fetched));
-    }
-    if parts.contains(&"snapshot") {
-        let snapshot = source(&cache, &plan.sources.snapshot)?;
-        let tree = tree(&cache, &snapshot)?;
-        let mut entry = locked(&plan.sources.snapshot, &snapshot);
-        entry.timestamp = trees::timestamp(&tree);
-        lock.snapshot = Some(entry);
-    }
-    if parts.contains(&"overlay") {
-        let overlay = source(&cache, &plan.sources.overlay)?;
-        let mut entry = locked(&plan.sources.overlay, &overlay);
-        entry.commit = trees::commit(&ctx.runner, &overlay.path);
-        lock.overlay = Some(entry);
-    }
-    Ok(lock)
-}
-
-fn locked(location: &Location, fetched: &Fetched) -> Locked {
-    Locked {
-        location: location.to_string(),
-        size: fetched.size,
-        sha256: fetched.sha256.clone(),
-        timestamp: None,
-        commit: None,
-    }
-}
-
-fn source(cache: &Cache<'_>, location: &Location) -> Result<Fetched> {
-    match location {
-        Location::Path(path) => trees::local_source(path),
-        Location::Url(_) => cache.newest(location),
-    }
-}
-
-/// Returns the directory of an ebuild repository.
-fn tree(cache: &Cache<'_>, fetched: &Fetched) -> Result<PathBuf> {
-    if fetched.path.is_dir() {
-        return std::fs::canonicalize(&fetched.path)
-            .with_context(|| format!("opening {}", fetched.path.display()));
-    }
-    trees::unpacked(cache.runner, &cache.directory, fetched)
-}
-
-/// Finds, fetches and checks the newest stage3.
-fn newest_stage3(cache: &Cache<'_>, plan: &Plan) -> Result<(Location, Fetched)> {
-    let keys = plan.sources.keys.as_deref();
-    let (location, size) = match &plan.sources.stage3 {
-        Stage3::File(location) => (location.clone(), None),
-        Stage3::Index(index) => {
-            let policy = signature::Policy::new(keys, index)?;
-            let fetched = cache.newest(index)?;
-            let text = match &policy {
-                signature::Policy::Keyring(keyring) => {
-                    signature::check_clear(cache.runner, keyring, &fetched.path, index)?
-                }
-                signature::Policy::Unsigned => {
-                    String::from_utf8_lossy(&std::fs::read(&fetched.path).context("reading the index")?)
-                        .into_owned()
-                }
-            };
-            let newest = stage3_index::parse(&text).ok_or_else(|| {
-                CommandError::failed(format!("{index} names no stage3"))
-                    .hint("base: {gentoo: {stage3: …}} names one")
-            })?;
-            (index.sibling(&newest.path), newest.size)
-        }
-    };
-    let policy = signature::Policy::new(keys, &location)?;
-    let fetched = cache.newest(&location)?;
-    if let Some(size) = size.filter(|size| *size != fetched.size) {
-        return Err(CommandError::failed(format!("it has {} bytes, the index says {size}", fetched.size))
-            .context(format!("checking {location}")));
-    }
-    match policy {
-        signature::Policy::Unsigned => cache.ui.warning(
-            format!("{location} is taken without a signature"),
-            Some("base: {gentoo: {keys: FILE}} asks for one"),
-        ),
-        signature::Policy::Keyring(keyring) => {
-            let asc = location.with_suffix(".asc");
-            let signature = cache.optional(&asc)?.ok_or_else(|| {
-                CommandError::failed(format!("there is no {asc}")).context(format!("checking {location}"))
-            })?;
-            signature::check_detached(cache.runner, &keyring, &signature.path, &fetched.path, &location)?;
-        }
-    }
-    Ok((location, fetched))
-}
 
 /// Makes the tree and its key; see [`crate::lower::run`].
 ///
@@ -214,70 +105,6 @@ fn take_up(work: &WorkDir) -> Result<bool> {
     remove_file(&work.key(PHASE))?;
     std::fs::rename(&complete, &unfinished).with_context(|| format!("taking up {}", complete.display()))?;
     Ok(false)
-}
-
-/// Brings exactly what is locked.
-fn bring(ctx: &Ctx, runner: &Runner, plan: &Plan, offline: bool) -> Result<Brought> {
-    let quiet = Runner { log: runner.log.clone(), listener: None };
-    let cache = Cache { ui: &ctx.ui, runner: &quiet, directory: cache::directory()?, offline };
-    let arch = plan.effective.arch;
-    if let [first, ..] = Sources::unlocked(&plan.lock, arch).as_slice() {
-        return Err(CommandError::failed(format!("genpack.lock says nothing of the {first} for {arch}"))
-            .hint("build --update"));
-    }
-    let stage3 =
-        plan.lock.stage3.get(arch.name()).ok_or_else(|| CommandError::failed("no stage3 is locked"))?;
-    let stage3 = cache.exact(stage3, &ctx.dir)?;
-    let mut repositories = Repositories::new();
-    for (name, entry, named) in [
-        (REPOSITORY, &plan.lock.snapshot, &plan.sources.snapshot),
-        (OVERLAY, &plan.lock.overlay, &plan.sources.overlay),
-    ] {
-        let entry = entry.as_ref().ok_or_else(|| CommandError::failed(format!("no {name} is locked")))?;
-        let fetched = match named {
-            // Why: where a directory lies differs from machine to machine; what is in it must not.
-            Location::Path(path) if path.is_dir() => {
-                let found = trees::local_source(path)?;
-                if found.sha256 != entry.sha256 {
-                    return Err(CommandError::failed(format!("{named} is not what genpack.lock says"))
-                        .hint("build without --locked takes it as it is"));
-                }
-                found
-            }
-            _ => cached_tree(&cache, entry).map_or_else(|| cache.exact(entry, &ctx.dir), Ok)?,
-        };
-        repositories.insert(name.to_owned(), tree(&cache, &fetched)?);
-    }
-    Ok(Brought { stage3, repositories })
-}
-
-/// A tree that was unpacked before needs its tarball no more.
-fn cached_tree(cache: &Cache<'_>, entry: &Locked) -> Option<Fetched> {
-    let path = cache.directory.join("trees").join(&entry.sha256);
-    path.is_dir().then(|| Fetched { path, size: 0, sha256: entry.sha256.clone() })
-}
-
-/// Returns what containers of a tree see of this machine's ebuild repositories, as far as it is here.
-///
-/// # Errors
-/// When nothing says where the cache is.
-pub fn repository_binds(plan: &Plan) -> Result<Vec<Bind>> {
-    let directory = cache::directory()?;
-    let mut binds = Vec::new();
-    for (name, entry, named) in [
-        (REPOSITORY, &plan.lock.snapshot, &plan.sources.snapshot),
-        (OVERLAY, &plan.lock.overlay, &plan.sources.overlay),
-    ] {
-        let path = match (named, entry) {
-            (Location::Path(path), _) if path.is_dir() => path.clone(),
-            (_, Some(entry)) => directory.join("trees").join(&entry.sha256),
-            (_, None) => continue,
-        };
-        if let Ok(from) = std::fs::canonicalize(path) {
-            binds.push(Bind { from, to: format!("{REPOSITORIES}/{name}"), read_only: true });
-        }
-    }
-    Ok(binds)
 }
 
 struct Executor<'a> {
