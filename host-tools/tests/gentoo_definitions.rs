@@ -50,6 +50,85 @@ fn real_definitions_load_without_a_finding_for_every_arch_and_variant() {
     }
 }
 
+/// Every key of the format at every level where it counts, in every spelling that JSON5 and the format have for it.
+const EVERY_KEY: &str = r##"// before
+{
+	name: 'all', "profile": null, outfile: "all.squashfs", compression: "gzip", devel: false,
+    packages: ['a/a', "b/b", "=c/c-1.0", 'd/d:2', "@set", "#e/e", 'a/a', "x/\
+y", '\u0066/f',],
+    buildtime_packages: ["g/g"], buildtime_packages_first: true, /* inside */
+    accept_keywords: {"a/a": null, 'b/b': "**", "c/c": ["~amd64", "~arm64",],},
+    use: {"*/*": "-x", "a/a": "vulkan VIDEO_CARDS: virgl", "b/b": ["p", "-q"], "c/c": null},
+    mask: [">=h/h-2", "-i/i"], license: {"a/a": "L", "b/b": ["M", "N"], "*/*": null},
+    env: {"a/a": "one.conf", "b/b": ["one.conf", "two.conf"]},
+    binpkg_excludes: "a/a",
+    users: ["u", {name: "v", uid: 0x3E8, comment: "V. W.", home: "/srv/v", shell: '/bin/sh', initial_group: "users",
+        additional_groups: ["audio", "video"], create_home: false, empty_password: true},
+        {"name": "w", "create-home": true, "initial-group": "g", "additional-groups": "audio", "empty-password": true}],
+    groups: ["g", {name: "h", gid: +900}], services: ["s.service", "t.timer", "getty@tty1.service"],
+    setup_commands: ["true"], default_variant: null, "lower-layer-capacity": 128, independent_binpkgs: false,
+    circulardep_breaker: {packages: ["j/j"], use: "-k"},
+    arch: {
+        "x86_64|aarch64": {packages: ["-b/b", "k/k"], buildtime_packages: ["l/l"], buildtime_packages_first: false,
+            accept_keywords: {"a/a": "x"}, use: {"a/a": "y"}, mask: ["m/m"], license: {"a/a": "O"}, env: {},
+            binpkg_excludes: ["n/n"], setup_commands: ["arch"], services: ["arch.service"]},
+        i686: {}, riscv64: {},
+    },
+    variants: {
+        one: {name: "other", profile: "paravirt", outfile: "one.squashfs", compression: "xz", devel: true,
+            packages: ["-k/k", "-never/there", "o/o"], buildtime_packages: [], buildtime_packages_first: true,
+            accept_keywords: {}, use: {"a/a": null}, mask: [], license: {}, env: {"a/a": "three.conf"},
+            binpkg_excludes: "n/n", users: [{name: "x"}], groups: ["i"], services: ["s.service"],
+            setup_commands: ["variant"], circulardep_breaker: {packages: [], use: ""},
+            arch: {aarch64: {packages: ["p/p"]}}},
+        "two-2": {},
+    },
+}
+// after
+"##;
+
+#[test]
+fn every_key_is_known_wherever_it_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("genpack.json5"), EVERY_KEY).unwrap();
+    let source = Source::read(dir.path()).unwrap();
+    let mut findings = Vec::new();
+    let artifact = source.parse(&mut findings).unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+    for key in genpack_host::model::keys::KEYS.iter().filter(|key| key.name != "base") {
+        let places = EVERY_KEY.matches(&format!("{}:", key.name)).count()
+            + EVERY_KEY.matches(&format!("{}\":", key.name)).count();
+        assert!(places >= key.levels.count_ones() as usize, "{} stands {places} times", key.name);
+    }
+    let merge = |variant, arch| Effective::merge(&artifact, variant, arch, "dir").unwrap();
+    let packages = |variant, arch| -> Vec<String> {
+        merge(variant, arch).packages.into_iter().map(|p| p.value).collect()
+    };
+    let base = ["a/a", "b/b", "=c/c-1.0", "d/d:2", "@set", "#e/e", "x/y", "f/f"];
+    assert_eq!(packages(None, Arch::Riscv64), base);
+    let arch = ["a/a", "=c/c-1.0", "d/d:2", "@set", "#e/e", "x/y", "f/f", "k/k"];
+    assert_eq!(packages(None, Arch::X86_64), arch);
+    assert_eq!(packages(Some("two-2"), Arch::Aarch64), arch);
+    let one = ["a/a", "=c/c-1.0", "d/d:2", "@set", "#e/e", "x/y", "f/f", "o/o", "p/p"];
+    assert_eq!(packages(Some("one"), Arch::Aarch64), one);
+    let one = merge(Some("one"), Arch::X86_64);
+    assert_eq!(
+        (one.name.as_str(), one.outfile.as_str(), one.compression.as_str()),
+        ("other", "one.squashfs", "xz")
+    );
+    assert_eq!((one.profile.unwrap().value.as_str(), one.buildtime_packages_first), ("paravirt", true));
+    let file = |name: &str| {
+        let files = portage_files::files(&merge(Some("one"), Arch::X86_64), &Gentoo::default(), false);
+        files.into_iter().find(|f| f.path.ends_with(name)).and_then(|f| f.content).unwrap()
+    };
+    assert_eq!(file("package.use/genpack"), "*/* -x\na/a\nb/b p -q\nc/c\n");
+    assert_eq!(file("package.accept_keywords/genpack"), "a/a x\nb/b **\nc/c ~amd64 ~arm64\n");
+    assert_eq!(file("package.mask/genpack"), ">=h/h-2\n-i/i\nm/m");
+    assert_eq!(file("package.license/genpack"), "a/a O\nb/b M N\n*/*\n");
+    assert_eq!(file("package.env"), "a/a three.conf\nb/b one.conf two.conf\n");
+    assert_eq!(file("sets/genpack-buildtime"), "g/g\nl/l");
+}
+
 /// Returns the text of every file that a definition comes to, and every pass of emerge.
 fn described(name: &str, variant: Option<&str>, arch: Arch) -> String {
     let (effective, _) = merged(name, variant, arch);

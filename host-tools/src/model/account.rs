@@ -75,13 +75,17 @@ impl User {
                     if key != m.key && node.get(&key).is_some() {
                         continue;
                     }
+                    if m.value.value == Value::Null && key != "name" && USER_KEYS.contains(&key.as_str()) {
+                        // As if it were not there.
+                        continue;
+                    }
                     match key.as_str() {
                         "name" => user.name = account_name(&m.value, &what, reader)?,
-                        "uid" => user.uid = reader.unsigned(&m.value, &what),
+                        "uid" => user.uid = account_number(&m.value, &what, reader),
                         "comment" => user.comment = passwd_field(&m.value, &what, reader),
                         "home" => user.home = passwd_field(&m.value, &what, reader),
                         "shell" => user.shell = passwd_field(&m.value, &what, reader),
-                        "initial_group" => user.initial_group = account_name(&m.value, &what, reader),
+                        "initial_group" => user.initial_group = group_of_user(&m.value, &what, reader),
                         "additional_groups" => {
                             let groups = reader.string_or_strings(&m.value, &what);
                             user.additional_groups = groups.into_iter().map(|g| g.value).collect();
@@ -117,7 +121,8 @@ impl Group {
                 for m in members {
                     match &*m.key {
                         "name" => group.name = account_name(&m.value, "name of a group", reader)?,
-                        "gid" => group.gid = reader.unsigned(&m.value, "gid of a group"),
+                        "gid" if m.value.value == Value::Null => {}
+                        "gid" => group.gid = account_number(&m.value, "gid of a group", reader),
                         _ => reader.unknown_field(m, "a group", &["name", "gid"]),
                     }
                 }
@@ -140,6 +145,28 @@ fn account_name(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<Stri
         return None;
     }
     Some(name)
+}
+
+/// Returns a number that may stand in quotes: `useradd` is given text anyway.
+fn account_number(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<u32> {
+    match &node.value {
+        Value::String(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+            let number = text.parse().ok();
+            if number.is_none() {
+                reader.error(node.span, format!("{what} must not be larger than {}", u32::MAX), None);
+            }
+            number
+        }
+        _ => reader.unsigned(node, what),
+    }
+}
+
+/// Returns a group by name or number.
+fn group_of_user(node: &Node, what: &str, reader: &mut Reader<'_>) -> Option<String> {
+    match &node.value {
+        Value::Number(_) => reader.unsigned(node, what).map(|number| number.to_string()),
+        _ => account_name(node, what, reader),
+    }
 }
 
 /// A field of `/etc/passwd`: a colon or a line break would end it.

@@ -1,12 +1,13 @@
 //! The definition as it was written: typed, checked, every late-judged value with its place.
 
+use genpack_core::kernel::arch::Arch;
 use genpack_core::text::json5::value::{Node, Value};
 use serde::Serialize;
 
 use crate::model::account::{Group, User};
 use crate::model::base::Base;
 use crate::model::compression::Compression;
-use crate::model::keys::{Level, Standing, standing};
+use crate::model::keys::{Level, Standing, nearest, standing};
 use crate::model::reader::{AtomValue, Reader};
 use crate::model::spanned::Spanned;
 use crate::pack::compress::Settings;
@@ -185,7 +186,7 @@ impl Layer {
                 );
             }
             "setup_commands" => {
-                self.setup_commands = reader.strings(node, what);
+                self.setup_commands = commands(node, what, reader);
                 reject(
                     &self.setup_commands,
                     reader,
@@ -196,7 +197,16 @@ impl Layer {
             "circulardep_breaker" => self.circulardep_breaker = Some(read_breaker(node, what, reader)),
             "arch" => {
                 for m in reader.members(node, what) {
-                    let words = m.key.split('|').map(str::to_owned).collect();
+                    let words: Vec<String> = m.key.split('|').map(str::to_owned).collect();
+                    for word in words.iter().filter(|word| Arch::from_name(word).is_none()) {
+                        let near = nearest(word.trim(), Arch::ALL.into_iter().map(Arch::name));
+                        let hint = near.map_or_else(
+                            || format!("known: {}", Arch::ALL.map(Arch::name).join(", ")),
+                            |near| format!("did you mean {near}?"),
+                        );
+                        let message = format!("{what}: {word:?} is no architecture, nothing is built for it");
+                        reader.warning(m.key_span, message, Some(hint));
+                    }
                     let layer =
                         Self::read(&m.value, Level::Arch, &format!("{path}arch > {} > ", m.key), reader);
                     self.arch.push((words, layer));
@@ -205,6 +215,19 @@ impl Layer {
             _ => {}
         }
     }
+}
+
+/// Shell commands; objects were reserved by earlier versions, which passed over them.
+fn commands(node: &Node, what: &str, reader: &mut Reader<'_>) -> Vec<Spanned<String>> {
+    let mut commands = Vec::new();
+    for element in reader.list(node, what) {
+        if matches!(element.value, Value::Object(_)) {
+            reader.warning(element.span, format!("an object in {what} has no effect"), None);
+        } else {
+            commands.extend(reader.nonempty(element, &format!("an element of {what}")));
+        }
+    }
+    commands
 }
 
 /// Words of which each becomes a line of a file.

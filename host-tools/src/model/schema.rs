@@ -63,7 +63,7 @@ fn property(key: &Key) -> Value {
         Kind::Users => list_of(&user()),
         Kind::Groups => list_of(&object(
             &["name"],
-            |key| if key == "gid" { number() } else { one_text() },
+            |key| if key == "gid" { optional(&quotable()) } else { one_text() },
             &["name", "gid"],
         )),
         Kind::Breaker => {
@@ -93,6 +93,15 @@ fn number() -> Value {
     json!({"type": "integer", "minimum": 0, "maximum": u32::MAX})
 }
 
+/// A number, also in quotes.
+fn quotable() -> Value {
+    json!({"anyOf": [number(), {"type": "string", "pattern": "^[0-9]+$"}]})
+}
+
+fn optional(value: &Value) -> Value {
+    json!({"anyOf": [value, {"type": "null"}]})
+}
+
 fn words() -> Value {
     json!({"type": "array", "items": one_text()})
 }
@@ -113,10 +122,12 @@ fn object(required: &[&str], kind: impl Fn(&str) -> Value, keys: &[&str]) -> Val
 
 fn user() -> Value {
     let kind = |key: &str| match key.replace('-', "_").as_str() {
-        "uid" => number(),
-        "additional_groups" => json!({"anyOf": [one_text(), words()]}),
-        "create_home" | "empty_password" => json!({"type": "boolean"}),
-        _ => json!({"type": "string"}),
+        "name" => one_text(),
+        "uid" => optional(&quotable()),
+        "initial_group" => optional(&json!({"anyOf": [one_text(), number()]})),
+        "additional_groups" => optional(&json!({"anyOf": [one_text(), words()]})),
+        "create_home" | "empty_password" => json!({"type": ["boolean", "null"]}),
+        _ => json!({"type": ["string", "null"]}),
     };
     let dashed: Vec<String> = USER_KEYS.iter().map(|k| k.replace('_', "-")).collect();
     let mut keys = USER_KEYS.to_vec();

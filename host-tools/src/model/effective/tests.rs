@@ -100,11 +100,11 @@ fn findings_name_the_key_and_where_it_stands() {
         ("{use: []}", "error: use must be an object, not an array"),
         ("{use: {x: 1}}", "error: use > x must be null, a string or an array of strings, not a number"),
         (
-            "{variants: {v: {arch: {a: {mask: 1}}}}}",
-            "error: variants > v > arch > a > mask must be an array of strings, not a number",
+            "{variants: {v: {arch: {i686: {mask: 1}}}}}",
+            "error: variants > v > arch > i686 > mask must be an array of strings, not a number",
         ),
         ("{'buildtime-packages': []}", "error: buildtime-packages is an old spelling"),
-        ("{arch: {a: {'binpkg-exclude': 'x'}}}", "error: arch > a > binpkg-exclude is an old spelling"),
+        ("{arch: {i686: {'binpkg-exclude': 'x'}}}", "error: arch > i686 > binpkg-exclude is an old spelling"),
         ("{compression: 'rar'}", "error: unknown compression \"rar\""),
         ("{compression: 'zstd:23'}", "error: zstd has no level 23, only 1 to 22"),
         ("{outfile: '../x'}", "error: outfile must be a plain file name"),
@@ -120,11 +120,41 @@ fn findings_name_the_key_and_where_it_stands() {
         ("{base: {debian: {}, gentoo: {}}}", "error: base must have exactly one key"),
         ("{base: {debian: {suite: 'a b'}}}", "error: base > debian > suite must not contain blanks"),
         ("{pakages: []}", "warning: unknown key pakages"),
-        ("{arch: {a: {users: []}}}", "warning: users has no effect in arch > a"),
+        ("{arch: {i686: {users: []}}}", "warning: users has no effect in arch > i686"),
+        (
+            "{arch: {'x86_64| aarch64': {}}}",
+            "warning: arch: \" aarch64\" is no architecture, nothing is built for it",
+        ),
+        ("{setup_commands: [{sh: 'x'}]}", "warning: an object in setup_commands has no effect"),
+        (
+            "{users: [{name: 'a', uid: 'x'}]}",
+            "error: uid of a user must be a whole number from 0 to 4294967295, not a string",
+        ),
+        (
+            "{groups: [{name: 'g', gid: '4294967296'}]}",
+            "error: gid of a group must not be larger than 4294967295",
+        ),
+        ("{users: [{name: null}]}", "error: name of a user must be a string, not null"),
         ("{variants: {'../x': {}}}", "error: \"../x\" cannot be the name of a variant"),
     ] {
         assert_eq!(artifact(text).1, [expected], "{text}");
     }
+}
+
+#[test]
+fn accounts_take_what_useradd_takes() {
+    let e = merged(
+        "{users: [{name: 'a', uid: '0100', 'initial-group': 250, home: null, additional_groups: null}],
+          groups: [{name: 'g', gid: '7'}, {name: 'h', gid: null}], setup_commands: ['x']}",
+        None,
+    );
+    let user = &e.users[0].value;
+    assert_eq!(
+        (user.uid, user.initial_group.as_deref(), user.home.as_deref()),
+        (Some(100), Some("250"), None)
+    );
+    assert!(user.additional_groups.is_empty() && user.create_home);
+    assert_eq!(e.groups.iter().map(|g| g.value.gid).collect::<Vec<_>>(), [Some(7), None]);
 }
 
 #[test]
