@@ -143,3 +143,17 @@ fn layout_lets_profiles_have_sets_and_parents_elsewhere() {
     assert!(layout.contains("profile-formats = portage-2 profile-set\n"));
     assert_eq!(read(&overlay().join("profiles/repo_name")), "genpack-overlay\n");
 }
+
+#[test]
+fn ebuild_of_the_program_installs_what_the_program_looks_for() {
+    let text = read(&overlay().join("genpack/genpack-host/genpack-host-9999.ebuild"));
+    for part in [
+        "dobin \"$(cargo_target_dir)/genpack-host\"",
+        "exeinto \"/usr/lib/genpack/init/${arch}\"",
+        "exeinto \"/usr/lib/genpack/tools/${arch}\"",
+        "insinto /usr/share/genpack\n\tdoins -r overlay",
+        "for name in genpack genpack-install vm; do",
+    ] {
+        assert!(text.contains(part), "{part}");
+    }
+}
