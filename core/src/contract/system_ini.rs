@@ -19,13 +19,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use file::{Found, choose};
-pub use keys::{GROUPS, Group, KEYS, Key, Plurality, find, group};
 #[cfg(feature = "docs")]
-pub use keys::{OTHER_WORDS, TOPICS};
+pub use keys::TOPICS;
+pub use keys::{GROUPS, Group, KEYS, Key, OTHER_WORDS, Plurality, find, group};
 pub use report::{HIDDEN, report, shown};
-pub use rule::Rule;
-#[cfg(feature = "docs")]
-pub use rule::{ACCOUNT, BOOL, HOOK};
+pub use rule::{ACCOUNT, BOOL, HOOK, Rule};
 pub use settings::{Hooks, SakuraVps, Settings, User, WgWalbrix};
 
 use crate::bytes::contains;
