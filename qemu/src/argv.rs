@@ -146,9 +146,11 @@ impl Line {
         }
         self.option(
             "-cpu",
-            match machine.accel {
-                Accel::Kvm => "host",
-                Accel::Tcg => "max",
+            match (machine.accel, machine.arch) {
+                (Accel::Kvm, _) => "host",
+                // Why not max: QEMU has it for this architecture from 8.2 on.
+                (Accel::Tcg, Arch::Riscv64) => "rv64",
+                (Accel::Tcg, _) => "max",
             },
         );
         let (now, max) = (machine.memory_mib, machine.max_memory_mib);
