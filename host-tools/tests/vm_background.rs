@@ -409,6 +409,16 @@ fn tpm_and_secure_boot_are_there_when_asked_for() {
     assert!(place.list().is_empty());
     let (code, _, words) = place.vm(&["run", "disk,1.img", "--bios", "--secure-boot"]);
     assert_eq!((code, words.contains("--secure-boot")), (Some(2), true), "{words}");
+    // A program beside QEMU that ends at once is told with its words; QEMU's say only that nobody is there.
+    let fake = place.path("bin/swtpm");
+    std::fs::create_dir(place.path("bin")).unwrap();
+    std::fs::write(&fake, "#!/bin/sh\necho no entropy today >&2\nexit 3\n").unwrap();
+    std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", place.path("bin").display(), std::env::var("PATH").unwrap());
+    let mut dead = place.command(&["run", "disk,1.img", "--bios", "--no-kvm", "--tpm"]);
+    let words = String::from_utf8(dead.env("PATH", path).output().unwrap().stderr).unwrap();
+    assert!(words.contains("swtpm ended (exit status 3): no entropy today"), "{words}");
+    assert!(words.contains("error: QEMU failed (exit status 1)"), "{words}");
     let mut without = place.command(&["run", "disk,1.img", "--bios", "--no-kvm", "--tpm"]);
     let output = without.env("PATH", "/nonexistent").output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("swtpm is not installed"));

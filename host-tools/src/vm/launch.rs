@@ -23,6 +23,8 @@ use crate::runner::Run;
 
 /// QEMU answers within milliseconds; on an overloaded host it needs seconds.
 pub const QMP_SECONDS: u64 = 60;
+/// How long a program that closed its socket may take to end.
+const ENDING: std::time::Duration = std::time::Duration::from_millis(100);
 /// How many of QEMU's last lines are shown when it fails.
 const TAIL_LINES: usize = 15;
 
@@ -63,11 +65,12 @@ pub fn launch(ctx: &Ctx, prepared: Prepared, streams: Streams, about: Record) ->
     hand_over(ctx, &handovers)?;
     let given_back = GiveBack(&handovers);
     let log = dir.file("companions.log");
-    let start = |companion: super::companion::Companion| {
-        let name = companion.name;
-        companion.start(&log).map(|process| (name, process))
-    };
-    let companions = companions.into_iter().map(start).collect::<Result<Vec<_>>>()?;
+    // That of an earlier machine; most had none.
+    let _ = std::fs::remove_file(&log);
+    let mut beside = Beside(Vec::new());
+    for companion in companions {
+        beside.0.push((companion.name, companion.start(&log)?));
+    }
     let (ours, theirs) = qmp::channel().map_err(|e| of_qemu(e, arch))?;
     machine.qmp = Some(theirs);
     let mut record = record(&machine, about, &handovers);
@@ -83,6 +86,7 @@ pub fn launch(ctx: &Ctx, prepared: Prepared, streams: Streams, about: Record) ->
         // An emulator that refuses its options ends before it says a word on the channel.
         Err(e) => {
             let status = process.wait(Deadline::seconds(if is_timeout(&e) { 0 } else { QMP_SECONDS })).ok();
+            beside.tell(ctx, &log);
             return match status {
                 Some(status) => Ok(Launch::Ended(report(ctx, &process, status))),
                 None => {
@@ -100,7 +104,36 @@ pub fn launch(ctx: &Ctx, prepared: Prepared, streams: Streams, about: Record) ->
     dir.write_record(&record)?;
     // From here on the record says what is to be given back; see `clear`.
     std::mem::forget(given_back);
+    let companions = std::mem::take(&mut beside.0);
     Ok(Launch::Runs(Box::new(Started { process, qmp, dir, record, companions, locked })))
+}
+
+/// Programs beside a QEMU that does not run yet: they wait for it and end with it, so without it they are ended here.
+struct Beside(Vec<(&'static str, Process)>);
+
+impl Beside {
+    /// Tells which of them have failed, with their last words: QEMU only says that nobody is there.
+    fn tell(&mut self, ctx: &Ctx, log: &std::path::Path) {
+        for (name, process) in &mut self.0 {
+            // One that ended well ended after QEMU.
+            let failed = process.wait(Deadline::after(ENDING)).ok().filter(|status| !status.success());
+            let Some(status) = failed else { continue };
+            let log = std::fs::read(log).unwrap_or_default();
+            let text = String::from_utf8_lossy(&log);
+            let words = text.lines().next_back().unwrap_or("it said nothing");
+            ctx.ui.warning(format!("{name} ended ({}): {words}", crate::runner::describe(status)), None);
+        }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        for (_, process) in &mut self.0 {
+            if process.wait(Deadline::after(std::time::Duration::ZERO)).is_err() {
+                process.kill_now();
+            }
+        }
+    }
 }
 
 /// Waits until QEMU has made all devices and its guest may run.
