@@ -621,11 +621,12 @@ impl Taking<'_> {
         let keys =
             std::env::var_os("HOME").map(|home| host::ssh_public_keys(Path::new(&home))).unwrap_or_default();
         if !keys.is_empty() {
-            // Why not as text: keys have a newline at the end of each.
-            values.push((
-                "opt/ssh-public-key".to_owned(),
-                FwValue::File(in_memory("ssh-public-key", keys.as_bytes())?),
-            ));
+            // The second name is systemd's, from 256 on: for every user, and gone with the boot.
+            for name in ["ssh-public-key", "io.systemd.credentials/ssh.ephemeral-authorized_keys-all"] {
+                // Why not as text: keys have a newline at the end of each.
+                let keys = in_memory("ssh-public-key", keys.as_bytes())?;
+                values.push((format!("opt/{name}"), FwValue::File(keys)));
+            }
         }
         if let Some(path) = &self.options.application_ini {
             let path = self.ctx.path(path);
