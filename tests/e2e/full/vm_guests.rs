@@ -120,11 +120,16 @@ fn riscv64_sees_its_disks_in_order_and_shares_both_ways() {
 }
 
 #[test]
-fn power_button_reaches_a_guest_that_looks_at_it() {
+fn power_button_restarts_and_stops_a_guest_that_looks_at_it() {
     let Some(image) = tiny::image(Arch::Aarch64) else { return };
     let place = Place::new("vm-button");
     let run = ["run", image.to_str().unwrap(), "-n", "button", "-m", "256", "--no-kvm", "--detach"];
     place.vm(&[&run[..], &["--append", "tiny=button"]].concat());
+    let (mut follower, mut lines) = place.follow(&["logs", "-f", "button"]);
+    assert!(lines.any(|line| line.ends_with("TINY waiting")));
+    place.vm(&["restart", "--wait-timeout", PATIENCE, "button"]);
+    assert!(lines.any(|line| line.ends_with("TINY pressed")));
+    follower.wait().unwrap();
     let (mut follower, mut lines) = place.follow(&["logs", "-f", "button"]);
     assert!(lines.any(|line| line.ends_with("TINY waiting")));
     place.vm(&["stop", "-w", "--wait-timeout", PATIENCE, "button"]);

@@ -14,7 +14,7 @@ const PATIENCE: &str = "1800";
 
 #[test]
 fn guest_takes_commands_files_and_logins_and_stops_by_its_button() {
-    if !are_here(&["ssh", "scp", "ssh-keygen"]) {
+    if !are_here(&["ssh", "scp", "ssh-keygen", "swtpm"]) {
         return;
     }
     let image = guest_image::build_with_agent();
@@ -23,7 +23,7 @@ fn guest_takes_commands_files_and_logins_and_stops_by_its_button() {
     let mut keygen = Command::new("ssh-keygen");
     assert!(keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap().success());
     let run = ["run", image.to_str().unwrap(), "-n", "hello", "-m", "1G", "-c", "2", "--no-kvm", "--detach"];
-    place.vm(&run);
+    place.vm(&[&run[..], &["--tpm"]].concat());
     place.vm(&["wait", "hello", "--guest", "--timeout", PATIENCE]);
 
     // Commands, with their exit status.
@@ -36,6 +36,17 @@ fn guest_takes_commands_files_and_logins_and_stops_by_its_button() {
     for disk in [["vda", "system"], ["vdb", "data"], ["vdc", "swap"]] {
         assert!(disks.contains(&disk.to_vec()), "{disk:?} in {disks:?}");
     }
+
+    let version = "/sys/class/tpm/tpm0/tpm_version_major";
+    assert_eq!(place.vm(&["exec", "hello", "--", "cat", version]), "2\n");
+
+    // A disk that comes and goes.
+    fs::File::create(place.path("more")).unwrap().set_len(1 << 20).unwrap();
+    assert_eq!(place.vm(&["attach", "hello", "--disk", "more,serial=more"]), "attached0\n");
+    let device = "/dev/disk/by-id/virtio-more";
+    place.vm(&["exec", "hello", "--", "udevadm", "wait", "--timeout=600", device]);
+    place.vm(&["detach", "hello", "attached0"]);
+    place.vm(&["exec", "hello", "--", "udevadm", "wait", "--removed", "--timeout=600", device]);
 
     // Files there and back.
     let bytes: Vec<u8> = (0..3_000_000u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
