@@ -31,8 +31,17 @@ build() {
         -C relocation-model=static -C llvm-args="$passes"
     mkdir -p "$dir/init/$arch"
     # Aside and renamed: a reader never sees half a program.
-    cp "${CARGO_TARGET_DIR:-target}/$triple/init/genpack-init" "$dir/init/$arch/.genpack-init.new"
-    mv "$dir/init/$arch/.genpack-init.new" "$dir/init/$arch/genpack-init"
+    new=$dir/init/$arch/.genpack-init.new
+    cp "${CARGO_TARGET_DIR:-target}/$triple/init/genpack-init" "$new"
+    # lld keeps the room of the section headers that it does not write: some hundred zeros behind the last segment.
+    if readelf -hW "$new" | grep -q 'Number of section headers: *0$'; then
+        end=0
+        for segment in $(readelf -lW "$new" | awk '$1 == "LOAD" { print $2 "+" $5 }'); do
+            [ $(($segment)) -le $end ] || end=$(($segment))
+        done
+        truncate -s "$end" "$new"
+    fi
+    mv "$new" "$dir/init/$arch/genpack-init"
     # PID 1 must not need a loader or a libc.
     headers=$(readelf -hlW "$dir/init/$arch/genpack-init")
     if ! echo "$headers" | grep -q "Machine:.*$machine" || echo "$headers" | grep -Eq 'INTERP|DYNAMIC'; then
