@@ -49,3 +49,36 @@ fn environment_block_is_editable_by_grub() {
     assert_eq!(run(&["list"]), format!("{first}default=transient\n"));
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 1024);
 }
+
+#[test]
+fn timeout_of_zero_counts_nothing() {
+    if !present("grub-emu") {
+        return;
+    }
+    let (_, rest) = grub_cfg::SCRIPT.split_once("\tset default=normal\n").unwrap();
+    let (menu, _) = rest.split_once("\tgenpack_default_args\n").unwrap();
+    // The owner's file comes last of all that sets it.
+    let (before, after) = menu.split_once("\tif [ -f \"($BOOT_PARTITION)/system.cfg\" ]; then\n").unwrap();
+    let (_, after) = after.split_once("\tfi\n").unwrap();
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("grub_timeout");
+    std::fs::create_dir_all(&directory).unwrap();
+    for (timeout, counted) in [("0", &[][..]), ("1", &["1    ", "0    "])] {
+        let text = format!(
+            "set root=host\n{before}\nset timeout={timeout}\n{after}\nmenuentry Start --id normal {{\n\techo STARTED\n\texit\n}}\n"
+        );
+        std::fs::write(directory.join("grub.cfg"), text).unwrap();
+        let output = Command::new("grub-emu")
+            .env("TERM", "linux")
+            .arg("-d")
+            .arg(&directory)
+            .args(["-r", "host"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (counting, _) = said.split_once("STARTED").unwrap_or_else(|| panic!("{said}"));
+        let found: Vec<_> =
+            ["3    ", "2    ", "1    ", "0    "].into_iter().filter(|n| counting.contains(n)).collect();
+        assert_eq!(found, counted, "timeout={timeout}: {said}");
+    }
+}
