@@ -1,4 +1,5 @@
-//! `require-installed ATOM…` and `remove-binpkg [--pkgdir D] [--delete] ATOM…`, by reading what Portage keeps on disk.
+//! `require-installed ATOM…` and `remove-binpkg [--pkgdir D] [--delete] ATOM…`, by reading what Portage keeps on disk;
+//! `unmerge-masked-packages`, by asking gentoolkit.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -71,6 +72,32 @@ pub(crate) fn remove_binpkg(args: &[String]) -> Result<()> {
     }
 }
 
+pub(crate) fn unmerge_masked(args: &[String]) -> Result<()> {
+    if !args.is_empty() {
+        return Err(Failure::usage("usage: unmerge-masked-packages"));
+    }
+    let what = "running equery, of app-portage/gentoolkit";
+    let output =
+        Command::new("equery").args(["list", "-F", "$cpv,$mask", "*"]).output().at(|| what.to_owned())?;
+    if !output.status.success() {
+        return Err(Failure::new(format!("equery failed: {}", output.status)));
+    }
+    let masked = masked(&String::from_utf8_lossy(&output.stdout));
+    if masked.is_empty() {
+        return Ok(());
+    }
+    match Command::new("emerge").arg("--unmerge").args(&masked).status().at(|| "running emerge".to_owned())? {
+        status if status.success() => Ok(()),
+        status => Err(Failure::new(format!("emerge --unmerge failed: {status}"))),
+    }
+}
+
+/// Atoms of the packages that equery calls masked, also of those that lack a keyword beside that.
+fn masked(listing: &str) -> Vec<String> {
+    let lines = listing.lines().filter_map(|line| line.split_once(','));
+    lines.filter(|(_, mask)| mask.contains('M')).map(|(cpv, _)| format!("={}", cpv.trim())).collect()
+}
+
 /// Binary packages of an atom: `<category>/<name>/<name-version>-<build>.gpkg.tar`, `<category>/<name-version>.tbz2`.
 fn binaries(pkgdir: &Path, atom: &Atom<'_>) -> Result<Vec<PathBuf>> {
     let category = pkgdir.join(atom.category);
@@ -123,6 +150,12 @@ mod tests {
         ] {
             assert_eq!(is_installed(dir.path(), &Atom::parse(atom).unwrap()), expected, "{atom}");
         }
+    }
+
+    #[test]
+    fn masked_packages_are_those_with_an_m_whatever_their_keywords() {
+        let listing = "a/b-1,M \na/c-2,M~\na/d-3,  \na/e-4, ~\nno list\n";
+        assert_eq!(masked(listing), ["=a/b-1", "=a/c-2"]);
     }
 
     #[test]

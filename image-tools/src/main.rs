@@ -8,6 +8,7 @@ mod download;
 mod elf;
 mod fetch;
 mod github;
+mod image;
 mod installed;
 mod mysql;
 mod rpm;
@@ -49,14 +50,16 @@ impl<T> At<T> for std::io::Result<T> {
 
 type Tool = (&'static str, fn(&[String]) -> Result<()>);
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 10] = [
     ("download", download::run),
     ("findelf", elf::find),
+    ("genpack-create-image", image::create),
     ("get-github-download-url", github::run),
     ("get-rpm-download-url", rpm::run),
     ("recursive-touch", touch::run),
     ("remove-binpkg", installed::remove_binpkg),
     ("require-installed", installed::require),
+    ("unmerge-masked-packages", installed::unmerge_masked),
     ("with-mysql", mysql::run),
 ];
 

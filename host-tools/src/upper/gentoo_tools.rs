@@ -21,14 +21,16 @@ const NAME: &str = "genpack-tools";
 const INSTALLED: &str = "/usr/lib/genpack/tools";
 
 /// Their names.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 10] = [
     "download",
     "findelf",
+    "genpack-create-image",
     "get-github-download-url",
     "get-rpm-download-url",
     "recursive-touch",
     "remove-binpkg",
     "require-installed",
+    "unmerge-masked-packages",
     "with-mysql",
 ];
 
