@@ -279,10 +279,22 @@ const COMPILER: &str = "usr/lib/gcc/";
 /// Where units are enabled.
 const ENABLED: &[&str] = &["etc/systemd/system/", "etc/systemd/user/"];
 
+/// Where the tools that choose among versions put their links (eselect, gcc-config, java-config); no package owns them.
+const CHOSEN: &[&str] = &[
+    "usr/bin/",
+    "usr/sbin/",
+    "usr/lib/",
+    "usr/lib64/",
+    "usr/libexec/",
+    "usr/share/",
+    "etc/java-config-2/",
+    "etc/php/",
+];
+
 /// Tells for each entry of the merged tree whether it stays out.
 ///
-/// In are: what the upper layer has, the files of the runtime set, what packages generate for them, and what every
-/// root has. In `entries` a directory comes before what is in it.
+/// In are: what the upper layer has, the files of the runtime set, what packages generate for them, the links that
+/// choose among them, and what every root has. In `entries` a directory comes before what is in it.
 #[must_use]
 pub fn left_out<S: std::hash::BuildHasher>(
     entries: &[Entry],
@@ -312,20 +324,29 @@ pub fn left_out<S: std::hash::BuildHasher>(
             keep(path, &mut kept);
         }
     }
-    // Links that enable what is in the image.
-    for entry in entries {
-        let EntryKind::Link(target) = &entry.kind else { continue };
-        if ENABLED.iter().any(|dir| entry.path.starts_with(dir)) {
+    // Links that enable or choose what is in the image; a chosen one may lead over another.
+    for _ in 0..MAX_LINKS {
+        let before = kept.len();
+        for entry in entries {
+            let (path, EntryKind::Link(target)) = (entry.path.as_str(), &entry.kind) else { continue };
+            let enables = ENABLED.iter().any(|dir| path.starts_with(dir));
+            let chooses = CHOSEN.iter().any(|dir| path.starts_with(dir)) && !is_excluded(path, devel);
+            if kept.contains(path) || !(enables || chooses) {
+                continue;
+            }
             let to = if target.starts_with('/') {
                 target.trim_start_matches('/').to_owned()
             } else {
-                format!("{}/{target}", parent(&entry.path))
+                format!("{}/{target}", parent(path))
             };
             let to = canonical(&plain(&to), &links);
             // A mask leads to /dev/null, which every root has.
-            if kept.contains(to.as_str()) || to == "dev/null" {
-                keep(&entry.path, &mut kept);
+            if kept.contains(to.as_str()) || (enables && to == "dev/null") {
+                keep(path, &mut kept);
             }
+        }
+        if kept.len() == before {
+            break;
         }
     }
     entries.iter().map(|e| !kept.contains(e.path.as_str())).collect()

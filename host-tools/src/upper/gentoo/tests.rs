@@ -136,6 +136,34 @@ fn service_enabled_in_the_lower_image_is_enabled_when_its_unit_is_there() {
 }
 
 #[test]
+fn links_that_choose_a_version_stay_with_what_they_lead_to() {
+    let owned = [
+        "usr/x86_64-pc-linux-gnu/gcc-bin/15/gcc",
+        "usr/bin/vim",
+        "usr/bin/ruby33",
+        "usr/lib/jvm/21/bin/java",
+    ];
+    let links = [
+        "usr/bin/cc -> gcc",
+        "usr/bin/gcc -> /usr/x86_64-pc-linux-gnu/gcc-bin/15/gcc",
+        "usr/bin/vi -> vim",
+        "usr/bin/ruby -> ruby33",
+        "usr/bin/ruby32-link -> ruby32",
+        "etc/java-config-2/current-system-vm -> /usr/lib/jvm/21",
+        "usr/include/x.h -> ../bin/vim",
+        "etc/stray -> ../usr/bin/vim",
+    ];
+    let tree: Vec<&str> = owned.iter().chain(&links).copied().chain(["usr/bin/ruby32"]).collect();
+    let kept = kept(&tree, &[], &owned, false);
+    for path in
+        ["usr/bin/cc", "usr/bin/gcc", "usr/bin/vi", "usr/bin/ruby", "etc/java-config-2/current-system-vm"]
+    {
+        assert!(kept.iter().any(|k| k == path), "{path}: {kept:?}");
+    }
+    assert_eq!(kept.len(), owned.len() + 5, "{kept:?}");
+}
+
+#[test]
 fn every_root_has_its_mount_points_and_nothing_in_them() {
     let tree = entries(&["proc/", "sys/", "dev/console", "home/", "tmp/x", "usr/bin/", "opt/"]);
     let out = left_out(&tree, &HashSet::new(), &[], false);
