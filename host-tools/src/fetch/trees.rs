@@ -3,6 +3,7 @@
 //! Containers see them read-only, so that nothing is copied into lower images and nobody changes what others use.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -108,12 +109,34 @@ pub fn timestamp(tree: &Path) -> Option<String> {
 #[must_use]
 pub fn commit(runner: &Runner, source: &Path) -> Option<String> {
     if !source.is_dir() {
-        return None;
+        return File::open(source).ok().and_then(tar_commit);
     }
     let run = Run::new("git").arg("-C").arg(source).args(["rev-parse", "HEAD"]);
     let output = runner.try_run(&run).ok().filter(|o| o.status.success())?;
-    let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    Some(commit).filter(|c| c.len() >= 40 && c.bytes().all(|b| b.is_ascii_hexdigit()))
+    hexadecimal(String::from_utf8_lossy(&output.stdout).trim())
+}
+
+/// Reads the comment of a pax global header, as git-archive(1) writes it at the begin of a tarball.
+fn tar_commit(file: impl Read) -> Option<String> {
+    let mut file = BufReader::new(file);
+    let packed: Box<dyn Read + '_> = match file.fill_buf().ok()? {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::GzDecoder::new(file)),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(liblzma::read::XzDecoder::new(file)),
+        _ => Box::new(file),
+    };
+    // The header, and the block behind it with the records.
+    let mut bytes = Vec::new();
+    packed.take(1024).read_to_end(&mut bytes).ok()?;
+    if bytes.get(156) != Some(&b'g') {
+        return None;
+    }
+    let records = String::from_utf8_lossy(bytes.get(512..)?).into_owned();
+    hexadecimal(records.split_once(" comment=")?.1.lines().next()?)
+}
+
+fn hexadecimal(commit: &str) -> Option<String> {
+    let good = commit.len() >= 40 && commit.bytes().all(|b| b.is_ascii_hexdigit());
+    good.then(|| commit.to_owned())
 }
 
 /// Returns a local file or directory as a source.
@@ -138,6 +161,32 @@ mod tests {
             run.shell(),
             "tar --extract --numeric-owner --same-owner --preserve-permissions --xattrs '--xattrs-include=*' --acls --file /s --directory /t"
         );
+    }
+
+    #[test]
+    fn commit_of_a_tarball_is_what_git_wrote_at_its_begin() {
+        use std::io::Write;
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let tar = |kind: u8, records: &str| {
+            let mut bytes = vec![0; 512];
+            bytes[156] = kind;
+            bytes.extend(records.as_bytes());
+            bytes.resize(2048, 0);
+            bytes
+        };
+        let good = tar(b'g', &format!("52 comment={commit}\n"));
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&good).unwrap();
+        for (bytes, found) in [
+            (gzip.finish().unwrap(), true),
+            (good, true),
+            (tar(b'0', &format!("52 comment={commit}\n")), false),
+            (tar(b'g', "20 comment=0123\n"), false),
+            (vec![0x1f, 0x8b, 0], false),
+            (Vec::new(), false),
+        ] {
+            assert_eq!(tar_commit(&*bytes).as_deref(), found.then_some(commit));
+        }
     }
 
     #[test]

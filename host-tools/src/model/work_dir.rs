@@ -14,6 +14,9 @@ use crate::ctx::Ctx;
 use crate::io::atomic_file::sync_directory;
 use crate::model::effective::Effective;
 
+/// How many logs of builds before the last one are kept: enough to see when something went wrong for the first time.
+const EARLIER_LOGS: usize = 4;
+
 /// The directory `work/<arch>` and the variant's tail of names in it.
 #[derive(Clone, Debug)]
 pub struct WorkDir {
@@ -60,14 +63,24 @@ impl WorkDir {
         self.dir.join(format!("{phase}{}.unfinished", self.suffix))
     }
 
-    /// Returns the path of a phase's log, emptied.
+    /// Returns the path of a phase's log, empty; those of the builds before are `<phase>.1.log` and so on.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or an earlier one not be renamed.
     pub fn fresh_log(&self, phase: &str) -> Result<PathBuf> {
         let dir = self.dir.join("logs");
         std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
-        let log = dir.join(format!("{phase}{}.log", self.suffix));
+        let name = |age: usize| match age {
+            0 => dir.join(format!("{phase}{}.log", self.suffix)),
+            _ => dir.join(format!("{phase}{}.{age}.log", self.suffix)),
+        };
+        for age in (0..EARLIER_LOGS).rev() {
+            if name(age).exists() {
+                let (from, to) = (name(age), name(age + 1));
+                std::fs::rename(&from, &to).with_context(|| format!("renaming {}", from.display()))?;
+            }
+        }
+        let log = name(0);
         File::create(&log).with_context(|| format!("writing {}", log.display()))?;
         Ok(log)
     }
@@ -205,6 +218,20 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["lower-v"]);
+    }
+
+    #[test]
+    fn logs_of_earlier_builds_are_kept_and_not_all_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = work(dir.path());
+        for build in 0..7 {
+            std::fs::write(work.fresh_log("lower").unwrap(), format!("{build}")).unwrap();
+        }
+        let read = |name: &str| std::fs::read_to_string(work.dir.join("logs").join(name)).unwrap();
+        for (name, build) in [("lower-v.log", "6"), ("lower-v.1.log", "5"), ("lower-v.4.log", "2")] {
+            assert_eq!(read(name), build, "{name}");
+        }
+        assert_eq!(std::fs::read_dir(work.dir.join("logs")).unwrap().count(), 5);
     }
 
     #[test]

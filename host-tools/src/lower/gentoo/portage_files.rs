@@ -3,6 +3,9 @@
 //! portage(5) defines their formats. All of them are written on every run, so what a definition does not say any more
 //! is gone. Nothing is said about FEATURES or MAKEOPTS: what the stage3 brings stands.
 
+use std::path::Path;
+
+use crate::fetch::location::Location;
 use crate::lower::gentoo::names::{LOCAL_OVERLAY, OVERLAY, REPOSITORIES};
 use crate::model::Effective;
 use crate::model::base::Gentoo;
@@ -45,11 +48,14 @@ pub fn files(effective: &Effective, gentoo: &Gentoo, local_overlay: bool) -> Vec
             &format!("/etc/portage/repos.conf/{LOCAL_OVERLAY}.conf"),
             local_overlay.then(|| repository(LOCAL_OVERLAY)),
         ),
-        optional(
-            "/etc/portage/binrepos.conf/genpack.conf",
-            gentoo.binhost.as_ref().map(|uri| format!("[genpack]\npriority = 1\nsync-uri = {uri}\n")),
-        ),
+        optional("/etc/portage/binrepos.conf/genpack.conf", gentoo.binhost.as_deref().map(binhost)),
     ]
+}
+
+/// What comes from elsewhere must be signed by a key that Portage trusts; what this machine serves to itself need not.
+fn binhost(uri: &str) -> String {
+    let signed = !Location::parse(uri, Path::new("/")).is_local();
+    format!("[genpack]\npriority = 1\nsync-uri = {uri}\nverify-signature = {signed}\n")
 }
 
 fn map(members: &[(String, AtomValue)]) -> String {
@@ -63,4 +69,22 @@ fn map(members: &[(String, AtomValue)]) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_packages_from_elsewhere_must_be_signed() {
+        for (uri, signed) in
+            [("https://example.org/b/", true), ("http://127.0.0.1:8/b", false), ("/srv/b", false)]
+        {
+            let text = binhost(uri);
+            assert_eq!(
+                text,
+                format!("[genpack]\npriority = 1\nsync-uri = {uri}\nverify-signature = {signed}\n")
+            );
+        }
+    }
 }
