@@ -75,6 +75,8 @@ fn genpack(dir: &Path, arch: Arch, verb: &[&str], members: &str, emulators: &[(&
         .env("BINFMT", binfmt.path())
         .env("PATH", format!("{}:{path}", dir.join("bin").display()))
         .env("CALLS", dir.join("calls"))
+        .env("GENPACK_INIT_DIR", "/nonexistent")
+        .env("GENPACK_TOOLS_DIR", "/nonexistent")
         .env("GENPACK_CACHE", dir.join("cache"))
         .output()
         .unwrap()
@@ -90,7 +92,20 @@ fn emulators(arch: Arch, flags: &str) -> Vec<(&'static str, String)> {
     vec![("status", "enabled\n".to_owned()), ("qemu", entry)]
 }
 
-/// Returns the calls of `genpack-host lower` with these members and options, each on a line of its own.
+/// Returns the recorded calls, each on a line of its own, without what depends on the machine.
+fn recorded(dir: &Path) -> String {
+    let text = fs::read_to_string(dir.join("calls")).unwrap();
+    let calls = text.split("\n\n").filter(|call| !call.is_empty()).map(|call| {
+        let words = call.lines().filter(|word| {
+            // Whether systemd runs it, and where its resolver file is.
+            *word != "--keep-unit" && !word.ends_with(":/etc/resolv.conf") && !word.starts_with("--machine=")
+        });
+        words.collect::<Vec<_>>().join(" ").replace(&dir.display().to_string(), "DIR")
+    });
+    calls.map(|call| format!("{call}\n")).collect()
+}
+
+/// Returns the calls of `genpack-host lower` with these members and options.
 fn calls(arch: Arch, members: &str, options: &[&str]) -> String {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let dir = dir.path();
@@ -98,15 +113,7 @@ fn calls(arch: Arch, members: &str, options: &[&str]) -> String {
     let verb: Vec<&str> = ["lower"].iter().chain(options).copied().collect();
     let output = genpack(dir, arch, &verb, members, &emulators(arch, "POCF"));
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = fs::read_to_string(dir.join("calls")).unwrap();
-    let calls = text.split("\n\n").filter(|call| !call.is_empty()).map(|call| {
-        let words = call.lines().filter(|word| {
-            // What depends on the machine: whether systemd runs it, and where its resolver file is.
-            *word != "--keep-unit" && !word.ends_with(":/etc/resolv.conf") && !word.starts_with("--machine=")
-        });
-        words.collect::<Vec<_>>().join(" ").replace(&dir.display().to_string(), "DIR")
-    });
-    calls.map(|call| format!("{call}\n")).collect()
+    recorded(dir)
 }
 
 /// Splits what all calls begin with from what each of them runs.
@@ -236,4 +243,108 @@ fn build_that_this_machine_cannot_run_is_refused_before_anything_is_fetched() {
         assert_eq!(output.status.code(), Some(0), "{told}");
         assert!(told.contains("warning: ") && told.contains(words), "{told}");
     }
+}
+
+#[test]
+fn calls_of_an_upper_tree_are_the_expected_ones() {
+    if skipped() {
+        return;
+    }
+    let host = host_arch().unwrap();
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dir = dir.path();
+    sources(dir, host);
+    write(&dir.join("files/build.d/10-own"), "", 0o755);
+    write(&dir.join("files/build.d/20-shell.sh"), "", 0o644);
+    write(&dir.join("files/build.d/u/30.py"), "", 0o644);
+    let members = "variants: {v: {profile: 'p', setup_commands: ['a b']}}, default_variant: 'v',
+                   groups: [{name: 'g', gid: 7}], users: ['u', {name: 'w', additional_groups: ['g']}], services: ['s.service', 't.timer']";
+    let work = dir.join("work").join(host.name());
+    for (path, text, mode) in [
+        ("etc/portage/sets/genpack-runtime", "c/kept", 0o644),
+        ("var/db/pkg/c/kept-1/SLOT", "0\n", 0o644),
+        ("usr/lib/genpack/package-scripts/c/kept/10-x", "", 0o755),
+        ("usr/lib/genpack/package-scripts/c/other/10-x", "", 0o755),
+    ] {
+        write(&work.join("lower-v").join(path), text, mode);
+    }
+    write(&work.join("lower-v.key"), "", 0o644);
+    let output = genpack(dir, host, &["upper"], members, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = recorded(dir);
+    let calls: Vec<(&str, &str)> = text.lines().map(|call| call.split_once(" -- ").unwrap()).collect();
+    let common = format!(
+        "-q --register=no --as-pid2 --suppress-sync=true --timezone=off --link-journal=no --resolv-conf=off \
+         --chdir=/ --directory=DIR/work/{host}/.upper-mounts-v.partial/root --console=pipe --bind=DIR:/mnt/host \
+         --bind=DIR/work/{host}/.upper-mounts-v.partial/tmp:/tmp --bind=DIR/cache/download:/var/cache/download \
+         --bind-ro=DIR/gentoo:/var/db/repos/gentoo --bind-ro=DIR/genpack-overlay:/var/db/repos/genpack-overlay \
+         --setenv=ARTIFACT=t --setenv=PROFILE=p --setenv=VARIANT=v \
+         --setenv=PATH=/run/genpack-tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    );
+    let own: Vec<_> = calls.iter().map(|(_, own)| *own).collect();
+    assert_eq!(
+        own,
+        [
+            "/usr/lib/genpack/package-scripts/c/kept/10-x",
+            "groupadd -g 7 g",
+            "useradd -m u",
+            "useradd -G g -m w",
+            "/build.d/10-own",
+            "/bin/sh /build.d/20-shell.sh",
+            "/usr/bin/python3 /build.d/u/30.py",
+            "/bin/sh -c a b",
+            "systemctl enable -- s.service",
+            "systemctl enable -- t.timer",
+            "ldconfig",
+        ]
+    );
+    for (place, own) in calls {
+        let user = if own.contains("/build.d/u/") { " --user=u" } else { "" };
+        assert_eq!(place, format!("{common}{user}"), "{own}");
+    }
+}
+
+#[test]
+fn lower_image_that_broke_off_is_gone_on_with_and_a_changed_source_wants_an_update() {
+    if skipped() {
+        return;
+    }
+    let host = host_arch().unwrap();
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dir = dir.path();
+    sources(dir, host);
+    let work = dir.join("work").join(host.name());
+    let told = |options: &[&str], status: i32| -> String {
+        let verb: Vec<&str> = ["lower"].iter().chain(options).copied().collect();
+        let output = genpack(dir, host, &verb, "packages: ['c/p']", &[]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{told}");
+        told
+    };
+    // Portage fails in its main pass, after it changed the tree.
+    let failing = format!("{RECORDER}case \"$*\" in *keep-going*) exit 1 ;; esac\n");
+    write(&dir.join("bin/systemd-nspawn"), &failing, 0o755);
+    let first = told(&[], 1);
+    assert!(first.contains("lower: install the packages: emerge failed"), "{first}");
+    assert!(first.contains("what was built is kept for the next run"), "{first}");
+    assert!(!work.join("lower").exists() && !work.join("lower.key").exists());
+    write(&work.join("lower.unfinished/built-before"), "", 0o644);
+    write(&dir.join("bin/systemd-nspawn"), RECORDER, 0o755);
+    told(&[], 0);
+    assert!(work.join("lower/built-before").is_file() && !work.join("lower.unfinished").exists());
+    // Another stage3 under the same name is not what is locked.
+    write(&dir.join("stage3/etc/new"), "", 0o644);
+    let mut tar = Command::new("tar");
+    tar.arg("-cf").arg(dir.join("stage3.tar")).arg("-C").arg(dir.join("stage3")).arg(".");
+    assert!(tar.status().unwrap().success());
+    for options in [&[][..], &["--locked"]] {
+        let refused = told(options, 1);
+        assert!(refused.contains("but genpack.lock says"), "{refused}");
+        assert!(refused.contains("hint: build --update takes what is there now"), "{refused}");
+    }
+    let before = fs::read_to_string(dir.join("genpack.lock")).unwrap();
+    told(&["--update"], 0);
+    assert_ne!(fs::read_to_string(dir.join("genpack.lock")).unwrap(), before);
+    assert!(work.join("lower/etc/new").is_file() && !work.join("lower/built-before").exists());
+    told(&["--locked"], 0);
 }
