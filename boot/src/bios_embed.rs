@@ -5,9 +5,13 @@
 //! loads one sector from LBA 1, and that sector's block list says "the rest starts at LBA 2". Two bytes of
 //! `boot.img` change: a jump over a check of the BIOS drive number becomes `nop nop`. With the check, a BIOS that
 //! passes a floppy's number for a hard disk still boots (GRUB's own installer does the same on hard disks).
+//!
+//! A loader that is replaced lies beside the old one: the gap has room for two, and [`replace`] puts the new core where
+//! the old one is not. LBA 0 is what links one of them, so that one sector decides, as with everything that boots here.
 //! Not handled: Reed-Solomon parity (GRUB's own installer appends it; zero parity bytes is a valid state), GPT BIOS
 //! boot partitions, block sizes other than 512.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use genpack_core::bytes::{array, u16_le, u16_le_at, u64_le, u64_le_at};
@@ -59,11 +63,13 @@ pub enum Error {
     CoreBlockListSectors(u16),
     /// The block list of `core.img` names this load segment instead of 0x820.
     CoreLoadSegment(u16),
+    /// LBA 0 of the disk links no core before the first partition.
+    NoLoader,
     /// `core.img` needs `sectors` and only `available` lie before the first partition.
     DoesNotFit {
         /// Sectors of `core.img`.
         sectors: u32,
-        /// Sectors between the MBR and the first partition.
+        /// Sectors between the MBR and the first partition that are free for it.
         available: u32,
     },
 }
@@ -81,6 +87,7 @@ impl fmt::Display for Error {
                 write!(f, "core.img says it has {n} more sectors, its size differs")
             }
             Self::CoreLoadSegment(s) => write!(f, "core.img loads to segment {s:#06x} instead of 0x0820"),
+            Self::NoLoader => write!(f, "there is no GRUB before the first partition of the disk"),
             Self::DoesNotFit { sectors, available } => {
                 write!(f, "core.img needs {sectors} sectors, {available} lie before the first partition")
             }
@@ -136,6 +143,85 @@ pub fn embed<'a>(
     let mut boot_code = array::<0, BOOT_CODE_SIZE, SECTOR_SIZE>(boot);
     genpack_core::bytes::put_array::<DRIVE_CHECK, 2, BOOT_CODE_SIZE>(&mut boot_code, NOP_NOP);
     Ok(Embedding { boot_code, core: core_img })
+}
+
+/// What to write for a BIOS to boot by another core than now: first the core, then LBA 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// LBA of the first byte of the core.
+    pub lba: u32,
+    /// The core as it is on the disk, in whole sectors.
+    pub core: Vec<u8>,
+    /// LBA 0.
+    pub lba0: [u8; SECTOR_SIZE],
+}
+
+/// The core that LBA 0 links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Linked {
+    lba: u32,
+    sectors: u32,
+}
+
+/// Returns what replaces the loader of a disk; `None` when it is this one already. `gap` is the disk up to its first
+/// partition, from LBA 0 on.
+///
+/// # Errors
+/// When there is no loader of ours on the disk, or as [`embed`]: then nothing may be written.
+pub fn replace(boot_img: &[u8], core_img: &[u8], gap: &[u8]) -> Result<Option<Replacement>, Error> {
+    let first = u32::try_from(gap.len().checked_div(SECTOR_SIZE).unwrap_or(0)).unwrap_or(u32::MAX);
+    let embedding = embed(boot_img, core_img, first)?;
+    let old: &[u8; SECTOR_SIZE] = gap.first_chunk().ok_or(Error::NoLoader)?;
+    let linked = linked(old, gap)?;
+    let sectors = check_core_image(core_img)?;
+    let before = linked.lba.saturating_sub(CORE_LBA);
+    let behind = first.saturating_sub(linked.lba.saturating_add(linked.sectors));
+    let lba = if sectors <= before {
+        CORE_LBA
+    } else if sectors <= behind {
+        first.saturating_sub(sectors)
+    } else {
+        return Err(Error::DoesNotFit { sectors, available: before.max(behind) });
+    };
+    let placed = |lba: u32| {
+        let mut core = core_img.to_vec();
+        core.resize(embedding.core_sectors().saturating_mul(SECTOR_SIZE), 0);
+        let start = u64::from(lba).saturating_add(1).to_le_bytes();
+        core.iter_mut().skip(BLOCK_LIST).zip(start).for_each(|(to, from)| *to = from);
+        core
+    };
+    let linking = |lba: u32| {
+        let mut lba0 = *old;
+        embedding.merge_into(&mut lba0);
+        genpack_core::bytes::put_array::<KERNEL_SECTOR, 8, SECTOR_SIZE>(
+            &mut lba0,
+            u64::from(lba).to_le_bytes(),
+        );
+        lba0
+    };
+    let at = usize::try_from(linked.lba).unwrap_or(usize::MAX).saturating_mul(SECTOR_SIZE);
+    if linking(linked.lba) == *old
+        && gap.get(at..).is_some_and(|there| there.starts_with(&placed(linked.lba)))
+    {
+        return Ok(None);
+    }
+    Ok(Some(Replacement { lba, core: placed(lba), lba0: linking(lba) }))
+}
+
+/// Returns the core that LBA 0 links, when it is one.
+fn linked(lba0: &[u8; SECTOR_SIZE], gap: &[u8]) -> Result<Linked, Error> {
+    let lba = u64_le::<KERNEL_SECTOR, SECTOR_SIZE>(lba0);
+    let at = usize::try_from(lba).unwrap_or(usize::MAX).saturating_mul(SECTOR_SIZE);
+    let list = at.saturating_add(BLOCK_LIST);
+    let start = u64_le_at(gap, list).ok_or(Error::NoLoader)?;
+    let more = u16_le_at(gap, list.saturating_add(8)).ok_or(Error::NoLoader)?;
+    let segment = u16_le_at(gap, list.saturating_add(10)).ok_or(Error::NoLoader)?;
+    let is_ours = u16_le::<SIGNATURE, SECTOR_SIZE>(lba0) == SIGNATURE_VALUE
+        && lba != 0
+        && start == lba.saturating_add(1)
+        && segment == LOAD_SEGMENT;
+    let lba = u32::try_from(lba).ok().filter(|_| is_ours).ok_or(Error::NoLoader)?;
+    Ok(Linked { lba, sectors: u32::from(more).saturating_add(1) })
 }
 
 fn check_boot_image(boot: &[u8; SECTOR_SIZE]) -> Result<(), Error> {
@@ -221,6 +307,50 @@ mod tests {
         let error = Error::DoesNotFit { sectors, available: sectors - 1 };
         assert_eq!(embed(&boot, &core, sectors), Err(error));
         assert_eq!(embed(&boot, &core, 0), Err(Error::DoesNotFit { sectors, available: 0 }));
+    }
+
+    #[test]
+    fn replaced_core_lies_where_the_linked_one_is_not() {
+        let disk = |core: &[u8]| {
+            let embedding = embed(&boot_img(), core, 64).map(|e| (e.boot_code, e.core.to_vec())).unwrap();
+            let mut gap = vec![0xEE; 64 * 512];
+            gap[..440].copy_from_slice(&embedding.0);
+            gap[510..512].copy_from_slice(&[0x55, 0xAA]);
+            gap[512..512 + embedding.1.len()].copy_from_slice(&embedding.1);
+            gap
+        };
+        let write = |gap: &mut Vec<u8>, new: &Replacement| {
+            let at = new.lba as usize * 512;
+            gap[at..at + new.core.len()].copy_from_slice(&new.core);
+            gap[..512].copy_from_slice(&new.lba0);
+        };
+        let (one, two, three) = (core_img(10 * 512), core_img(20 * 512 - 7), core_img(15 * 512));
+        let mut gap = disk(&one);
+        assert_eq!(replace(&boot_img(), &one, &gap), Ok(None));
+        // Behind the first core, before the second one, behind the third.
+        for (core, lba) in [(&two, 44), (&three, 1), (&two, 44)] {
+            let new = replace(&boot_img(), core, &gap).unwrap().unwrap();
+            assert_eq!((new.lba, new.core.len()), (lba, core.len().next_multiple_of(512)));
+            assert_eq!(new.core[0x1F4..0x1FC], u64::from(lba + 1).to_le_bytes());
+            assert_eq!(new.lba0[0x5C..0x64], u64::from(lba).to_le_bytes());
+            assert_eq!(new.lba0[440..510], gap[440..510]);
+            write(&mut gap, &new);
+            assert_eq!(replace(&boot_img(), core, &gap), Ok(None));
+        }
+        let available = 43;
+        assert_eq!(
+            replace(&boot_img(), &core_img(50 * 512), &gap),
+            Err(Error::DoesNotFit { sectors: 50, available })
+        );
+        for at in [0x5C, 0x1FE, 44 * 512 + 0x1F4, 44 * 512 + 0x1FF] {
+            let mut bad = gap.clone();
+            bad[at] ^= 0x40;
+            assert_eq!(replace(&boot_img(), &one, &bad), Err(Error::NoLoader), "{at}");
+        }
+        assert_eq!(
+            replace(&boot_img(), &one, &gap[..512]),
+            Err(Error::DoesNotFit { sectors: 10, available: 0 })
+        );
     }
 
     #[test]
