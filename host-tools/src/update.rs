@@ -1,9 +1,9 @@
 //! `update`: a machine gets a new system image, and never has a moment without one that boots.
 //!
 //! [`facts`] looks at the machine, [`new_image`] checks the image, [`plan`] decides (pure), [`run`] carries the plan out
-//! on a [`medium`]. The story is `docs/adr/0007-boot-state.md`; owners read `docs/update.md`. Not handled: boards with
-//! extlinux. GRUB and the firmware files of a Raspberry Pi are left as they are: they start every image, and a
-//! new one that does not work could not be taken back.
+//! on a [`medium`]. The story is `docs/adr/0007-boot-state.md`; owners read `docs/update.md`. GRUB is left as it is, because
+//! it starts every image and nothing tries a new one and goes back; [`loaders`] renews it when someone asks. Not
+//! handled: boards with extlinux, the firmware files of a Raspberry Pi.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -21,8 +21,10 @@ use crate::io::system_image::SystemImage;
 use crate::ui::Progress;
 
 pub mod blocks;
+pub mod delta;
 pub mod download;
 pub mod facts;
+pub mod loaders;
 pub mod medium;
 pub mod new_image;
 pub mod op;
@@ -37,6 +39,8 @@ use op::{Content, Op};
 use plan::{Loader, Wish};
 use run::Source;
 
+/// Attempts of a new image when nothing is said.
+pub const DEFAULT_TRIES: u8 = 3;
 /// Largest file of an image that goes onto the boot partition by itself.
 const MAX_MEMBER_BYTES: u64 = 256 << 20;
 
@@ -53,6 +57,20 @@ pub struct Request {
     pub tries: u8,
     /// Write it and do not put it on trial.
     pub stage_only: bool,
+}
+
+impl Request {
+    /// Returns a request for the system that runs, with what is used when nothing is said.
+    #[must_use]
+    pub fn of_this_system(image: String) -> Self {
+        Self {
+            image,
+            cache: download::DIRECTORY.into(),
+            named: Named::default(),
+            tries: DEFAULT_TRIES,
+            stage_only: false,
+        }
+    }
 }
 
 /// Updates a machine.
@@ -119,22 +137,43 @@ fn bring(ctx: &Ctx, machine: &Machine, url: &str, cache: &Path) -> Result<PathBu
     download::fetch(ctx, url, cache, &here).map(|fetched| fetched.path)
 }
 
-/// Writes the block list of an image beside it, for who serves it.
+/// Writes the block list of an image beside it, and its deltas from images before it, for who serves it.
 ///
 /// # Errors
-/// When it is no image, or the list cannot be written.
-pub fn publish(ctx: &Ctx, image: &Path) -> Result<()> {
+/// When one of them is no image, or a file cannot be written.
+pub fn publish(ctx: &Ctx, image: &Path, from: &[PathBuf]) -> Result<()> {
     let _interrupt = Interrupt::watch()?;
     let image = ctx.path(image);
     let list = blocks::List::of_image(&image)?;
     let target = PathBuf::from(format!("{}.{}", image.display(), blocks::EXTENSION));
     if ctx.dry_run {
         ctx.ui.answer(format_args!("write {} with {} pieces", target.display(), list.pieces.len()));
+        from.iter().for_each(|old| {
+            ctx.ui.answer(format_args!("write the delta from {} when it pays", ctx.path(old).display()));
+        });
         return Ok(());
     }
     let bytes = list.emit();
     crate::io::atomic_file::write(&target, &bytes)?;
-    ctx.ui.event("done", json!({"file": target, "pieces": list.pieces.len(), "bytes": bytes.len()}));
+    let mut deltas = Vec::new();
+    for old in from {
+        let old = ctx.path(old);
+        ctx.ui.step(format!("comparing with {}", old.display()));
+        match delta::publish(&old, &image, &list)? {
+            Some((path, bytes)) => {
+                ctx.ui.step(format!("{} is written: {}", path.display(), Size(bytes)));
+                deltas.push(json!({"file": path, "bytes": bytes}));
+            }
+            None => ctx.ui.note(format!(
+                "a delta from {} does not pay: machines fetch the blocks that changed",
+                old.display()
+            )),
+        }
+    }
+    ctx.ui.event(
+        "done",
+        json!({"file": target, "pieces": list.pieces.len(), "bytes": bytes.len(), "deltas": deltas}),
+    );
     ctx.ui.step(format!("{} is written: {} pieces", target.display(), list.pieces.len()));
     Ok(())
 }

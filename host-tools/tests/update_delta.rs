@@ -188,6 +188,17 @@ impl Case {
         self.command(&["update", &url, "--boot", "boot", "--cache", "cache"])
     }
 
+    /// Serves the delta between two images, and returns its name.
+    fn publish_delta(&self, old: &str, new: &str) -> String {
+        self.run(&["update", "publish", new, "--from", old]);
+        let names =
+            fs::read_dir(self.dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let name = { names }.find(|name| name.starts_with(&format!("{new}.delta-"))).unwrap();
+        let bytes = fs::read(self.path(&name)).unwrap();
+        self.server.set(|script| drop(script.files.insert(name.clone(), bytes)));
+        name
+    }
+
     fn size(&self, name: &str) -> usize {
         usize::try_from(fs::metadata(self.path(name)).unwrap().len()).unwrap()
     }
@@ -215,6 +226,43 @@ fn only_what_changed_is_fetched() {
         sent as f64 * 100.0 / size as f64
     );
     assert!(sent * 100 < size * 15, "{sent} of {size}");
+
+    // With a delta from the image of the machine: new content, and no block around it.
+    fs::remove_file(case.path("boot/system.new")).unwrap();
+    case.publish_delta("v1.squashfs", "v2.squashfs");
+    let output = case.update("v2.squashfs");
+    case.is_installed("v2.squashfs", &output);
+    let with_delta = case.server.sent();
+    eprintln!(
+        "with a delta: {with_delta} of {size} bytes fetched, {:.2} %",
+        with_delta as f64 * 100.0 / size as f64
+    );
+    assert!(with_delta * 100 <= size, "{with_delta} of {size}");
+}
+
+#[test]
+fn damaged_delta_costs_bytes_and_nothing_else() {
+    if !needs::program("curl") {
+        return;
+    }
+    let case = Case::new();
+    case.install("v2.squashfs", 4);
+    let name = case.publish_delta("v1.squashfs", "v2.squashfs");
+    let whole = fs::read(case.path(&name)).unwrap();
+    // The head, the settings, a row's number, a length, the frame; cut.
+    for damage in [0, 50, 73, 96, 102, whole.len() / 2, whole.len()] {
+        let mut bytes = whole.clone();
+        match bytes.get_mut(damage) {
+            Some(byte) => *byte ^= 0x41,
+            None => bytes.truncate(damage / 2),
+        }
+        case.server.set(|script| drop(script.files.insert(name.clone(), bytes)));
+        let output = case.update("v2.squashfs");
+        case.is_installed("v2.squashfs", &output);
+        fs::remove_file(case.path("boot/system.new")).unwrap();
+    }
+    let said = case.run(&["update", "publish", "v1.squashfs", "--from", "v1.squashfs"]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("does not pay"), "{said:?}");
 }
 
 #[test]

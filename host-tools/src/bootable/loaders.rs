@@ -29,12 +29,7 @@ pub struct Loaders {
 /// # Errors
 /// When no place has any, or one cannot be read.
 pub fn read(image: &SystemImage) -> Result<Loaders> {
-    let mut loaders = Loaders { from: format!("the image's {IMAGE_LOADERS}"), ..Loaders::default() };
-    for name in image.list(IMAGE_LOADERS)?.unwrap_or_default().into_iter().filter(|name| is_loader(name)) {
-        if let Some(bytes) = image.read(&format!("{IMAGE_LOADERS}/{name}"), MAX_LOADER_BYTES)? {
-            loaders.files.insert(name, bytes);
-        }
-    }
+    let mut loaders = Loaders { from: format!("the image's {IMAGE_LOADERS}"), files: of_image(image)? };
     for directory in HOST_DIRECTORIES.map(Path::new) {
         if !loaders.files.is_empty() {
             break;
@@ -57,6 +52,20 @@ pub fn read(image: &SystemImage) -> Result<Loaders> {
         .hint("build the image with genpack-host build, which puts GRUB into it"));
     }
     Ok(loaders)
+}
+
+/// Returns the loader files that an image brings.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn of_image(image: &SystemImage) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for name in image.list(IMAGE_LOADERS)?.unwrap_or_default().into_iter().filter(|name| is_loader(name)) {
+        if let Some(bytes) = image.read(&format!("{IMAGE_LOADERS}/{name}"), MAX_LOADER_BYTES)? {
+            files.insert(name, bytes);
+        }
+    }
+    Ok(files)
 }
 
 fn is_loader(name: &str) -> bool {

@@ -42,7 +42,7 @@ pub(super) struct Args {
     #[arg(long)]
     stage_only: bool,
     /// Attempts of the new image before the old one is started again, 1 to 9
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
+    #[arg(long, value_name = "N", default_value_t = update::DEFAULT_TRIES, value_parser = clap::value_parser!(u8).range(1..=9))]
     tries: u8,
     /// Directory that an image of a URL is brought to
     #[arg(long, value_name = "DIR", default_value = download::DIRECTORY)]
@@ -69,11 +69,17 @@ enum Sub {
     Status(Partitions),
     /// Writes the block list of an image, so that machines fetch only what changed
     ///
-    /// Put IMAGE.blocks beside the image on the server, and its signature if there is one.
-    #[command(after_help = "Examples:\n  genpack-host update publish hello-x86_64.squashfs")]
+    /// Put IMAGE.blocks beside the image on the server, and its signature if there is one. With --from, machines that
+    /// have the old image fetch new content only and compress it themselves; put IMAGE.delta-* there too.
+    #[command(after_help = "Examples:\n  \
+        genpack-host update publish hello-x86_64.squashfs\n  \
+        genpack-host update publish hello-x86_64.squashfs --from old/hello-x86_64.squashfs")]
     Publish {
         /// The system image
         image: PathBuf,
+        /// An image that machines have now; may be given several times
+        #[arg(long, value_name = "OLD")]
+        from: Vec<PathBuf>,
     },
     /// Makes the image on trial the good one
     #[command(after_help = "Examples:\n  genpack-host update commit")]
@@ -81,6 +87,20 @@ enum Sub {
     /// Goes back to the image before
     #[command(after_help = "Examples:\n  genpack-host update rollback")]
     Rollback(Partitions),
+    /// Renews the boot loaders with those of the good image
+    ///
+    /// An update leaves them alone: they start every image. Each new one is written beside the old one, read back, and
+    /// takes its place in one step; on the boot partition the old one stays as .alt. It asks for Linux 6.0.
+    #[command(after_help = "Examples:\n  \
+        genpack-host update loaders\n  \
+        genpack-host update loaders --bios /dev/sda --dry-run")]
+    Loaders {
+        #[command(flatten)]
+        named: Partitions,
+        /// Renew GRUB for a BIOS too, with its script: before the first partition of this disk
+        #[arg(long, value_name = "DISK")]
+        bios: Option<PathBuf>,
+    },
     /// Removes images that nothing needs
     #[command(after_help = "Examples:\n  genpack-host update gc")]
     Gc {
@@ -98,9 +118,12 @@ impl Verb {
         let Self::Update(args) = self;
         match args.verb {
             Some(Sub::Status(named)) => update::show(ctx, &named.resolve(ctx)),
-            Some(Sub::Publish { image }) => update::publish(ctx, &image),
+            Some(Sub::Publish { image, from }) => update::publish(ctx, &image, &from),
             Some(Sub::Commit(named)) => update::decide(ctx, &named.resolve(ctx), false),
             Some(Sub::Rollback(named)) => update::decide(ctx, &named.resolve(ctx), true),
+            Some(Sub::Loaders { named, bios }) => {
+                update::loaders::renew(ctx, &named.resolve(ctx), bios.as_deref())
+            }
             Some(Sub::Gc { named, all }) => update::collect(ctx, &named.resolve(ctx), all),
             None => {
                 let image = args.image.ok_or_else(|| CommandError::usage("an image or a verb is needed"))?;

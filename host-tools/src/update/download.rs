@@ -1,5 +1,6 @@
 //! Brings an image from a URL: only the pieces that no image of this machine has, when the server has a block list and
-//! answers ranges; else the whole file, continued where it broke off (`docs/adr/0011-delta-updates.md`).
+//! answers ranges, or makes them from new content where it has a delta from an image of this machine; else the whole
+//! file, continued where it broke off (`docs/adr/0011-delta-updates.md`).
 //!
 //! The file grows under a `.partial` name in a directory of its own; pieces that are right there already are not asked
 //! for again. It counts when its SHA-256 is that of the list. Not handled: patches of a piece, several servers.
@@ -14,6 +15,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::blocks::{self, EXTENSION, Hash, List, MAX_LIST_BYTES, Piece};
+use super::delta;
 use crate::command_error::{CommandError, Context, Kind, Result};
 use crate::ctx::Ctx;
 use crate::disk::size::Size;
@@ -170,7 +172,7 @@ fn by_pieces(
     let mut missing: Vec<Piece> = list.pieces.iter().copied().filter(|piece| !has(&file, piece)).collect();
     fetched.reused = bytes_of(&list.pieces).saturating_sub(bytes_of(&missing));
     let known = known_pieces(ctx, here, &missing);
-    let local = missing.iter().filter(|piece| known.contains_key(&(piece.hash, piece.length)));
+    let local = missing.iter().filter(|piece| known.pieces.contains_key(&(piece.hash, piece.length)));
     let local: u64 = local.map(|piece| u64::from(piece.length)).sum();
     if bytes_of(&missing).saturating_sub(local).saturating_mul(100) > list.bytes.saturating_mul(MOST_PERCENT)
     {
@@ -179,7 +181,7 @@ fn by_pieces(
     file.set_len(list.bytes).with_context(what)?;
     let mut failed = None;
     missing.retain(|piece| {
-        let Some((source, at)) = known.get(&(piece.hash, piece.length)) else { return true };
+        let Some((source, at)) = known.pieces.get(&(piece.hash, piece.length)) else { return true };
         let mut bytes = vec![0; piece.length as usize];
         // Read again and compared: the image it comes from may be the one that is being replaced.
         let is_it = source.read_exact_at(&mut bytes, *at).is_ok() && blocks::hash(&bytes) == piece.hash;
@@ -189,6 +191,9 @@ fn by_pieces(
         !is_it
     });
     failed.map_or(Ok(()), Err).with_context(what)?;
+    if !missing.is_empty() {
+        by_delta(ctx, url, list, &file, &known.images, &mut missing, fetched)?;
+    }
     fetched.reused = list.bytes.saturating_sub(bytes_of(&missing));
     let mut progress = ctx.ui.progress("fetching", bytes_of(&missing));
     for ranges in ranges(&missing).chunks(RANGES_AT_ONCE) {
@@ -212,16 +217,50 @@ fn has(file: &File, piece: &Piece) -> bool {
     file.read_exact_at(&mut bytes, piece.at).is_ok() && blocks::hash(&bytes) == piece.hash
 }
 
+/// Makes the pieces that are missing from new content, with the first of the images that the server has a delta from.
+/// What cannot be made so stays missing.
+fn by_delta(
+    ctx: &Ctx,
+    url: &str,
+    list: &List,
+    to: &File,
+    images: &[(PathBuf, List)],
+    missing: &mut Vec<Piece>,
+    fetched: &mut Fetched,
+) -> Result<()> {
+    for (path, old) in images {
+        let file = tempfile::NamedTempFile::new().context("creating a temporary file")?;
+        let url = format!("{url}.{}", delta::extension(&old.digest));
+        let Some(bytes) = small(ctx, &url, file.path())? else { continue };
+        fetched.bytes = fetched.bytes.saturating_add(bytes);
+        let made = match delta::load(file.path())? {
+            Some(delta) => delta::apply(&delta, path, old, list, to),
+            None => Err(CommandError::failed(format!("it has {}", Size(bytes)))),
+        };
+        match made {
+            Ok(made) => missing.retain(|piece| !made.contains(&piece.at)),
+            // The server's ranges have it all.
+            Err(e) => ctx.ui.detail(format!("{url} is of no use here: {e}")),
+        }
+        return Ok(());
+    }
+    Ok(())
+}
+
+/// What the images of this machine have.
+struct Known {
+    /// Where pieces are.
+    pieces: HashMap<(Hash, u32), (std::rc::Rc<File>, u64)>,
+    /// The images that have some of them.
+    images: Vec<(PathBuf, List)>,
+}
+
 /// Returns where pieces are in the images of this machine. Why images are passed over: one that cannot be read has
 /// nothing to give.
-fn known_pieces(
-    ctx: &Ctx,
-    here: &[PathBuf],
-    missing: &[Piece],
-) -> HashMap<(Hash, u32), (std::rc::Rc<File>, u64)> {
+fn known_pieces(ctx: &Ctx, here: &[PathBuf], missing: &[Piece]) -> Known {
     let wanted: std::collections::HashSet<(Hash, u32)> =
         missing.iter().map(|piece| (piece.hash, piece.length)).collect();
-    let mut known = HashMap::new();
+    let mut known = Known { pieces: HashMap::new(), images: Vec::new() };
     for path in here {
         let opened = List::of_image(path).and_then(|list| {
             let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
@@ -230,8 +269,12 @@ fn known_pieces(
         match opened {
             Ok((list, file)) => {
                 for piece in list.pieces.iter().filter(|piece| wanted.contains(&(piece.hash, piece.length))) {
-                    known.entry((piece.hash, piece.length)).or_insert_with(|| (file.clone(), piece.at));
+                    known
+                        .pieces
+                        .entry((piece.hash, piece.length))
+                        .or_insert_with(|| (file.clone(), piece.at));
                 }
+                known.images.push((path.clone(), list));
             }
             Err(e) => ctx.ui.detail(format!("{} is of no use here: {e}", path.display())),
         }

@@ -105,7 +105,7 @@ pub fn check(ctx: &Ctx, machine: &Machine, path: &Path) -> Result<Checked> {
 }
 
 /// Returns the good image of the machine, when it can be read.
-fn installed(machine: &Machine) -> Option<SystemImage> {
+pub(super) fn installed(machine: &Machine) -> Option<SystemImage> {
     let (at, _) = machine.facts.files_of(machine.facts.state.good()).next()?;
     SystemImage::open(&machine.mounted.path(&at)?).ok()
 }

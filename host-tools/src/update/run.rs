@@ -51,8 +51,11 @@ pub fn run<M: Medium>(medium: &mut M, block: &Block, ops: &[Op], source: &mut dy
             Op::Sync(at) => {
                 medium.sync(at).and_then(|()| medium.sync_names(at)).with_context(|| format!("writing {at}"))
             }
+            // Why the file too: on FAT where a file begins is written with it, not with the name (Linux,
+            // `fs/fat/namei_vfat.c`, `vfat_rename` attaches the inode and leaves it dirty).
             Op::Rename { from, to } => medium
                 .rename(from, to)
+                .and_then(|()| medium.sync(to))
                 .and_then(|()| medium.sync_names(to))
                 .with_context(|| format!("renaming {from} to {}", to.path)),
             Op::Exchange { a, b } => exchange(medium, a, b),
@@ -73,7 +76,11 @@ fn exchange<M: Medium>(medium: &mut M, a: &At, b: &At) -> Result<()> {
             .context(format!("exchanging {a} with {}", b.path))
             .hint("Linux 6.0 can; nothing was changed for the next boot"));
     }
-    done.and_then(|()| medium.sync_names(a)).with_context(|| format!("exchanging {a} with {}", b.path))
+    // The files too, as with a rename.
+    done.and_then(|()| medium.sync(a))
+        .and_then(|()| medium.sync(b))
+        .and_then(|()| medium.sync_names(a))
+        .with_context(|| format!("exchanging {a} with {}", b.path))
 }
 
 fn record<M: Medium>(medium: &mut M, block: &Block, state: &BootState) -> Result<()> {

@@ -1,0 +1,259 @@
+//! Boot loaders of a disk that is in use are renewed, when someone asks for it: those that the good image brings.
+//!
+//! Nothing tries a loader once and goes back, so this is no part of an update. What protects it: the new one is written
+//! beside the old one and read back, and a single step makes it the one that starts. On the boot partition two names are
+//! exchanged, and the old loader stays under the other name (`bootx64.alt`); before the first partition LBA 0 links
+//! another core (`genpack_boot::bios_embed::replace`). Not handled: the firmware files of a Raspberry Pi, which only
+//! fit each other and would have to change at once; loaders that the disk does not have yet.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use genpack_boot::bios_embed::{self, Replacement, SECTOR_SIZE};
+use genpack_boot::esp::{self, BOOT_IMG, CORE_IMG, GRUB_CFG_PATH};
+use genpack_boot::menu_policy::Place;
+use genpack_core::disk::mbr::{self, Mbr, TYPE_GPT_PROTECTIVE};
+use serde_json::json;
+
+use super::apply;
+use super::facts::{Machine, Named};
+use super::new_image::installed;
+use super::op::{At, Content, Op};
+use super::plan::{Loader, Partition};
+use crate::bootable::loaders;
+use crate::command_error::{CommandError, Context, Kind, Result};
+use crate::ctx::Ctx;
+use crate::disk::size::Size;
+use crate::io::interrupt::Interrupt;
+
+/// Largest gap that is read: partitions begin at 1 MiB.
+const MAX_GAP_SECTORS: u32 = 8192;
+/// Largest loader on a boot partition that is compared.
+const MAX_LOADER_BYTES: u64 = 64 << 20;
+
+/// A loader file of the boot partition.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// Its path.
+    pub path: String,
+    /// What it is.
+    pub now: Vec<u8>,
+    /// What is under the other name; nothing when that cannot be read.
+    pub other: Option<Vec<u8>>,
+    /// What it becomes.
+    pub new: Vec<u8>,
+}
+
+impl Renewal {
+    /// Returns the other name: as long as a FAT's short names are, so that both are in one sector of the directory.
+    #[must_use]
+    pub fn other_path(path: &str) -> String {
+        format!("{}.alt", path.rsplit_once('.').map_or(path, |(stem, _)| stem))
+    }
+}
+
+/// Decides what is done about one file: nothing when it is new already.
+///
+/// # Errors
+/// When both names have the same bytes: they may share their clusters, and to remove one would end the other.
+pub fn plan(file: &Renewal) -> Result<Vec<Op>> {
+    if file.now == file.new {
+        return Ok(Vec::new());
+    }
+    let other = At::boot(Renewal::other_path(&file.path));
+    let mut ops = Vec::new();
+    match &file.other {
+        Some(bytes) if *bytes == file.now => {
+            return Err(CommandError::refused(format!(
+                "{} and {} have the same bytes, and may share their clusters: power failed when loaders were renewed",
+                file.path, other.path
+            ))
+            .hint("check the boot partition from another system (fsck.fat -a), then try again"));
+        }
+        Some(bytes) if *bytes == file.new => ops.push(Op::Sync(other.clone())),
+        Some(_) => ops.push(Op::Remove(other.clone())),
+        None => {}
+    }
+    if !matches!(ops.first(), Some(Op::Sync(_))) {
+        ops.push(Op::Write { to: other.clone(), content: Content::Bytes(file.new.as_slice().into()) });
+    }
+    ops.push(Op::Exchange { a: other, b: At::boot(file.path.clone()) });
+    Ok(ops)
+}
+
+/// Renews the loaders of a machine; `bios_disk` is the disk whose loader for a BIOS is renewed too.
+///
+/// # Errors
+/// When it has none of ours, the good image brings none, or there is no room; the machine boots as before then.
+pub fn renew(ctx: &Ctx, named: &Named, bios_disk: Option<&Path>) -> Result<()> {
+    let _interrupt = Interrupt::watch()?;
+    let machine = Machine::open(named)?;
+    if matches!(machine.facts.loader, Loader::Slots(_)) {
+        return Err(CommandError::refused("a Raspberry Pi is started by its firmware")
+            .hint("its files only fit each other: flash the card anew for newer ones"));
+    }
+    let good = machine.facts.state.good().on_boot();
+    let image = installed(&machine)
+        .ok_or_else(|| CommandError::refused(format!("the good image {good} cannot be read")))?;
+    let new = loaders::of_image(&image)?;
+    if new.is_empty() {
+        return Err(CommandError::refused(format!("{good} brings no boot loaders"))
+            .hint("images that genpack-host build makes for real machines have them"));
+    }
+    let bios = bios_disk.map(|disk| Bios::open(&ctx.path(disk), &new)).transpose()?;
+    let mut ops = Vec::new();
+    for placement in esp::plan(new.keys().map(String::as_str), bios_disk.is_some()).placements {
+        // The script goes with the core that knows its commands.
+        let esp::Content::Loader(name) = placement.content else { continue };
+        let (Some(bytes), Some(now)) = (new.get(&name), read(&machine, &placement.path)?) else { continue };
+        let other = Renewal::other_path(&placement.path);
+        // What a power cut has left may be unreadable; then it is removed, whatever it was.
+        let is_there = machine.mounted.path(&At::boot(&other)).is_some_and(|path| path.exists());
+        let other = is_there.then(|| read(&machine, &other).ok().flatten().unwrap_or_default());
+        let file = Renewal { path: placement.path, now, other, new: bytes.clone() };
+        ops.push((file.path == GRUB_CFG_PATH, plan(&file)?));
+    }
+    let of = |is_script: bool| -> Vec<Op> {
+        ops.iter().filter(|(script, _)| *script == is_script).flat_map(|(_, ops)| ops.clone()).collect()
+    };
+    let (programs, script) = (of(false), of(true));
+    check_room(&machine.facts.boot, programs.iter().chain(&script))?;
+    let link = bios.as_ref().and_then(Bios::line);
+    if ctx.dry_run {
+        let lines = |ops: &[Op]| ops.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let all: Vec<String> = lines(&programs).into_iter().chain(link).chain(lines(&script)).collect();
+        if ctx.ui.is_json() {
+            ctx.ui.document(&json!({"operations": all}));
+        }
+        all.iter().for_each(|line| ctx.ui.answer(line));
+        return Ok(());
+    }
+    let bytes = |ops: &[Op]| ops.iter().map(written).sum::<u64>().saturating_mul(2);
+    apply(ctx, &machine, &programs, None, bytes(&programs))?;
+    if let (Some(bios), Some(line)) = (&bios, link) {
+        ctx.ui.detail(line);
+        bios.write()?;
+    }
+    apply(ctx, &machine, &script, None, bytes(&script))?;
+    let renewed = ops.iter().filter(|(_, ops)| !ops.is_empty()).count();
+    let is_bios = bios.is_some_and(|bios| bios.replacement.is_some());
+    ctx.ui.event("done", json!({"files": renewed, "bios": is_bios}));
+    ctx.ui.step(match (renewed, is_bios) {
+        (0, false) => format!("the loaders are those of {good} already"),
+        (_, false) => format!("{renewed} files are those of {good} now"),
+        (_, true) => format!("{renewed} files and the loader for a BIOS are those of {good} now"),
+    });
+    Ok(())
+}
+
+fn read(machine: &Machine, path: &str) -> Result<Option<Vec<u8>>> {
+    let Some(path) = machine.mounted.path(&At::new(Place::Boot, path)) else { return Ok(None) };
+    let what = || format!("reading {}", path.display());
+    match std::fs::metadata(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(found) if found.len() > MAX_LOADER_BYTES => {
+            Err(CommandError::failed(format!("it has {}", Size(found.len())))).context(what())
+        }
+        _ => std::fs::read(&path).with_context(what).map(Some),
+    }
+}
+
+fn written(op: &Op) -> u64 {
+    match op {
+        Op::Write { content: Content::Bytes(bytes), .. } => bytes.len() as u64,
+        _ => 0,
+    }
+}
+
+fn check_room<'a>(boot: &Partition, ops: impl Iterator<Item = &'a Op>) -> Result<()> {
+    let needed: u64 = ops.map(|op| written(op).next_multiple_of(boot.cluster.max(1))).sum();
+    if needed > boot.free {
+        let (room, needed) = (Size(boot.free), Size(needed));
+        return Err(CommandError::refused(format!("the boot partition has room for {room} of {needed}"))
+            .hint("genpack-host update gc removes images that nothing needs"));
+    }
+    Ok(())
+}
+
+/// The loader before the first partition of a disk.
+struct Bios {
+    path: PathBuf,
+    disk: File,
+    replacement: Option<Replacement>,
+}
+
+impl Bios {
+    fn open(path: &Path, new: &std::collections::BTreeMap<String, Vec<u8>>) -> Result<Self> {
+        let what = || format!("reading {}", path.display());
+        let disk = OpenOptions::new().read(true).write(true).open(path).with_context(what)?;
+        let refuse =
+            |e: String| CommandError::refused(e).context(format!("looking for GRUB on {}", path.display()));
+        let (Some(boot_img), Some(core_img)) = (new.get(BOOT_IMG), new.get(CORE_IMG)) else {
+            return Err(refuse("the good image brings no loader for a BIOS".to_owned()));
+        };
+        let mut lba0 = [0; SECTOR_SIZE];
+        disk.read_exact_at(&mut lba0, 0).with_context(what)?;
+        let table = Mbr::parse(mbr::Raw::new(&lba0)).map_err(|e| refuse(e.to_string()))?;
+        let first = table.numbered().map(|(_, partition)| partition.start_lba).min();
+        let is_gpt = table.numbered().any(|(_, partition)| partition.os_type == TYPE_GPT_PROTECTIVE);
+        let first = first.filter(|first| !is_gpt && *first <= MAX_GAP_SECTORS);
+        let first =
+            first.ok_or_else(|| refuse("it has no MBR with a gap before its first partition".to_owned()))?;
+        let mut gap = vec![0; usize::try_from(first).unwrap_or(0).saturating_mul(SECTOR_SIZE)];
+        disk.read_exact_at(&mut gap, 0).with_context(what)?;
+        let replacement = bios_embed::replace(boot_img, core_img, &gap).map_err(|e| refuse(e.to_string()))?;
+        Ok(Self { path: path.to_owned(), disk, replacement })
+    }
+
+    /// Returns what is done, in words; none when nothing is.
+    fn line(&self) -> Option<String> {
+        let new = self.replacement.as_ref()?;
+        Some(format!("write GRUB for a BIOS to sector {} of {} and link it", new.lba, self.path.display()))
+    }
+
+    /// Writes the core beside the one that starts, reads it back, and links it.
+    fn write(&self) -> Result<()> {
+        let Some(new) = &self.replacement else { return Ok(()) };
+        let what = || format!("writing {}", self.path.display());
+        let at = u64::from(new.lba).saturating_mul(SECTOR_SIZE as u64);
+        self.disk.write_all_at(&new.core, at).and_then(|()| self.disk.sync_all()).with_context(what)?;
+        // Clean pages are forgotten, so that what is read is what the disk has.
+        let _ = rustix::fs::fadvise(&self.disk, 0, None, rustix::fs::Advice::DontNeed);
+        let mut back = vec![0; new.core.len()];
+        self.disk.read_exact_at(&mut back, at).with_context(what)?;
+        if back != new.core {
+            return Err(CommandError::new(Kind::VerifyFailed, "what was read back is not what was written")
+                .context(what())
+                .hint("the disk is failing: replace it; what starts is as it was"));
+        }
+        self.disk.write_all_at(&new.lba0, 0).and_then(|()| self.disk.sync_all()).with_context(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(now: &str, other: Option<&str>, new: &str) -> Result<Vec<String>> {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let path = "efi/boot/bootx64.efi".to_owned();
+        let file = Renewal { path, now: bytes(now), other: other.map(bytes), new: bytes(new) };
+        plan(&file).map(|ops| ops.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn loader_is_written_beside_the_old_one_and_exchanged() {
+        let write = "write efi/boot/bootx64.alt on the boot partition (1 bytes)".to_owned();
+        let remove = "remove efi/boot/bootx64.alt on the boot partition".to_owned();
+        let keep = "keep efi/boot/bootx64.alt on the boot partition: it is the image already".to_owned();
+        let exchange =
+            "exchange efi/boot/bootx64.alt on the boot partition with efi/boot/bootx64.efi".to_owned();
+        assert_eq!(lines("1", None, "1").unwrap(), [""; 0]);
+        assert_eq!(lines("1", None, "2").unwrap(), [write.clone(), exchange.clone()]);
+        assert_eq!(lines("2", Some("1"), "3").unwrap(), [remove, write, exchange.clone()]);
+        // Power failed before the exchange, or in it.
+        assert_eq!(lines("1", Some("2"), "2").unwrap(), [keep, exchange]);
+        assert_eq!(lines("1", Some("1"), "2").unwrap_err().kind, Kind::Refused);
+    }
+}
