@@ -1,19 +1,24 @@
-//! The older command `genpack-install`, by the name under which this program is called: its disk mode and options.
+//! The older command `genpack-install`, by the name under which this program is called: its disk mode, and its update of
+//! the system that runs, which is meant when an image is named and no disk.
 //!
-//! What differs from `genpack-host install` is around it: no common options, exit code 255 with the usage on standard
-//! output for a wrong command line, 1 for every other failure. Not taken over: `--cdrom` and `--zip`, which its later
-//! releases do not have either.
+//! What differs from `genpack-host install` and `update` is around them: no common options, exit code 255 with the usage
+//! on standard output for a wrong command line, 1 for every other failure. Options of the disk mode are refused where
+//! no disk is named; the older command passed over them. Not taken over: `--cdrom` and `--zip`, which its later releases
+//! do not have either.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use super::{Global, context, failed, install, is_called};
-use crate::command_error::CommandError;
+use crate::bootable::image::Bootable;
+use crate::command_error::{Context, Result};
+use crate::ctx::Ctx;
 use crate::ui::{Color, Ui};
+use crate::update::{self, Request};
 
 /// Name under which the program stands in for the older command.
 const NAME: &str = "genpack-install";
@@ -56,14 +61,17 @@ pub(super) fn main(args: &[OsString]) -> ExitCode {
             return ExitCode::from(USAGE_STATUS);
         }
     };
-    let debug = matches!(&meant, Meant::Install(cli) if cli.debug);
+    let debug = match &meant {
+        Meant::Install(cli) => cli.debug,
+        Meant::Update(cli) => cli.debug,
+    };
     let ctx = match context(Global { dir: ".".into(), verbose: debug, ..Global::default() }) {
         Ok(ctx) => ctx,
         Err(e) => return failed(&ui, &e),
     };
     let outcome = match meant {
         Meant::Install(cli) => cli.install.run(&ctx),
-        Meant::Update(image) => Err(update(&image)),
+        Meant::Update(cli) => cli.run(&ctx),
     };
     match outcome.and_then(|code| ctx.ui.check_answered().map(|()| code)) {
         Ok(code) => code,
@@ -80,26 +88,42 @@ enum Meant {
     /// Its disk mode.
     Install(Box<Cli>),
     /// A new image for the system that runs: an image and no disk.
-    Update(OsString),
+    Update(UpdateCli),
 }
 
 fn parse(args: &[OsString]) -> std::result::Result<Meant, clap::Error> {
-    let error = match Cli::try_parse_from(args) {
-        Ok(cli) => return Ok(Meant::Install(Box::new(cli))),
-        Err(error) => error,
-    };
-    let words: Vec<&OsString> =
-        args.iter().skip(1).filter(|word| *word != "-y" && *word != "--debug").collect();
-    match words.as_slice() {
-        [image] if !image.to_string_lossy().starts_with('-') => Ok(Meant::Update((*image).clone())),
-        _ => Err(error),
+    match Cli::try_parse_from(args) {
+        Ok(cli) => Ok(Meant::Install(Box::new(cli))),
+        // The usage and the complaint are those of the disk mode, where most of the options belong.
+        Err(error) => UpdateCli::try_parse_from(args).map(Meant::Update).map_err(|_| error),
     }
 }
 
-fn update(image: &OsString) -> CommandError {
-    let image = Path::new(image).display();
-    CommandError::failed(format!("no disk was named for {image}"))
-        .hint(format!("to give this system the new image: genpack-host update {image}"))
+/// Gives the system that runs a new image
+#[derive(Debug, Parser)]
+#[command(name = "genpack-install")]
+struct UpdateCli {
+    image: PathBuf,
+    #[arg(long)]
+    debug: bool,
+    // Nothing is asked: the old image stays until the new one is found good.
+    #[arg(short = 'y')]
+    _yes: bool,
+    #[arg(long)]
+    require_clean_commit: bool,
+}
+
+impl UpdateCli {
+    fn run(self, ctx: &Ctx) -> Result<ExitCode> {
+        if self.require_clean_commit {
+            Bootable::open(&self.image)?.require_clean_commit()?;
+        }
+        // Why made absolute: what looks like a URL is a file to the older command.
+        let image =
+            std::path::absolute(&self.image).with_context(|| format!("finding {}", self.image.display()))?;
+        update::update(ctx, &Request::of_this_system(image.to_string_lossy().into_owned()))?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 #[cfg(test)]
@@ -121,8 +145,15 @@ mod tests {
         ] {
             assert!(matches!(meant(line), Ok(Meant::Install(_))), "{line}");
         }
-        assert!(matches!(meant("genpack-install image.squashfs"), Ok(Meant::Update(_))));
-        for line in ["genpack-install", "genpack-install --cdrom=x.iso image", "genpack-install --disk"] {
+        for line in ["genpack-install image", "genpack-install -y --debug --require-clean-commit image"] {
+            assert!(matches!(meant(line), Ok(Meant::Update(_))), "{line}");
+        }
+        for line in [
+            "genpack-install",
+            "genpack-install --cdrom=x.iso image",
+            "genpack-install --disk",
+            "genpack-install --gpt image",
+        ] {
             assert!(meant(line).is_err(), "{line}");
         }
         assert!(is_meant(&["/usr/bin/genpack-install".into()]) && !is_meant(&["genpack-host".into()]));
