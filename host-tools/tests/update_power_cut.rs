@@ -4,19 +4,26 @@
 //! The executor is the real one; the disk is a model (`update_power_cut/fat.rs`), GRUB's choice is
 //! `genpack_boot::menu_policy`, which `boot/tests/grub_policy.rs` holds against GRUB itself.
 
+#[path = "update_power_cut/cut.rs"]
+mod cut;
 #[path = "update_power_cut/fat.rs"]
 mod fat;
+#[path = "update_power_cut/slots.rs"]
+mod slots;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::sync::OnceLock;
 
+use cut::Random;
 use fat::{Disk, Fat, SECTOR, Sector};
 use genpack_boot::grub_cfg::environment_block;
 use genpack_boot::menu_policy::{self, Place};
+use genpack_core::contract::boot_slots::CONFIG;
 use genpack_core::contract::boot_state::{BootState, GRUBENV, IMAGES, Image};
 use genpack_core::loader::grubenv::Block;
 use genpack_host::command_error::Result;
+use genpack_host::update::loaders::{self, Renewal};
 use genpack_host::update::op::{At, Content, Op};
 use genpack_host::update::plan::{self, Facts, Loader, NewImage, Partition, Wish};
 use genpack_host::update::run::{self, Source};
@@ -49,16 +56,6 @@ impl Source for Version {
     fn advance(&mut self, _: u64) {}
 }
 
-/// Numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % bound
-    }
-}
-
 fn record(disk: &Disk) -> (Block, BootState) {
     let block =
         disk.read_file(GRUBENV).and_then(|bytes| Block::parse(bytes.first_chunk()?).ok()).unwrap_or_default();
@@ -69,8 +66,9 @@ fn record(disk: &Disk) -> (Block, BootState) {
 /// How the machine of a proof is started.
 #[derive(Clone, Copy, PartialEq)]
 enum Starts {
-    ByRecord,
-    ByName,
+    Record,
+    Name,
+    Slot,
 }
 
 /// Returns the version that the loader starts. Why any file with the head of an image: GRUB reads no more than it needs
@@ -78,7 +76,7 @@ enum Starts {
 fn booted(disk: &Disk, starts: Starts) -> std::result::Result<u8, String> {
     let content = |name: &str| disk.read_file(name).filter(|bytes| bytes.starts_with(b"hsqs"));
     let bytes = match starts {
-        Starts::ByRecord => {
+        Starts::Record => {
             let (_, state) = record(disk);
             let opens = |c: menu_policy::Candidate| {
                 c.place == Place::Boot && disk.head(c.file_name()) == Some(*b"hsqs")
@@ -87,7 +85,8 @@ fn booted(disk: &Disk, starts: Starts) -> std::result::Result<u8, String> {
             let first = starts.first().ok_or("nothing starts")?;
             content(first.candidate.file_name())
         }
-        Starts::ByName => content("system.img"),
+        Starts::Name => content("system.img"),
+        Starts::Slot => content(slots::started(disk, CONFIG)?.on_boot()),
     };
     let bytes = bytes.ok_or("nothing starts")?;
     let version = bytes[4].min(9);
@@ -99,11 +98,16 @@ fn facts(disk: &Disk, starts: Starts, running: Option<Image>) -> Facts {
     let sizes = IMAGES
         .into_iter()
         .filter_map(|image| Some((image.on_boot().to_owned(), disk.size_of(image.on_boot())?)));
+    let (loader, more) = match starts {
+        Starts::Record => (Loader::Record, Vec::new()),
+        Starts::Name => (Loader::Old, Vec::new()),
+        Starts::Slot => slots::loader(disk),
+    };
     Facts {
-        boot: Partition { free: 30 << 20, cluster: 512, files: sizes.collect() },
+        boot: Partition { free: 30 << 20, cluster: 512, files: sizes.chain(more).collect() },
         data: None,
         state: record(disk).1,
-        loader: if starts == Starts::ByRecord { Loader::Record } else { Loader::Old },
+        loader,
         running,
     }
 }
@@ -174,32 +178,10 @@ impl Judge {
             self.judge(&others);
         }
         for _ in 0..self.states_per_moment {
-            let mut disk = durable.clone();
-            for (at, contents) in pending {
-                let which = self.random.below(contents.len() * 2);
-                let old = durable.sector(*at);
-                let new = contents.get(which).copied().unwrap_or(old);
-                let torn = self.random.below(8) == 0;
-                let content = if torn { tear(&old, contents, &mut self.random) } else { new };
-                if content != old {
-                    disk.write(*at, content);
-                }
-            }
+            let disk = cut::cut(durable, pending, &mut self.random, true);
             self.judge(&disk);
         }
     }
-}
-
-/// Returns a sector of which one part is from one content that it had and the rest from another.
-fn tear(old: &Sector, contents: &[Sector], random: &mut Random) -> Sector {
-    let mut pick = || match random.below(contents.len() + 1) {
-        0 => *old,
-        n => contents[n - 1],
-    };
-    let (mut torn, other) = (pick(), pick());
-    let at = random.below(SECTOR);
-    torn[at..].copy_from_slice(&other[at..]);
-    torn
 }
 
 /// Carries operations out under the eyes of the judge; answers the disk afterwards.
@@ -277,13 +259,13 @@ fn story(judge: &mut Judge) -> Disk {
 /// Updates the machine again after a cut, by whatever runs then, and checks that the new image is tried.
 fn retry(judge: &Judge, disk: Disk) {
     let mut nobody = |_: &Disk, _: &BTreeMap<u64, Vec<Sector>>| {};
-    let running = (judge.starts == Starts::ByRecord).then(|| record(&disk).1.good());
+    let running = (judge.starts == Starts::Record).then(|| record(&disk).1.good());
     let facts = facts(&disk, judge.starts, running);
     let plan = match plan::plan(&facts, &new_image(&disk, 9), &wish()) {
         Ok(plan) => plan,
         Err(e) => {
             assert!(
-                judge.starts == Starts::ByName && e.to_string().contains("may share their clusters"),
+                judge.starts == Starts::Name && e.to_string().contains("may share their clusters"),
                 "{e}"
             );
             return;
@@ -295,14 +277,14 @@ fn retry(judge: &Judge, disk: Disk) {
     let after = fat.now();
     assert_eq!(booted(&after, judge.starts), Ok(9));
     // The way back is still there.
-    if judge.starts == Starts::ByRecord {
+    if judge.starts == Starts::Record {
         let (_, state) = record(&after);
         assert_ne!(after.read_file(state.good().on_boot()).map(|bytes| bytes[4]), Some(9));
     }
 }
 
 fn prove(states_per_moment: usize) -> usize {
-    let mut judge = Judge::new(Starts::ByRecord, states_per_moment);
+    let mut judge = Judge::new(Starts::Record, states_per_moment);
     story(&mut judge);
     assert_eq!(judge.unbootable, None, "of {} states", judge.states);
     let kept = std::mem::take(&mut judge.kept);
@@ -326,14 +308,14 @@ fn some_image_boots_after_each_of_many_cuts() {
 
 #[test]
 fn old_loader_finds_system_img_after_every_cut() {
-    let mut judge = Judge::new(Starts::ByName, 2);
+    let mut judge = Judge::new(Starts::Name, 2);
     let mut disk = first_disk();
     for version in [2, 3] {
         judge.allowed = vec![version - 1, version];
         let plan =
-            plan::plan(&facts(&disk, Starts::ByName, None), &new_image(&disk, version), &wish()).unwrap();
+            plan::plan(&facts(&disk, Starts::Name, None), &new_image(&disk, version), &wish()).unwrap();
         disk = watched(&mut judge, disk, &plan.ops, version, false);
-        assert_eq!(booted(&disk, Starts::ByName), Ok(version));
+        assert_eq!(booted(&disk, Starts::Name), Ok(version));
         // What the running system was started from stays until stage 1 renames it.
         assert_eq!(disk.read_file("system.cur"), Some(image(1)));
         assert_eq!(disk.read_file("system.new"), None);
@@ -343,15 +325,74 @@ fn old_loader_finds_system_img_after_every_cut() {
     std::mem::take(&mut judge.kept).into_iter().for_each(|disk| retry(&judge, disk));
 }
 
+/// Hands out the bytes of a loader.
+struct Loaders;
+
+impl Source for Loaders {
+    fn open(&mut self, content: &Content) -> Result<Box<dyn Read>> {
+        let Content::Bytes(bytes) = content else { panic!("{content:?}") };
+        Ok(Box::new(Cursor::new(bytes.to_vec())))
+    }
+
+    fn advance(&mut self, _: u64) {}
+}
+
+/// Without torn sectors: two names that are exchanged are a sector of a directory, which has no other place.
+#[test]
+fn loader_is_the_old_one_or_the_new_one_after_every_cut() {
+    const PATH: &str = "efi/boot/bootx64.efi";
+    let renewal = |disk: &Disk| {
+        let other = Renewal::other_path(PATH);
+        let other = disk.size_of(&other).map(|_| disk.read_file(&other).unwrap_or_default());
+        Renewal { path: PATH.to_owned(), now: disk.read_file(PATH).unwrap(), other, new: image(2) }
+    };
+    let env = environment_block();
+    // What an earlier run has left half written, or complete.
+    for left in [None, Some(image(3)[..5 * SECTOR].to_vec()), Some(image(2))] {
+        let (now, left) = (image(1), left.as_deref());
+        let mut files = vec![(GRUBENV, &env[..]), (PATH, &now[..])];
+        files.extend(left.map(|left| ("efi/boot/bootx64.alt", left)));
+        let disk = Fat::disk(&files);
+        let ops = loaders::plan(&renewal(&disk)).unwrap();
+        let (mut random, mut states, mut kept) = (Random(11), 0, Vec::new());
+        let mut observer = |durable: &Disk, pending: &BTreeMap<u64, Vec<Sector>>| {
+            for _ in 0..4 {
+                let disk = cut::cut(durable, pending, &mut random, false);
+                let found = disk.read_file(PATH).expect("there is a loader");
+                assert!(found == image(1) || found == image(2), "state {states}");
+                states += 1;
+                if states % 37 == 0 {
+                    kept.push(disk);
+                }
+            }
+        };
+        let mut fat = Fat::mount(disk, &mut observer);
+        run::run(&mut fat, &Block::default(), &ops, &mut Loaders).unwrap();
+        let after = fat.now();
+        assert!(
+            after.read_file(PATH) == Some(image(2))
+                && after.read_file("efi/boot/bootx64.alt") == Some(image(1))
+        );
+        assert!(states > 20, "{states}");
+        for disk in kept {
+            // Two names with the same bytes are left alone, because they may be one chain of clusters.
+            let Ok(ops) = loaders::plan(&renewal(&disk)) else { continue };
+            let mut nobody = |_: &Disk, _: &BTreeMap<u64, Vec<Sector>>| {};
+            let mut fat = Fat::mount(disk, &mut nobody);
+            run::run(&mut fat, &Block::default(), &ops, &mut Loaders).unwrap();
+            assert!(fat.now().read_file(PATH) == Some(image(2)));
+        }
+    }
+}
+
 /// The proof must find what it looks for: other orders, and a disk that only pretends to sync.
 #[test]
 fn wrong_orders_and_lying_disks_are_found() {
     let unbootable = |change: &dyn Fn(&mut Vec<Op>), lies: bool| {
-        let mut judge = Judge::new(Starts::ByRecord, 5);
+        let mut judge = Judge::new(Starts::Record, 5);
         judge.allowed = vec![1, 2];
         let disk = first_disk();
-        let plan =
-            plan::plan(&facts(&disk, Starts::ByRecord, Some(Image::Img)), &new_image(&disk, 2), &wish());
+        let plan = plan::plan(&facts(&disk, Starts::Record, Some(Image::Img)), &new_image(&disk, 2), &wish());
         let mut ops = plan.unwrap().ops;
         change(&mut ops);
         let (block, _) = record(&disk);

@@ -34,6 +34,11 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
+    /// Returns a disk with these bytes.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self { base: Arc::new(bytes), written: Arc::default(), cut: BTreeMap::new() }
+    }
+
     pub(crate) fn sector(&self, at: u64) -> Sector {
         let start = usize::try_from(at).unwrap() * SECTOR;
         self.newer(at).copied().unwrap_or_else(|| self.base[start..start + SECTOR].try_into().unwrap())
@@ -45,6 +50,13 @@ impl Disk {
 
     pub(crate) fn write(&mut self, at: u64, bytes: Sector) {
         self.cut.insert(at, bytes);
+    }
+
+    /// Returns the sectors that are not as the disk was made.
+    #[allow(dead_code, reason = "only machines need them")]
+    pub(crate) fn changed(&self) -> impl Iterator<Item = (u64, Sector)> + '_ {
+        let settled = self.written.iter().filter(|(at, _)| !self.cut.contains_key(at));
+        settled.chain(&self.cut).map(|(at, sector)| (*at, *sector))
     }
 
     /// Makes everything durable.
@@ -117,6 +129,8 @@ pub(crate) struct Fat<'a> {
     clusters: u32,
     root: u32,
     next: u32,
+    /// First and last cluster of the file that grew last: else a long one would be followed at every sector.
+    grown: Option<(u32, u32)>,
 }
 
 /// Where a directory entry is: the sector and the byte in it.
@@ -150,7 +164,7 @@ impl<'a> Fat<'a> {
                 put(offset, bytes);
             }
         }
-        Disk { base: Arc::new(base), written: Arc::default(), cut: BTreeMap::new() }
+        Disk::of(base)
     }
 
     /// Mounts a disk.
@@ -175,6 +189,7 @@ impl<'a> Fat<'a> {
             clusters,
             root,
             next: 2,
+            grown: None,
         }
     }
 
@@ -364,13 +379,16 @@ impl Medium for Fat<'_> {
             let cluster = self.allocate()?;
             let size = self.size_of(slot);
             assert!((size as usize).is_multiple_of(SECTOR), "the model appends whole sectors");
-            match self.chain(self.first_of(slot)).last() {
-                Some(last) => self.link(*last, cluster),
+            let first = self.first_of(slot);
+            let known = self.grown.filter(|(of, _)| *of == first).map(|(_, last)| last);
+            match known.or_else(|| self.chain(first).last().copied()) {
+                Some(last) => self.link(last, cluster),
                 None => self.set(slot, cluster, size),
             }
             let sector = self.sector_of(cluster);
             self.put(sector, |s| s[..part.len()].copy_from_slice(part));
             let first = self.first_of(slot);
+            self.grown = Some((first, cluster));
             self.set(slot, first, size + u32::try_from(part.len()).unwrap());
         }
         Ok(())
@@ -397,10 +415,11 @@ impl Medium for Fat<'_> {
         let slot = self.find(at)?;
         let chain = self.chain(self.first_of(slot));
         let first = usize::try_from(offset).unwrap();
+        let (skipped, within) = (first / SECTOR, first % SECTOR);
+        assert!(within == 0 || within + bytes.len() <= SECTOR, "whole sectors, or a part of one");
         for (i, part) in bytes.chunks(SECTOR).enumerate() {
-            assert_eq!(first % SECTOR, 0, "whole sectors");
-            let sector = self.sector_of(chain[first / SECTOR + i]);
-            self.put(sector, |s| s[..part.len()].copy_from_slice(part));
+            let sector = self.sector_of(chain[skipped + i]);
+            self.put(sector, |s| s[within..within + part.len()].copy_from_slice(part));
         }
         self.sync(at)
     }
@@ -408,6 +427,7 @@ impl Medium for Fat<'_> {
     fn remove(&mut self, at: &At) -> io::Result<()> {
         let slot = self.find(at)?;
         let chain = self.chain(self.first_of(slot));
+        self.grown = None;
         self.remove_name(slot);
         chain.into_iter().for_each(|cluster| self.link(cluster, 0));
         Ok(())
