@@ -90,10 +90,15 @@ impl Fake {
         }
     }
 
-    fn vm(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_genpack-host"));
         command.arg("vm").args(arguments).stdin(Stdio::null()).current_dir(self.root.path());
-        let output = command.env("GENPACK_VM_RUN", self.root.path()).output().unwrap();
+        command.env("GENPACK_VM_RUN", self.root.path());
+        command
+    }
+
+    fn vm(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = self.command(arguments).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
@@ -278,4 +283,24 @@ fn wait_ends_with_the_machine_or_its_time() {
     (fake.end())();
     assert_eq!(fake.vm(&["wait", "web"]).0, Some(0));
     assert_eq!(fake.vm(&["wait", "other"]).0, Some(0));
+}
+
+#[test]
+fn service_of_systemd_is_restarted_by_systemd() {
+    let fake = Fake::new("x86_64");
+    let record = std::fs::read_to_string(fake.file("machine.json")).unwrap();
+    let mut record: Value = serde_json::from_str(&record).unwrap();
+    record["unit"] = json!({"name": "vm@web.service", "of_user": true});
+    std::fs::write(fake.file("machine.json"), record.to_string()).unwrap();
+    let (code, answer, words) = fake.vm(&["restart", "web", "--dry-run"]);
+    assert_eq!((code, answer.as_str()), (Some(0), "systemctl --user restart vm@web.service\n"), "{words}");
+    let systemctl = fake.root.path().join("systemctl");
+    std::fs::write(&systemctl, "#!/bin/sh\necho \"$@\" > called\n").unwrap();
+    std::fs::set_permissions(&systemctl, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut restart = fake.command(&["restart", "web"]);
+    let output =
+        restart.env("PATH", format!("{}:/bin:/usr/bin", fake.root.path().display())).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let called = std::fs::read_to_string(fake.root.path().join("called")).unwrap();
+    assert_eq!(called, "--user restart vm@web.service\n");
 }

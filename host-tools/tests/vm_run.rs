@@ -226,3 +226,32 @@ fn terminal_reaches_qemu_by_its_escape_and_is_given_back() {
     let stty = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
     assert_eq!(stty("before"), stty("after"));
 }
+
+#[test]
+fn end_of_a_program_beside_qemu_is_told_while_the_machine_goes_on() {
+    if !qemu_is_installed() || !needs::program("swtpm") {
+        return;
+    }
+    let (dir, path) = disk(false);
+    let state = dir.path().join("state");
+    let (mut child, mut console) =
+        started(vm_run(&path, &["--bios", "--no-kvm", "--tpm-state", state.to_str().unwrap()]));
+    let processes =
+        std::fs::read_dir("/proc").unwrap().filter_map(|e| e.unwrap().file_name().into_string().ok());
+    let words = format!("dir={}", state.display());
+    let is_ours = |pid: &String| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == words.as_bytes())
+    };
+    let swtpm: Vec<String> = processes.filter(is_ours).collect();
+    assert_eq!(swtpm.len(), 1, "{swtpm:?}");
+    assert!(Command::new("sh").args(["-c", &format!("kill -9 {}", swtpm[0])]).status().unwrap().success());
+    let mut messages = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(messages.any(|line| line.contains("swtpm ended; see ")));
+    signal(&child, "TERM");
+    assert!(messages.any(|line| line.contains("pressing the power button")));
+    signal(&child, "TERM");
+    assert!(messages.any(|line| line.contains("ending QEMU")));
+    console.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -9,17 +9,17 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
 
 use genpack_qemu::argv::argv;
 use genpack_qemu::deadline::Deadline;
 use genpack_qemu::machine::Machine;
-use genpack_qemu::process::{Group, Process, Streams};
-use genpack_qemu::qmp::Qmp;
+use genpack_qemu::process::{Group, Streams};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::host::Host;
-use super::launch::{Launch, QMP_SECONDS, clear, launch, report};
+use super::launch::{Launch, QMP_SECONDS, Started, clear, launch, report};
 use super::options::Options;
 use super::plan::Place;
 use super::prepare::{Prepared, prepare};
@@ -30,6 +30,9 @@ use super::terminal::Restored;
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::runner::quote;
+
+/// How long after a program beside it QEMU may be seen to end.
+const TOGETHER: Duration = Duration::from_millis(200);
 
 /// Runs a machine to its end and returns QEMU's exit code.
 ///
@@ -63,7 +66,7 @@ pub fn run(ctx: &Ctx, options: &Options) -> Result<ExitCode> {
         Launch::Ended(code) => return Ok(code),
     };
     sock_forward::serve(ports);
-    let status = keep(ctx, &mut started.process, &mut started.qmp, signals.stream());
+    let status = keep(ctx, &mut started, signals.stream());
     clear(&started.dir, &started.record);
     Ok(report(ctx, &started.process, status?))
 }
@@ -100,22 +103,36 @@ pub(super) fn print(ctx: &Ctx, machine: &Machine) {
 }
 
 /// Waits for QEMU's end; the first signal presses the power button, the second quits.
-fn keep(ctx: &Ctx, process: &mut Process, qmp: &mut Qmp, signals: &UnixStream) -> Result<ExitStatus> {
+fn keep(ctx: &Ctx, started: &mut Started, signals: &UnixStream) -> Result<ExitStatus> {
+    let Started { process, qmp, companions, dir, .. } = started;
+    let log = dir.file("companions.log");
     let mut pressed = false;
     loop {
-        let mut fds =
-            [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
+        ];
+        fds.extend(companions.iter().map(|(_, c)| PollFd::from_borrowed_fd(c.as_fd(), PollFlags::IN)));
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).context("waiting for QEMU"),
         }
-        let [ended, signalled] = fds.map(|fd| !fd.revents().is_empty());
-        if ended {
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(fds);
+        if ready[0] {
             return process
                 .wait(Deadline::seconds(QMP_SECONDS))
                 .map_err(|e| CommandError::failed(e.to_string()));
         }
-        if signalled {
+        for at in (2..ready.len()).rev().filter(|at| ready[*at]) {
+            // They end with QEMU, and may be seen to end first.
+            if let Ok(status) = process.wait(Deadline::after(TOGETHER)) {
+                return Ok(status);
+            }
+            let (name, _) = companions.remove(at - 2);
+            ctx.ui.warning(format!("{name} ended; see {}", log.display()), None);
+        }
+        if ready[1] {
             Signals::take(signals)?;
             let deadline = Deadline::seconds(QMP_SECONDS);
             let answer = if pressed {
