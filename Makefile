@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh Debian 12: `make demo` and `make test`.
 
-.PHONY: help demo test test-full bench fuzz coverage init tools build setup clean
+.PHONY: help demo test test-full bench fuzz coverage init tools build dist setup clean
 
 help:
 	@echo "make demo       from nothing to a booted appliance (installs, builds, flashes, boots, reports)"
@@ -11,6 +11,7 @@ help:
 	@echo "make coverage   lines of core that the kept inputs of the fuzzers reach"
 	@echo "make init       target/init/<arch>/genpack-init (INIT_ARCHES, default: x86_64 aarch64 riscv64)"
 	@echo "make tools      target/tools/<arch>/genpack-tools, what build scripts of Gentoo artifacts call"
+	@echo "make dist       target/dist/: a static tarball and a .deb"
 	@echo "make build      target/release/genpack-host, the init and genpack-tools"
 
 setup:
@@ -18,6 +19,9 @@ setup:
 
 setup-test:
 	@tools/setup.sh test
+
+setup-full:
+	@tools/setup.sh full
 
 INIT_ARCHES ?= x86_64 aarch64 riscv64
 
@@ -33,13 +37,16 @@ build:
 	@tools/build-tools.sh x86_64
 	cargo build --release --locked -p genpack-host
 
+dist: setup
+	@tools/dist.sh
+
 demo: setup build
 	@tools/demo.sh
 
 test: setup-test
 	./ci.sh all
 
-test-full: setup-test
+test-full: setup-full
 	./ci.sh full
 
 bench: setup-test build

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The only CI: workflows and the Makefile call one step of it each.
-#   ./ci.sh quick|fmt|lint|deps|test|matrix|overlay|gentoo|init|bare|vm|fuzz|all|full
+#   ./ci.sh quick|fmt|lint|deps|test|matrix|book|dist|overlay|gentoo|init|bare|vm|fuzz|all|full
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -59,12 +59,18 @@ tests() {
 }
 
 # The tests that take minutes: every FAT from 1 MiB to 2 TiB, 1,000 trees through every reader of a SquashFS, a pack
-# killed at each of its system calls; artifacts of other architectures.
+# killed at each of its system calls; artifacts of other architectures; a browser driven through the page for system.ini.
 matrix() {
   say "long matrix"
   tools/foreign-assets.sh || skips $? "programs of aarch64 and riscv64"
   cargo test --locked -p genpack-core -p genpack-host --all-features -- --ignored
 }
+
+# The documents as a book, for whoever has mdbook; that their links lead somewhere is a test of every run.
+book() { say "book"; ! need book mdbook || mdbook build docs; }
+
+# The packages, on a machine that has nothing else.
+dist() { say "packages"; ! need dist mmdebstrap systemd-nspawn dpkg-deb || { tools/dist.sh; tools/check-dist.sh; }; }
 
 # Every architecture. The compilers of the foreign ones are fetched once, into target/cross.
 init() {
@@ -130,10 +136,10 @@ beside() { # STEP OTHERS...
 
 case "${1:-quick}" in
   quick) fmt; lint; deps; tests ;;
-  fmt | lint | deps | matrix | overlay | init | bare | vm | fuzz) "$1" ;;
+  fmt | lint | deps | matrix | book | dist | overlay | init | bare | vm | fuzz) "$1" ;;
   gentoo) gentoo ${2:+"$2"} ;; # "small": fewer packages
   test) tests ;;
   all) fmt; lint; deps; init; tests; beside vm "gentoo small" "fuzz 5" ;;
-  full) fmt; lint; deps; init; bare; tests; matrix; overlay; gentoo; vm full; fuzz ;;
+  full) fmt; lint; deps; init; bare; tests; matrix; dist; overlay; gentoo; vm full; fuzz ;;
   *) sed -n '2,3p' "$0" >&2; exit 2 ;;
 esac
