@@ -50,7 +50,8 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
 /// Returns the anchors of a page: its headings as mdBook spells them.
 fn anchors(text: &str) -> BTreeSet<String> {
     prose(text)
-        .filter_map(|line| line.starts_with('#').then(|| line.trim_start_matches('#').trim()))
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim())
         .map(|title| {
             let kept = title
                 .to_lowercase()
