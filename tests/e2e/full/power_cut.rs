@@ -106,8 +106,10 @@ fn machine_boots_after_every_power_cut() {
     let Some(mut scene) = Scene::open_short("power_cut", &["mkfs.btrfs", "fsck.fat"]) else { return };
     let disk = scene.flash(&["--set", "hostname=scene-cut", "--set", "timezone=Asia/Tokyo"]);
     for moment in MOMENTS {
-        // A finding makes the next boot write its report, a repair makes the one after it remove that again.
-        scene.write_boot_file(&disk, "system.ini", b"hostname = scene-cut\nmistake\ntimezone = Asia/Tokyo\n");
+        // A finding makes the next boot write its report, a repair makes the one after it remove that again; so it is
+        // with the locale, which the boot after the cut does not have.
+        let settings = b"hostname = scene-cut\nlocale = C.UTF-8\nmistake\ntimezone = Asia/Tokyo\n";
+        scene.write_boot_file(&disk, "system.ini", settings);
         scene.cut_power("systemimg:auto", &[(Bus::Virtio, &disk)], moment);
         boot_partition_is_whole(&scene, &disk, moment, None);
         let verdict = boots_whole(&mut scene, &disk, moment);
