@@ -16,8 +16,8 @@
 //! | [`disk`], [`flash`], [`install`] | layouts and how they are written |
 //! | [`iso`], [`zip`], [`placed`] | discs, archives, and what both are made of |
 //! | [`update`] | a new image for a machine that runs |
-//! | [`keys`], [`ini_editor`] | the keys of `system.ini` as texts, and as a page for a browser
-//! | [`look`] | verbs that look at files: `json5`, `ini`, `probe`, `ls`, `cat`, `inspect`, `unpack` |
+//! | [`keys`], [`ini_editor`] | the keys of `system.ini` as texts, and as a page for a browser |
+//! | [`look`] | verbs that look at files: `json5`, `ini`, `check`, `probe`, `ls`, `cat`, `inspect`, `diff`, `sbom`, `unpack` |
 //! | [`vm`] | machines: names, kernels out of images, the command line |
 //! | [`dev`] | hidden verbs: loaders |
 //!

@@ -8,5 +8,6 @@ pub mod inspect;
 pub mod json5;
 pub mod probe;
 pub mod report;
+pub mod sbom;
 pub mod space;
 pub mod unpack;

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod artifact_files;
 pub mod boot_assessment;
 pub mod closure;
+pub mod copyright;
 pub mod file_list;
 pub mod fixups;
 pub mod gentoo;

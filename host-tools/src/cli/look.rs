@@ -1,5 +1,5 @@
 //! Verbs that look at files: `json5`, `ini`, `check`, `probe`, `ls`, `cat`, `inspect`, `diff`,
-//! `unpack`.
+//! `sbom`, `unpack`.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -123,6 +123,24 @@ pub(super) enum Verb {
         /// The image that is told about
         new: PathBuf,
     },
+    /// Writes a software bill of materials: the packages of a SquashFS image
+    ///
+    /// Each package with version, licence, package URL, CPE and what it needs, from the image's list of packages. Licences are
+    /// SPDX expressions; those that SPDX has no name for become LicenseRef-NAME. The same image gives the same bytes: the
+    /// time is the image's own, or SOURCE_DATE_EPOCH. Files that belong to no package are not in it.
+    #[command(after_help = "Examples:\n  \
+        genpack-host sbom hello-x86_64.squashfs -o hello.spdx.json\n  \
+        genpack-host sbom --format cyclonedx hello-x86_64.squashfs | jq .components[].purl")]
+    Sbom {
+        /// The image
+        image: PathBuf,
+        /// Format of the document
+        #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+        format: crate::look::sbom::Format,
+        /// Write it into FILE; default: stdout
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Unpacks a SquashFS image into a new directory
     ///
     /// Keeps modes, times, extended attributes, links, hard links, FIFOs, sockets and holes; as root also owners and
@@ -166,6 +184,10 @@ impl Verb {
                 look::inspect::run(ctx, &ctx.path(&image), verify, html.as_deref())
             }
             Self::Diff { old, new } => look::diff::run(ctx, &ctx.path(&old), &ctx.path(&new)),
+            Self::Sbom { image, format, output } => {
+                let output = output.map(|output| ctx.path(&output));
+                look::sbom::run(ctx, &ctx.path(&image), format, output.as_deref())
+            }
             Self::Unpack { image, directory, jobs, no_sync } => {
                 let jobs = jobs.unwrap_or_else(crate::io::system_image::default_jobs);
                 let options = look::unpack::Options { jobs, sync: !no_sync };

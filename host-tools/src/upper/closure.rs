@@ -28,6 +28,8 @@ pub struct Package {
     pub description: String,
     /// Where the project lives.
     pub homepage: String,
+    /// Source package, with its version when that is another one; empty when it has the package's own name.
+    pub source: String,
     essential: bool,
     /// Conjunction of alternatives.
     depends: Vec<Vec<String>>,
@@ -68,6 +70,7 @@ impl Database {
                     "Version" => package.version = value.to_owned(),
                     "Architecture" => package.architecture = value.to_owned(),
                     "Description" => package.description = value.to_owned(),
+                    "Source" => package.source = value.to_owned(),
                     "Homepage" => package.homepage = value.to_owned(),
                     "Essential" => package.essential = value == "yes",
                     "Depends" | "Pre-Depends" => package.depends.extend(names(field.value)),
@@ -126,18 +129,22 @@ impl Database {
 }
 
 impl Closure {
-    /// Returns the text of `/.genpack/packages`: one paragraph per package, sorted by name.
+    /// Returns the text of `/.genpack/packages`: one paragraph per package, sorted by name. `license` tells a package's.
     #[must_use]
-    pub fn describe(&self, database: &Database) -> String {
+    pub fn describe(&self, database: &Database, license: &dyn Fn(&str) -> Option<String>) -> String {
         let mut text = String::new();
         for (name, needed_by) in &self.members {
             let Some(package) = database.packages.get(name) else { continue };
             text.push_str(&format!("{name}-{}[{}]\n", package.version, package.architecture));
             let needed_by: Vec<&str> = needed_by.iter().map(String::as_str).collect();
             for (field, value) in [
+                // Why by itself: name and version may both have hyphens.
+                ("VERSION", package.version.clone()),
+                ("SOURCE", package.source.clone()),
                 ("NEEDED_BY", needed_by.join(" ")),
                 ("DESCRIPTION", package.description.clone()),
                 ("HOMEPAGE", package.homepage.clone()),
+                ("LICENSE", license(name).unwrap_or_default()),
             ] {
                 if !value.is_empty() {
                     text.push_str(&format!("# {field}: {value}\n"));
@@ -286,9 +293,12 @@ Version: 1
     #[test]
     fn describe_writes_one_paragraph_per_package() {
         let database = Database::parse(STATUS);
-        let text = database.closure(["ssh"]).describe(&database);
-        assert!(text.starts_with("base-files-12.4[amd64]\n# DESCRIPTION: Debian base\n\n"), "{text}");
-        assert!(text.contains("\nmawk-1.3[]\n# NEEDED_BY: base-files\n\n"), "{text}");
+        let text =
+            database.closure(["ssh"]).describe(&database, &|name| (name == "mawk").then(|| "GPL-2".into()));
+        let first = "base-files-12.4[amd64]\n# VERSION: 12.4\n# DESCRIPTION: Debian base\n\n";
+        assert!(text.starts_with(first), "{text}");
+        let mawk = "\nmawk-1.3[]\n# VERSION: 1.3\n# NEEDED_BY: base-files\n# LICENSE: GPL-2\n\n";
+        assert!(text.contains(mawk), "{text}");
         assert!(text.contains("# HOMEPAGE: https://example.org/\n"), "{text}");
     }
 }

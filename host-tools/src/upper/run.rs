@@ -26,7 +26,7 @@ use crate::upper::artifact_files::{ArtifactFiles, Kind};
 use crate::upper::closure::Database;
 use crate::upper::gentoo::{Runtime, version_parts};
 use crate::upper::plan::{Action, LowerFacts, PACKAGE_SCRIPTS, Step};
-use crate::upper::{PHASE, gentoo_tools, runtime_set};
+use crate::upper::{PHASE, copyright, gentoo_tools, runtime_set};
 
 /// What the phase works with.
 #[derive(Debug)]
@@ -287,7 +287,12 @@ impl Executor<'_> {
             return Err(CommandError::failed(format!("the package {first} is not installed any more"))
                 .hint("a script of the artifact removed it"));
         }
-        self.root.write(&path, closure.describe(&now).as_bytes(), 0o644)
+        // Why from the lower image: the copyright files themselves are no part of the upper one.
+        let license = |name: &str| {
+            let file = format!("/usr/share/doc/{name}/copyright");
+            copyright::licenses(&String::from_utf8_lossy(&self.lower.read(&file).ok()?))
+        };
+        self.root.write(&path, closure.describe(&now, &license).as_bytes(), 0o644)
     }
 
     /// As `cp -rd` of root: owner root, permission bits kept, directories that are there keep theirs.
