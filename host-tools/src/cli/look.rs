@@ -116,12 +116,16 @@ pub(super) enum Verb {
     /// type, target, device, mode, owner, attributes. Times do not count: a build that changes nothing may change them.
     #[command(after_help = "Examples:\n  \
         genpack-host diff hello-1.squashfs hello-2.squashfs\n  \
-        genpack-host diff --json hello-1.squashfs hello-2.squashfs | jq .summary")]
+        genpack-host diff --json hello-1.squashfs hello-2.squashfs | jq .summary\n  \
+        genpack-host diff hello-1.squashfs hello-2.squashfs --html changes.html")]
     Diff {
         /// The image to compare with
         old: PathBuf,
         /// The image that is told about
         new: PathBuf,
+        /// Write a page for a browser about it: by package, directory and path
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
     },
     /// Writes a software bill of materials: the packages of a SquashFS image
     ///
@@ -183,7 +187,10 @@ impl Verb {
                 let html = html.map(|html| ctx.path(&html));
                 look::inspect::run(ctx, &ctx.path(&image), verify, html.as_deref())
             }
-            Self::Diff { old, new } => look::diff::run(ctx, &ctx.path(&old), &ctx.path(&new)),
+            Self::Diff { old, new, html } => {
+                let html = html.map(|html| ctx.path(&html));
+                look::diff::run(ctx, &ctx.path(&old), &ctx.path(&new), html.as_deref())
+            }
             Self::Sbom { image, format, output } => {
                 let output = output.map(|output| ctx.path(&output));
                 look::sbom::run(ctx, &ctx.path(&image), format, output.as_deref())

@@ -12,10 +12,14 @@ use serde_json::{Map, Value, json};
 
 use crate::command_error::{Context, Result};
 use crate::ctx::Ctx;
+use crate::io::atomic_file;
 use crate::io::interrupt::Interrupt;
 use crate::io::printable::printable;
 use crate::io::system_image::{Content, Entry, Piece, SystemImage, UnitSize, default_jobs};
 use crate::look::image::type_name;
+use crate::look::{inspect, sbom, space};
+
+pub mod page;
 
 /// One path of an image, absolute.
 struct Named {
@@ -30,11 +34,11 @@ enum Change<'n> {
     Changed { old: &'n Named, new: &'n Named, what: Vec<&'static str> },
 }
 
-/// Prints what was added, removed and changed, as text or as one JSON document.
+/// Prints what was added, removed and changed, as text or as one JSON document, and writes the page `html`.
 ///
 /// # Errors
-/// When an image cannot be read.
-pub fn run(ctx: &Ctx, old: &Path, new: &Path) -> Result<()> {
+/// When an image cannot be read, or the page cannot be written.
+pub fn run(ctx: &Ctx, old: &Path, new: &Path, html: Option<&Path>) -> Result<()> {
     let images = [SystemImage::open(old)?, SystemImage::open(new)?];
     let [old, new] = &images;
     let (names_old, names_new) = (names(old)?, names(new)?);
@@ -61,6 +65,14 @@ pub fn run(ctx: &Ctx, old: &Path, new: &Path) -> Result<()> {
             (None, Some(b)) => changes.push(Change::Added(b)),
             (None, None) => {}
         }
+    }
+    if let Some(html) = html {
+        let rows: Vec<_> = changes.iter().map(row).collect();
+        let page = page::page(&side(old)?, &side(new)?, &rows);
+        if !ctx.dry_run {
+            atomic_file::write(html, page.as_bytes())?;
+        }
+        ctx.ui.note(format!("the page is {}", html.display()));
     }
     if ctx.ui.is_json() {
         ctx.ui.document(&as_json(old, new, &changes));
@@ -218,6 +230,30 @@ fn line(change: &Change<'_>) -> String {
             format!("~ {by:>10}  {}  ({})", printable(&new.path), what.join(", "))
         }
     }
+}
+
+fn row(change: &Change<'_>) -> page::Row {
+    let (named, before, after, what) = match change {
+        Change::Added(n) => (n, None, Some(size(&n.entry)), Vec::new()),
+        Change::Removed(n) => (n, Some(size(&n.entry)), None, Vec::new()),
+        Change::Changed { old, new, what } => {
+            (new, Some(size(&old.entry)), Some(size(&new.entry)), what.clone())
+        }
+    };
+    page::Row { path: named.path.clone(), shown: printable(&named.path), before, after, what }
+}
+
+/// Returns what the page tells of an image beside its paths.
+fn side(image: &SystemImage) -> Result<page::Side> {
+    let name = image.path().file_name().unwrap_or_default().to_string_lossy();
+    let packages = sbom::packages::read(image)?;
+    Ok(page::Side {
+        name: printable(name.as_bytes()),
+        bytes: image.bytes_used(),
+        facts: inspect::facts(image)?,
+        versions: packages.into_values().map(|package| (package.name, package.version)).collect(),
+        owners: space::packages::read(image)?,
+    })
 }
 
 /// How many paths and bytes of content there are of one kind.

@@ -100,7 +100,7 @@ pub(super) fn text(name: &str, value: &Value, lines: &mut Vec<(String, String)>)
     }
 }
 
-fn facts(image: &SystemImage) -> Result<Value> {
+pub(super) fn facts(image: &SystemImage) -> Result<Value> {
     let mut facts = superblock(image.superblock());
     if let Some(options) = image.compressor_options()? {
         facts.insert("compressor_options".into(), options.to_string().into());

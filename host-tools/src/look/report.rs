@@ -9,17 +9,16 @@ use serde_json::Value;
 
 use super::space::{Space, Sum};
 
+pub mod html;
 pub mod treemap;
 
+use html::{escape, human, percent, section, table, thousands, tiles};
 use treemap::{Rect, squarified};
 
-const STYLE: &str = include_str!("report/report.css");
 /// Colours in the style sheet, `c0` and so on.
 const COLORS: usize = 8;
 /// Rectangles with a smaller area say nothing and are left out, in square units of a picture.
 const MIN_AREA: f64 = 30.0;
-/// Rows of a table that are shown at once; the rest is folded away.
-const ROWS: usize = 15;
 
 /// Sizes of the two pictures.
 const WIDE: (f64, f64) = (1000.0, 520.0);
@@ -30,13 +29,7 @@ const NARROW: (f64, f64) = (380.0, 520.0);
 pub fn page(name: &str, facts: &Value, space: &Space) -> String {
     let mut html = String::new();
     let bytes = facts.get("bytes_used").and_then(Value::as_u64).unwrap_or(0);
-    let title = escape(name);
-    let _ = write!(
-        html,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n"
-    );
+    html::begin(&mut html, name);
     tiles(
         &mut html,
         &[
@@ -46,7 +39,7 @@ pub fn page(name: &str, facts: &Value, space: &Space) -> String {
             ("compressor", facts.get("compressor").and_then(Value::as_str).unwrap_or("-").to_owned()),
         ],
     );
-    html.push_str("</header>\n<main>\n");
+    html::main(&mut html);
     section(&mut html, "directories", "Space by directory", &|html| {
         let tree = Tree::of_directories(&space.directories);
         pictures(html, "Space by directory", &tree);
@@ -70,7 +63,7 @@ pub fn page(name: &str, facts: &Value, space: &Space) -> String {
     });
     section(&mut html, "largest", "Largest files", &|html| {
         let rows = space.largest.iter().map(|f| vec![f.path.clone(), human(f.size), human(f.stored)]);
-        table(html, &["file", "size", "in the image"], rows.collect());
+        table(html, &["file", "size", "in the image"], 2, rows.collect());
     });
     section(&mut html, "duplicates", "Stored once for several files", &|html| {
         if space.duplicates.is_empty() {
@@ -79,29 +72,20 @@ pub fn page(name: &str, facts: &Value, space: &Space) -> String {
         }
         let rows = space.duplicates.iter();
         let rows = rows.map(|(size, paths)| vec![paths.join("\n"), human(*size), paths.len().to_string()]);
-        table(html, &["files", "size", "times"], rows.collect());
+        table(html, &["files", "size", "times"], 2, rows.collect());
     });
     section(&mut html, "facts", "What the image says of itself", &|html| {
         let mut lines = Vec::new();
         super::inspect::text("", facts, &mut lines);
-        table(html, &["fact", "value"], lines.into_iter().map(|(name, value)| vec![name, value]).collect());
+        table(
+            html,
+            &["fact", "value"],
+            0,
+            lines.into_iter().map(|(name, value)| vec![name, value]).collect(),
+        );
     });
-    html.push_str("</main>\n</body>\n</html>\n");
+    html::end(&mut html);
     html
-}
-
-fn section(html: &mut String, id: &str, title: &str, body: &dyn Fn(&mut String)) {
-    let _ = writeln!(html, "<section id=\"{id}\">\n<h2>{}</h2>", escape(title));
-    body(html);
-    html.push_str("</section>\n");
-}
-
-fn tiles(html: &mut String, tiles: &[(&str, String)]) {
-    html.push_str("<dl class=\"tiles\">\n");
-    for (name, value) in tiles {
-        let _ = writeln!(html, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
-    }
-    html.push_str("</dl>\n");
 }
 
 /// Returns the sums, those that take most first.
@@ -120,36 +104,9 @@ fn sums(html: &mut String, what: &str, rows: &[(&str, &Sum)], total: &Sum) {
         vec![(*name).to_owned(), thousands(sum.files), human(sum.size), human(sum.stored), share, ratio]
     };
     let head = [what, "files", "size", "in the image", "of the image", "compressed to"];
-    table(html, &head, rows.iter().map(row).collect());
-}
-
-/// Puts a table; all columns but the first are numbers, when there are more than two.
-fn table(html: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
-    let cells = |html: &mut String, row: &[String]| {
-        html.push_str("<tr>");
-        for (at, cell) in row.iter().enumerate() {
-            let class = if at > 0 && row.len() > 2 { " class=\"n\"" } else { "" };
-            let _ = write!(html, "<td{class}>{}</td>", escape(cell).replace('\n', "<br>"));
-        }
-        html.push_str("</tr>\n");
-    };
-    let begin = |html: &mut String| {
-        html.push_str("<div class=\"wide\"><table>\n<thead><tr>");
-        for (at, name) in head.iter().enumerate() {
-            let class = if at > 0 && head.len() > 2 { " class=\"n\"" } else { "" };
-            let _ = write!(html, "<th{class}>{}</th>", escape(name));
-        }
-        html.push_str("</tr></thead>\n<tbody>\n");
-    };
-    begin(html);
-    rows.iter().take(ROWS).for_each(|row| cells(html, row));
-    html.push_str("</tbody></table></div>\n");
-    if rows.len() > ROWS {
-        let _ = writeln!(html, "<details><summary>{} more</summary>", rows.len() - ROWS);
-        begin(html);
-        rows.iter().skip(ROWS).for_each(|row| cells(html, row));
-        html.push_str("</tbody></table></div></details>\n");
-    }
+    html.push_str("<div class=\"sums\">\n");
+    table(html, &head, 5, rows.iter().map(row).collect());
+    html.push_str("</div>\n");
 }
 
 /// What a treemap shows.
@@ -261,71 +218,17 @@ fn draw(html: &mut String, tree: &Tree, place: Rect, depth: usize, inherited: Op
     }
 }
 
-fn percent(part: u64, of: u64) -> String {
-    if of == 0 { "-".into() } else { format!("{:.1} %", part as f64 * 100.0 / of as f64) }
-}
-
-/// Returns the bytes in the unit that a person would take.
-fn human(bytes: u64) -> String {
-    let mut size = bytes as f64;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if size < 1024.0 || unit == "GiB" {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") };
-        }
-        size /= 1024.0;
-    }
-    String::new()
-}
-
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push('\u{202F}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Returns the text as HTML shows it, in an element or an attribute.
-fn escape(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            c => html.push(c),
-        }
-    }
-    html
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn text_of_an_image_cannot_become_markup() {
-        assert_eq!(escape("<a href='x'>\"&"), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;");
         let mut space = Space::default();
         space.directories.insert("/".into(), Sum { files: 1, size: 9, stored: 9 });
         space.directories.insert("/<script>".into(), Sum { files: 1, size: 9, stored: 9 });
         let page = page("<script>", &Value::Null, &space);
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        for (n, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 40, "5120.0 GiB")] {
-            assert_eq!(human(n), text);
-        }
-        assert_eq!((thousands(999), thousands(1_234_567)), ("999".into(), "1\u{202F}234\u{202F}567".into()));
-        assert_eq!((percent(1, 3), percent(1, 0)), ("33.3 %".into(), "-".into()));
     }
 
     #[test]
