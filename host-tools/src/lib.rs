@@ -17,7 +17,7 @@
 //! | [`iso`], [`zip`], [`placed`] | discs, archives, and what both are made of |
 //! | [`update`] | a new image for a machine that runs |
 //! | [`keys`], [`ini_editor`] | the keys of `system.ini` as texts, and as a page for a browser |
-//! | [`look`] | verbs that look at files: `json5`, `ini`, `check`, `probe`, `ls`, `cat`, `inspect`, `diff`, `sbom`, `unpack` |
+//! | [`look`] | verbs that look at files: `json5`, `ini`, `check`, `probe`, `ls`, `cat`, `inspect`, `diff`, `sbom`, `boot-report`, `unpack` |
 //! | [`vm`] | machines: names, kernels out of images, the command line |
 //! | [`dev`] | hidden verbs: loaders |
 //!

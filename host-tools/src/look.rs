@@ -1,5 +1,6 @@
 //! Verbs that only read; `unpack` writes, but only a directory of its own.
 
+pub mod boot_report;
 pub mod check;
 pub mod diff;
 pub mod image;

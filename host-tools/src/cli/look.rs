@@ -1,5 +1,5 @@
 //! Verbs that look at files: `json5`, `ini`, `check`, `probe`, `ls`, `cat`, `inspect`, `diff`,
-//! `sbom`, `unpack`.
+//! `sbom`, `boot-report`, `unpack`.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -145,6 +145,22 @@ pub(super) enum Verb {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Tells where the time of a boot went: kernel, stage 1, stage 2, systemd
+    ///
+    /// On the machine itself from /run/genpack and the journal. Elsewhere from what was copied from it: boot-status,
+    /// init.log, a kernel log, a serial console, `journalctl -b -o short-monotonic`. What is not known is said.
+    #[command(after_help = "Examples:\n  \
+        genpack-host boot-report --svg boot.svg\n  \
+        genpack-host boot-report console.log\n  \
+        genpack-host boot-report --json copied/ | jq .phases")]
+    BootReport {
+        /// Files, and directories that hold them; default: this machine
+        #[arg(value_name = "PATH")]
+        files: Vec<PathBuf>,
+        /// Draw the timeline into FILE
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
     /// Unpacks a SquashFS image into a new directory
     ///
     /// Keeps modes, times, extended attributes, links, hard links, FIFOs, sockets and holes; as root also owners and
@@ -194,6 +210,10 @@ impl Verb {
             Self::Sbom { image, format, output } => {
                 let output = output.map(|output| ctx.path(&output));
                 look::sbom::run(ctx, &ctx.path(&image), format, output.as_deref())
+            }
+            Self::BootReport { files, svg } => {
+                let svg = svg.map(|svg| ctx.path(&svg));
+                look::boot_report::run(ctx, &files, svg.as_deref())
             }
             Self::Unpack { image, directory, jobs, no_sync } => {
                 let jobs = jobs.unwrap_or_else(crate::io::system_image::default_jobs);
