@@ -1,6 +1,7 @@
 //! The verbs `json5` and `ini` as a user calls them: stdout, stderr, exit code.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 /// Runs the verb on stdin; answers exit code, stdout, stderr.
@@ -176,7 +177,13 @@ fn check_finds_everything_wrong_with_a_definition_and_fixes_old_spellings_alone(
     assert_eq!(found(&["check", "--json"]), [&old[..], &rest].concat());
     assert_eq!(run(&["check", "--fix", "--dry-run"]).0, 3);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "nothing is written");
-    assert_eq!(found(&["check", "--json", "--fix"]), rest);
+    // By a link that leads to the file, which stays a link.
+    std::os::unix::fs::symlink("genpack.json5", dir.path().join("link.json5")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(found(&["check", "--json", "--fix", "link.json5"]).len(), rest.len());
+    assert_eq!(found(&["check", "--json"]), rest);
+    assert!(dir.path().join("link.json5").is_symlink());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
     let fixed =
         text.replace("binpkg-exclude", "binpkg_excludes").replace("buildtime-packages", "buildtime_packages");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), fixed);

@@ -3,7 +3,7 @@
 //! The findings are made by the code that reads the file in earnest. Not handled: fixes of anything but old spellings.
 
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -142,11 +142,17 @@ impl Checked {
         }
         if !ctx.dry_run {
             let writing = || format!("writing {}", self.path.display());
-            // Why: who may read the file stays.
-            let mode = std::fs::metadata(&self.path).with_context(writing)?.permissions().mode() & 0o7777;
-            let file = AtomicFile::create(&self.path)?;
+            // Why: a link to the file stays one, and who owns the file and may read it stays.
+            let target = self.path.canonicalize().with_context(writing)?;
+            let old = target.metadata().with_context(writing)?;
+            let file = AtomicFile::create(&target)?;
+            let new = file.file().metadata().with_context(writing)?;
+            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+                let kept = fchown(file.file(), Some(old.uid()), Some(old.gid()));
+                kept.with_context(|| format!("keeping the owner of {}", target.display()))?;
+            }
             file.file().write_all(renamed(&self.text, &self.renames).as_bytes()).with_context(writing)?;
-            file.commit(mode)?;
+            file.commit(old.mode() & 0o7777)?;
         }
         Ok(self.renames.len())
     }
