@@ -4,7 +4,7 @@
 //! machine-readable copyright format. A name that SPDX has none for becomes a `LicenseRef-`. Not handled: licences
 //! told by their texts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use genpack_core::gentoo::depend::{Group, Reader, Token};
@@ -13,7 +13,7 @@ use genpack_core::gentoo::depend::{Group, Reader, Token};
 const MAX_PARTS: usize = 1024;
 
 /// A license expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Expression {
     /// A licence on SPDX's list, or one with an exception of that list.
     Listed(String),
@@ -44,7 +44,8 @@ impl Expression {
     }
 
     fn joined(parts: Vec<Self>, all: bool) -> Option<Self> {
-        let mut flat: Vec<Self> = Vec::new();
+        // Why a set: an image may name a million.
+        let (mut flat, mut seen) = (Vec::new(), HashSet::new());
         for part in parts {
             let inner = match part {
                 Self::All(inner) if all => inner,
@@ -52,7 +53,7 @@ impl Expression {
                 other => vec![other],
             };
             for part in inner {
-                if !flat.contains(&part) {
+                if seen.insert(part.clone()) {
                     flat.push(part);
                 }
             }
