@@ -119,7 +119,7 @@ pub fn apply(delta: &[u8], old: &Path, old_list: &List, new: &List, to: &File) -
             Ok(decoder)
         })
         .context("reading the delta")?;
-    let mut made = HashSet::new();
+    let (mut made, mut total) = (HashSet::new(), 0_u64);
     for row in rows.as_chunks::<ROW>().0 {
         if let Some(interrupt) = Interrupt::watched() {
             interrupt.check()?;
@@ -131,6 +131,10 @@ pub fn apply(delta: &[u8], old: &Path, old_list: &List, new: &List, to: &File) -
         let Some(piece) = piece.filter(|_| length <= MAX_BLOCK) else {
             return Err(wrong("it names a piece that is none"));
         };
+        total = total.saturating_add(length as u64);
+        if total > MAX_CONTENT {
+            return Err(wrong("it has too much content"));
+        }
         let mut content = vec![0; length];
         contents.read_exact(&mut content).context("reading the delta")?;
         let bytes = if word & STORED == 0 { encoder.encode(&content) } else { content };
