@@ -18,6 +18,7 @@ mod rollback_kinds;
 mod settings;
 mod squashfs_many;
 mod two_disks;
+mod update_cuts;
 mod update_marks_good;
 mod vm_guests;
 mod vm_hello;

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -146,6 +146,79 @@ pub fn small_with(guest: &Path, name: &str, files: &[(&str, &[u8])]) -> PathBuf 
     }
     let image = directory.join(format!("{name}.squashfs"));
     squash(&tree, &image, compression);
+    image
+}
+
+/// What a tiny image has of the small one.
+const TINY: [&str; 10] = [
+    "boot/initramfs",
+    "usr/bin/bash",
+    "usr/bin/genpack-init",
+    "usr/bin/sha256sum",
+    "usr/lib/x86_64-linux-gnu/libc.so.6",
+    "usr/lib/x86_64-linux-gnu/libtinfo.so.6",
+    "usr/lib64/ld-linux-x86-64.so.2",
+    "usr/lib/genpack-install/boot.img",
+    "usr/lib/genpack-install/core.img",
+    "usr/lib/genpack-install/grub.cfg",
+];
+/// Directories of a tiny image, and its links.
+const TINY_DIRECTORIES: [&str; 9] =
+    [".genpack", "dev", "etc", "proc", "run", "sys", "tmp", "usr/lib/genpack-tests", "var"];
+const TINY_LINKS: [(&str, &str); 5] = [
+    ("bin", "usr/bin"),
+    ("sbin", "usr/bin"),
+    ("lib", "usr/lib"),
+    ("lib64", "usr/lib64"),
+    ("usr/sbin", "bin"),
+];
+
+/// Packs the least image that boots: the kernel, our initramfs, and this script as what `init=` names. Images of two
+/// versions differ in their first bytes, so that what follows lies elsewhere.
+///
+/// # Panics
+/// As [`small`].
+#[must_use]
+pub fn tiny(guest: &Path, version: u8, script: &str) -> PathBuf {
+    // Why: it unpacks the tree.
+    let _ = small(guest, "gzip", 1_700_000_000);
+    let directory = root().join("target/e2e/small");
+    let (from, tree) = (directory.join("tree"), directory.join("tree-tiny"));
+    if tree.exists() {
+        fs::remove_dir_all(&tree).unwrap();
+    }
+    for directory in TINY_DIRECTORIES {
+        fs::create_dir_all(tree.join(directory)).unwrap();
+    }
+    for (place, target) in TINY_LINKS {
+        fs::create_dir_all(tree.join(place).parent().unwrap()).unwrap();
+        symlink(target, tree.join(place)).unwrap();
+    }
+    let copy = |from: &Path, place: &str| {
+        let to = tree.join(place);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
+    };
+    for place in TINY {
+        copy(&from.join(place), place);
+    }
+    // A link in the image; the file itself is what the loader reads.
+    copy(&from.join("boot/kernel"), "boot/kernel");
+    // The version comes first in the image, so that all that follows lies elsewhere in the next one.
+    let number = [b'0' + version];
+    let filler = number.repeat(4096 * usize::from(version));
+    for (place, content) in [
+        (".genpack/arch", &b"x86_64\n"[..]),
+        (".genpack/artifact", b"tiny\n"),
+        (".genpack/filler", &filler),
+        (".genpack/version", &number),
+        (PID1, script.as_bytes()),
+    ] {
+        fs::write(tree.join(place), content).unwrap();
+    }
+    fs::set_permissions(tree.join(PID1), fs::Permissions::from_mode(0o755)).unwrap();
+    let image = directory.join(format!("tiny-{version}.squashfs"));
+    squash(&tree, &image, "gzip");
     image
 }
 

@@ -71,25 +71,35 @@ impl Kernel {
             cmdline: cmdline.to_owned(),
             flash: None,
         };
-        let mut machine = Machine::new("scene", Arch::X86_64, boot);
-        // Why: what is emulated waits for the other processor more than it gains from it.
-        machine.cpus = 1;
-        machine.memory_mib = 1024;
-        let mut words = argv(&machine);
-        // A guest that gives up and restarts ends the scene, without a verdict.
-        words.push("-no-reboot".to_owned());
-        let mut controllers = Vec::new();
-        for (index, (bus, disk)) in disks.iter().enumerate() {
-            if let Some(controller) = bus.controller().filter(|c| !controllers.contains(c)) {
-                controllers.push(controller);
-                words.extend(["-device".to_owned(), controller.to_owned()]);
-            }
-            let node = serde_json::json!({
-                "driver": "raw", "node-name": format!("disk{index}"), "read-only": matches!(bus, Bus::Optical | Bus::Locked),
-                "file": {"driver": "file", "filename": disk.to_str().unwrap()},
-            });
-            words.extend(["-blockdev".to_owned(), node.to_string(), "-device".to_owned(), bus.device(index)]);
-        }
-        words
+        with_disks(boot, disks)
     }
+}
+
+/// Returns the command line of the emulator for a machine that boots this disk by its BIOS, and has little else.
+#[must_use]
+pub fn bios_argv(disk: &Path) -> Vec<String> {
+    with_disks(Boot::Bios, &[(Bus::Virtio, disk)])
+}
+
+fn with_disks(boot: Boot, disks: &[(Bus, &Path)]) -> Vec<String> {
+    let mut machine = Machine::new("scene", Arch::X86_64, boot);
+    // Why: what is emulated waits for the other processor more than it gains from it.
+    machine.cpus = 1;
+    machine.memory_mib = 1024;
+    let mut words = argv(&machine);
+    // A guest that gives up and restarts ends the scene, without a verdict.
+    words.push("-no-reboot".to_owned());
+    let mut controllers = Vec::new();
+    for (index, (bus, disk)) in disks.iter().enumerate() {
+        if let Some(controller) = bus.controller().filter(|c| !controllers.contains(c)) {
+            controllers.push(controller);
+            words.extend(["-device".to_owned(), controller.to_owned()]);
+        }
+        let node = serde_json::json!({
+            "driver": "raw", "node-name": format!("disk{index}"), "read-only": matches!(bus, Bus::Optical | Bus::Locked),
+            "file": {"driver": "file", "filename": disk.to_str().unwrap()},
+        });
+        words.extend(["-blockdev".to_owned(), node.to_string(), "-device".to_owned(), bus.device(index)]);
+    }
+    words
 }
