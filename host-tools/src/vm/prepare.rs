@@ -42,6 +42,8 @@ const MAX_VARS_BYTES: u64 = 64 << 20;
 const MAX_FW_FILE_BYTES: u64 = 4 << 20;
 /// How many names are tried for a machine that was given none.
 const MAX_NUMBER: u32 = 100;
+/// From this version on QEMU's board of riscv64 takes values for the guest.
+const FW_CFG_RISCV64: (u32, u32) = (8, 0);
 /// Port of the guest's ssh.
 const SSH_PORT: u16 = 22;
 
@@ -134,6 +136,11 @@ pub fn prepare(ctx: &Ctx, options: &Options, place: Place, root: &RunRoot, host:
             "a machine has at most {} disks",
             genpack_qemu::argv::MAX_DISKS
         )));
+    }
+    if arch == Arch::Riscv64 && version(ctx, arch).is_some_and(|version| version < FW_CFG_RISCV64) {
+        // It would not start: the board makes the device after it has looked for it.
+        machine.fw_cfg.clear();
+        ctx.ui.note("a guest of riscv64 gets no values (fw_cfg) from QEMU older than 8.0");
     }
     machine.kept_open = kept_open;
     if let Some(locked) = &locked {
@@ -649,14 +656,18 @@ fn in_memory(name: &str, bytes: &[u8]) -> Result<Source> {
 
 /// Returns virtio-sound where this QEMU has it: 8.2 and newer.
 fn sound_card(ctx: &Ctx, arch: Arch) -> SoundCard {
-    let program = genpack_qemu::argv::program(arch);
-    let version = ctx.runner.run(&Run::new(program).arg("--version")).ok();
-    let text = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    if parse_version(&text).is_some_and(|version| version >= (8, 2)) {
+    if version(ctx, arch).is_some_and(|version| version >= (8, 2)) {
         SoundCard::Virtio
     } else {
         SoundCard::Hda
     }
+}
+
+/// Returns QEMU's version, `None` when it does not say.
+fn version(ctx: &Ctx, arch: Arch) -> Option<(u32, u32)> {
+    let program = genpack_qemu::argv::program(arch);
+    let output = ctx.runner.run(&Run::new(program).arg("--version")).ok()?;
+    parse_version(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// Parses `QEMU emulator version 7.2.22 (…)`.
