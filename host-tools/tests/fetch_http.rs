@@ -311,3 +311,47 @@ fn published_keys_count_only_by_their_fingerprint() {
     keyring.only = Some(vec![own.trim_matches(':').to_owned()]);
     signature::check_detached(&runner, &keyring, &signature, &file, &what).unwrap();
 }
+
+#[test]
+fn snapshot_with_a_signature_of_something_else_is_not_locked() {
+    if !needs::root() || !needs::programs(&["gpg", "gpgv", "tar"]) {
+        return;
+    }
+    let signer = Signer::new("a@example.org");
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::create_dir_all(path("o/profiles")).unwrap();
+    std::fs::write(path("o/profiles/repo_name"), "genpack-overlay\n").unwrap();
+    for name in ["stage3.tar", "snapshot.tar"] {
+        let tar = Command::new("tar").arg("-cf").arg(path(name)).arg("-C").arg(dir.path()).arg("o").status();
+        assert!(tar.unwrap().success());
+    }
+    let sign = |what: &str, to: &str| {
+        let (what, to) = (path(what), path(to));
+        signer.gpg(&["--output", to.to_str().unwrap(), "--detach-sign", what.to_str().unwrap()]);
+    };
+    sign("stage3.tar", "stage3.tar.asc");
+    let definition = format!(
+        "{{name: 'a', base: {{gentoo: {{keys: '{}', stage3: 'stage3.tar', snapshot: 'snapshot.tar', overlay: 'o'}}}}}}",
+        signer.keyring(true).file.display()
+    );
+    std::fs::write(path("genpack.json5"), definition).unwrap();
+    let lower = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_genpack-host"))
+            .args(["-C", dir.path().to_str().unwrap(), "lower"])
+            .env("GENPACK_CACHE", path("cache"))
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    sign("genpack.json5", "snapshot.tar.gpgsig");
+    let (status, told) = lower();
+    assert_eq!(status, Some(5), "{told}");
+    assert!(told.contains("error: checking the signature of ") && told.contains("snapshot.tar"), "{told}");
+    assert!(!path("genpack.lock").exists() && !path("work").exists());
+    // With its own signature it is locked; that the stage3 is none is told after that.
+    sign("snapshot.tar", "snapshot.tar.gpgsig");
+    let (status, told) = lower();
+    assert_eq!(status, Some(1), "{told}");
+    assert!(path("genpack.lock").exists() && !told.contains("without a signature"), "{told}");
+}

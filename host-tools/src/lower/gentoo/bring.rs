@@ -110,7 +110,7 @@ fn newest_stage3(cache: &Cache<'_>, plan: &Plan) -> Result<(Location, Fetched)> 
             .context(format!("checking {location}")));
     }
     match policy {
-        Policy::Unsigned => unsigned(cache, &location),
+        Policy::Unsigned => unsigned(cache, &location, "base: {gentoo: {keys: FILE}} asks for one"),
         Policy::Keyring(keyring) => check_signature(cache, &keyring, &location, &fetched, ".asc")?,
     }
     Ok((location, fetched))
@@ -127,20 +127,18 @@ fn newest_snapshot(cache: &Cache<'_>, plan: &Plan) -> Result<Fetched> {
     if let Policy::Keyring(keyring) = policy {
         // Why not of a named one: only Gentoo's own snapshots are known to have signatures.
         let must = plan.gentoo.snapshot.is_none() && !location.is_local();
-        if must || cache.optional(&location.with_suffix(SNAPSHOT_SIGNATURE))?.is_some() {
+        let signature = location.with_suffix(SNAPSHOT_SIGNATURE);
+        if must || cache.optional(&signature)?.is_some() {
             check_signature(cache, &keyring, location, &fetched, SNAPSHOT_SIGNATURE)?;
         } else {
-            unsigned(cache, location);
+            unsigned(cache, location, &format!("there is no {signature}"));
         }
     }
     Ok(fetched)
 }
 
-fn unsigned(cache: &Cache<'_>, location: &Location) {
-    cache.ui.warning(
-        format!("{location} is taken without a signature"),
-        Some("base: {gentoo: {keys: FILE}} asks for one"),
-    );
+fn unsigned(cache: &Cache<'_>, location: &Location, hint: &str) {
+    cache.ui.warning(format!("{location} is taken without a signature"), Some(hint));
 }
 
 fn check_signature(
