@@ -18,7 +18,7 @@ pub mod plan;
 pub mod run;
 pub mod runtime_set;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::command_error::{Context, Result};
 use crate::io::hash;
@@ -32,6 +32,12 @@ use crate::upper::init_binary::InitBinary;
 
 /// The name of the phase in file names.
 pub const PHASE: &str = "upper";
+
+/// Returns where the compressed initramfs of earlier trees are, one for each kernel.
+#[must_use]
+pub fn kept_initramfs(work: &WorkDir) -> PathBuf {
+    work.dir.join("initramfs")
+}
 
 /// Host files that loaders are made from; their content decides whether the loaders are the same.
 const LOADER_INPUTS: [&str; 3] = [

@@ -8,7 +8,7 @@ use crate::model;
 use crate::model::work_dir::{WorkDir, remove_file, remove_tree};
 use crate::{lower, pack, upper};
 
-/// Removes the trees and keys of the variant and the packer's cache, or the whole work directory.
+/// Removes the trees and keys of the variant and what was compressed, or the whole work directory.
 ///
 /// # Errors
 /// When a build is running, or something cannot be removed.
@@ -24,6 +24,7 @@ pub fn run(ctx: &Ctx, all: bool) -> Result<()> {
         work.tree(lower::PHASE),
         work.unfinished(lower::PHASE),
         work.tree(upper::PHASE),
+        upper::kept_initramfs(&work),
         pack::blocks(&work),
     ];
     let keys = [lower::PHASE, upper::PHASE, pack::PHASE].map(|p| work.key(p));

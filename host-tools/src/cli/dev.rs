@@ -65,6 +65,7 @@ impl Verb {
                     init: &init,
                     out: &out,
                     kernel_version: &kernel_version,
+                    kept: None,
                 };
                 make_initramfs(ctx, inputs)
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use genpack_core::contract::paths;
 use rustix::fs::FileType;
@@ -26,7 +26,7 @@ use crate::upper::artifact_files::{ArtifactFiles, Kind};
 use crate::upper::closure::Database;
 use crate::upper::gentoo::{Runtime, version_parts};
 use crate::upper::plan::{Action, LowerFacts, PACKAGE_SCRIPTS, Step};
-use crate::upper::{PHASE, copyright, gentoo_tools, runtime_set};
+use crate::upper::{PHASE, copyright, gentoo_tools, kept_initramfs, runtime_set};
 
 /// What the phase works with.
 #[derive(Debug)]
@@ -110,6 +110,7 @@ pub fn run(ctx: &Ctx, inputs: &Inputs<'_>, work: &WorkDir) -> Result<()> {
         root: container.root()?,
         lower: RootDir::open(&lower_tree)?,
         container,
+        kept_initramfs: kept_initramfs(work),
     };
     for step in inputs.steps {
         ctx.ui.detail(step);
@@ -199,6 +200,8 @@ struct Executor<'a> {
     root: RootDir,
     lower: RootDir,
     container: Container,
+    /// Where compressed initramfs stay for the next build.
+    kept_initramfs: PathBuf,
 }
 
 impl Executor<'_> {
@@ -231,9 +234,10 @@ impl Executor<'_> {
             Action::Initramfs { kernel, init, to } => {
                 let root = self.container.path();
                 let out = root.join(to.trim_start_matches('/'));
+                let kept = self.kept_initramfs.join(kernel);
                 let made = initramfs::make(
                     self.ctx,
-                    initramfs::Inputs { root, init, out: &out, kernel_version: kernel },
+                    initramfs::Inputs { root, init, out: &out, kernel_version: kernel, kept: Some(&kept) },
                 )?;
                 self.ctx.ui.detail(format!(
                     "initramfs: {} bytes, {} modules, {}",
