@@ -20,6 +20,7 @@ mod squashfs_many;
 mod two_disks;
 mod update_cuts;
 mod update_marks_good;
+mod update_running;
 mod vm_guests;
 mod vm_hello;
 mod watchdog;

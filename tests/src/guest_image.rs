@@ -150,11 +150,13 @@ pub fn small_with(guest: &Path, name: &str, files: &[(&str, &[u8])]) -> PathBuf 
 }
 
 /// What a tiny image has of the small one.
-const TINY: [&str; 10] = [
+const TINY: [&str; 12] = [
     "boot/initramfs",
     "usr/bin/bash",
     "usr/bin/genpack-init",
+    "usr/bin/head",
     "usr/bin/sha256sum",
+    "usr/bin/sync",
     "usr/lib/x86_64-linux-gnu/libc.so.6",
     "usr/lib/x86_64-linux-gnu/libtinfo.so.6",
     "usr/lib64/ld-linux-x86-64.so.2",
@@ -162,6 +164,8 @@ const TINY: [&str; 10] = [
     "usr/lib/genpack-install/core.img",
     "usr/lib/genpack-install/grub.cfg",
 ];
+/// What stage 2 hands over to.
+const INIT: &str = "usr/bin/init";
 /// Directories of a tiny image, and its links.
 const TINY_DIRECTORIES: [&str; 9] =
     [".genpack", "dev", "etc", "proc", "run", "sys", "tmp", "usr/lib/genpack-tests", "var"];
@@ -173,13 +177,14 @@ const TINY_LINKS: [(&str, &str); 5] = [
     ("usr/sbin", "bin"),
 ];
 
-/// Packs the least image that boots: the kernel, our initramfs, and this script as what `init=` names. Images of two
-/// versions differ in their first bytes, so that what follows lies elsewhere.
+/// Packs the least image that boots: the kernel, our initramfs, and this script, which is both what `init=` names and what
+/// stage 2 hands over to; `more` are files of this machine and their places. Images of two versions differ in their first
+/// bytes, so that what follows lies elsewhere.
 ///
 /// # Panics
 /// As [`small`].
 #[must_use]
-pub fn tiny(guest: &Path, version: u8, script: &str) -> PathBuf {
+pub fn tiny(guest: &Path, version: u8, script: &str, more: &[(PathBuf, String)]) -> PathBuf {
     // Why: it unpacks the tree.
     let _ = small(guest, "gzip", 1_700_000_000);
     let directory = root().join("target/e2e/small");
@@ -202,6 +207,7 @@ pub fn tiny(guest: &Path, version: u8, script: &str) -> PathBuf {
     for place in TINY {
         copy(&from.join(place), place);
     }
+    more.iter().for_each(|(from, place)| copy(from, place));
     // A link in the image; the file itself is what the loader reads.
     copy(&from.join("boot/kernel"), "boot/kernel");
     // The version comes first in the image, so that all that follows lies elsewhere in the next one.
@@ -213,10 +219,13 @@ pub fn tiny(guest: &Path, version: u8, script: &str) -> PathBuf {
         (".genpack/filler", &filler),
         (".genpack/version", &number),
         (PID1, script.as_bytes()),
+        (INIT, script.as_bytes()),
     ] {
         fs::write(tree.join(place), content).unwrap();
     }
-    fs::set_permissions(tree.join(PID1), fs::Permissions::from_mode(0o755)).unwrap();
+    for program in [PID1, INIT] {
+        fs::set_permissions(tree.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let image = directory.join(format!("tiny-{version}.squashfs"));
     squash(&tree, &image, "gzip");
     image

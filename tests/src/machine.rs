@@ -49,6 +49,9 @@ impl Bus {
     }
 }
 
+/// QEMU's word for a machine that does not restart.
+const NO_REBOOT: &str = "-no-reboot";
+
 /// A kernel that is started directly, and what it is told.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -75,10 +78,13 @@ impl Kernel {
     }
 }
 
-/// Returns the command line of the emulator for a machine that boots this disk by its BIOS, and has little else.
+/// Returns the command line of the emulator for a machine that boots the first of these disks by its BIOS, and has little
+/// else. It ends where it would restart, unless it `restarts`.
 #[must_use]
-pub fn bios_argv(disk: &Path) -> Vec<String> {
-    with_disks(Boot::Bios, &[(Bus::Virtio, disk)])
+pub fn bios_argv(disks: &[(Bus, &Path)], restarts: bool) -> Vec<String> {
+    let mut words = with_disks(Boot::Bios, disks);
+    words.retain(|word| !restarts || word != NO_REBOOT);
+    words
 }
 
 fn with_disks(boot: Boot, disks: &[(Bus, &Path)]) -> Vec<String> {
@@ -88,7 +94,7 @@ fn with_disks(boot: Boot, disks: &[(Bus, &Path)]) -> Vec<String> {
     machine.memory_mib = 1024;
     let mut words = argv(&machine);
     // A guest that gives up and restarts ends the scene, without a verdict.
-    words.push("-no-reboot".to_owned());
+    words.push(NO_REBOOT.to_owned());
     let mut controllers = Vec::new();
     for (index, (bus, disk)) in disks.iter().enumerate() {
         if let Some(controller) = bus.controller().filter(|c| !controllers.contains(c)) {

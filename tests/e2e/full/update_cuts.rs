@@ -25,7 +25,7 @@ use genpack_host::update::op::{Content, Op};
 use genpack_host::update::plan::{self, Facts, Loader, NewImage, Partition, Wish};
 use genpack_host::update::run::{self, Source};
 use genpack_tests::guest_image;
-use genpack_tests::machine::bios_argv;
+use genpack_tests::machine::{Bus, bios_argv};
 use genpack_tests::scene::{Scene, output};
 
 use cut::Random;
@@ -151,7 +151,7 @@ fn boots(scene: &mut Scene, first: &Path, start: u64, versions: &[Version], stat
         file.write_all_at(&sector, start + at * SECTOR as u64).unwrap();
     }
     drop(file);
-    let lines = scene.boot_argv_in_vain(&bios_argv(&disk));
+    let lines = scene.boot_argv_in_vain(&bios_argv(&[(Bus::Virtio, &disk)], false));
     let said = lines.iter().find_map(|line| line.split_once(WORD)).map(|(_, said)| said.trim());
     let allowed = |version: &&Version| state.allowed.contains(&version.number);
     let whole = |version: &Version| format!("{} {}", version.digest, version.number);
@@ -166,7 +166,7 @@ fn what_power_cuts_leave_of_an_update_really_boots() {
     let Some(mut scene) = Scene::open_short("update_cuts", &["mcopy"]) else { return };
     let guest = scene.guest();
     let version = |number: u8| {
-        let image = guest_image::tiny(&guest, number, SCRIPT);
+        let image = guest_image::tiny(&guest, number, SCRIPT, &[]);
         let said = output(Command::new("sha256sum").arg(&image)).stdout;
         let digest = String::from_utf8(said).unwrap().split_whitespace().next().unwrap().to_owned();
         Version { number, bytes: fs::read(&image).unwrap(), digest }
