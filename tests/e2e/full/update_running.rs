@@ -54,7 +54,7 @@ fn running_system_updates_itself_and_keeps_the_new_image() {
     let image = |version| guest_image::tiny(&scene.guest(), version, SCRIPT, &files);
     let (old, new) = (image(1), image(2));
     let disk = scene.flash_image(&old, "disk", &["--no-data"]);
-    let arguments = "console=ttyS0,115200n8 loglevel=4 panic=-1";
+    let arguments = "console=ttyS0,115200n8 loglevel=4 panic=-1 no_timer_check";
     let system_cfg = format!("set timeout=0\nset LINUX_ARGS='{arguments}'\n");
     scene.write_boot_file(&disk, "system.cfg", system_cfg.as_bytes());
     let length = std::fs::metadata(&new).unwrap().len();
