@@ -47,7 +47,7 @@ fn kernel_tree(root: &Path, config: &str) {
 
 fn make_in(root: &Path, out: &str) -> Made {
     let (init, out) = (root.join("init"), root.join(out));
-    make(&ctx(), Inputs { root, init: &init, out: &out, kernel_version: VERSION }).unwrap()
+    make(&ctx(), Inputs { root, init: &init, out: &out, kernel_version: VERSION, kept: None }).unwrap()
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn failure_leaves_no_file() {
     kernel_tree(root, "");
     let out = root.join("initramfs");
     let (init, script) = (root.join("init"), root.join("script"));
-    let inputs = Inputs { root, init: &init, out: &out, kernel_version: VERSION };
+    let inputs = Inputs { root, init: &init, out: &out, kernel_version: VERSION, kept: None };
     let fail = |inputs| make(&ctx(), inputs).unwrap_err();
     let error = fail(Inputs { kernel_version: "9.9", ..inputs });
     assert!(error.hint.unwrap().starts_with("depmod -b "));
