@@ -174,15 +174,6 @@ pub fn replace(boot_img: &[u8], core_img: &[u8], gap: &[u8]) -> Result<Option<Re
     let old: &[u8; SECTOR_SIZE] = gap.first_chunk().ok_or(Error::NoLoader)?;
     let linked = linked(old, gap)?;
     let sectors = check_core_image(core_img)?;
-    let before = linked.lba.saturating_sub(CORE_LBA);
-    let behind = first.saturating_sub(linked.lba.saturating_add(linked.sectors));
-    let lba = if sectors <= before {
-        CORE_LBA
-    } else if sectors <= behind {
-        first.saturating_sub(sectors)
-    } else {
-        return Err(Error::DoesNotFit { sectors, available: before.max(behind) });
-    };
     let placed = |lba: u32| {
         let mut core = core_img.to_vec();
         core.resize(embedding.core_sectors().saturating_mul(SECTOR_SIZE), 0);
@@ -205,6 +196,15 @@ pub fn replace(boot_img: &[u8], core_img: &[u8], gap: &[u8]) -> Result<Option<Re
     {
         return Ok(None);
     }
+    let before = linked.lba.saturating_sub(CORE_LBA);
+    let behind = first.saturating_sub(linked.lba.saturating_add(linked.sectors));
+    let lba = if sectors <= before {
+        CORE_LBA
+    } else if sectors <= behind {
+        first.saturating_sub(sectors)
+    } else {
+        return Err(Error::DoesNotFit { sectors, available: before.max(behind) });
+    };
     Ok(Some(Replacement { lba, core: placed(lba), lba0: linking(lba) }))
 }
 
@@ -327,6 +327,9 @@ mod tests {
         let (one, two, three) = (core_img(10 * 512), core_img(20 * 512 - 7), core_img(15 * 512));
         let mut gap = disk(&one);
         assert_eq!(replace(&boot_img(), &one, &gap), Ok(None));
+        // One that has no room for another beside it is found to be there all the same.
+        let large = core_img(40 * 512);
+        assert_eq!(replace(&boot_img(), &large, &disk(&large)), Ok(None));
         // Behind the first core, before the second one, behind the third.
         for (core, lba) in [(&two, 44), (&three, 1), (&two, 44)] {
             let new = replace(&boot_img(), core, &gap).unwrap().unwrap();

@@ -60,7 +60,9 @@ pub fn make(old: &Path, new: &Path, new_list: &List) -> Result<Option<(Vec<u8>, 
     let what = || format!("reading {}", new.display());
     let file = File::open(new).with_context(what)?;
     let mut blocks = Blocks::of(&image);
-    let Some(prefix) = blocks.contents(old, &old_list, &gone)? else { return Ok(None) };
+    // As who applies it finds it: by the old image's own compressor.
+    let mut old_blocks = Blocks::of(&SystemImage::open(old)?);
+    let Some(prefix) = old_blocks.contents(old, &old_list, &gone)? else { return Ok(None) };
     let Some(settings) = blocks.settings(&image, &file, new_list)? else { return Ok(None) };
     let Some(mut encoder) = blocks.encoder(&settings) else { return Ok(None) };
     let (mut rows, mut contents) = (Vec::new(), Vec::new());

@@ -239,6 +239,7 @@ fn by_delta(
         };
         match made {
             Ok(made) => missing.retain(|piece| !made.contains(&piece.at)),
+            Err(e) if e.kind == Kind::Aborted => return Err(e),
             // The server's ranges have it all.
             Err(e) => ctx.ui.detail(format!("{url} is of no use here: {e}")),
         }
@@ -251,7 +252,7 @@ fn by_delta(
 struct Known {
     /// Where pieces are.
     pieces: HashMap<(Hash, u32), (std::rc::Rc<File>, u64)>,
-    /// The images that have some of them.
+    /// The images that could be read: a delta may begin with any.
     images: Vec<(PathBuf, List)>,
 }
 

@@ -4,13 +4,14 @@
 //! connection they live on. Not handled: a daemon that dies early is told, not started anew.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use genpack_qemu::machine::{Share, Transport};
 use genpack_qemu::process::{Group, Lifetime, Process, Streams};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::host::{Host, OLD_VIRTIOFS_DAEMON, VIRTIOFS_DAEMONS};
 use super::hostfwd::{HostForward, Protocol};
@@ -18,9 +19,21 @@ use super::options::VirtiofsOptions;
 use super::rundir::RunDir;
 use super::words::{ShareTransport, ShareWords};
 use crate::command_error::{CommandError, Context, Result};
+use crate::ctx::Ctx;
 
 /// Where our descriptor stands in a command line; no path has this character.
 const FD: &str = "\0";
+
+/// How long after a program beside it QEMU may be seen to end.
+const TOGETHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// Tells that a program beside QEMU has ended, unless QEMU ends with it: that is how they all end.
+pub(super) fn ended(ctx: &Ctx, name: &str, dir: &RunDir, qemu: BorrowedFd<'_>) {
+    let mut fds = [PollFd::from_borrowed_fd(qemu, PollFlags::IN)];
+    if !matches!(poll(&mut fds, Some(&TOGETHER)), Ok(1..)) {
+        ctx.ui.warning(format!("{name} ended; see {}", dir.file("companions.log").display()), None);
+    }
+}
 
 /// A program to start before QEMU.
 #[derive(Debug)]

@@ -137,7 +137,11 @@ pub fn prepare(ctx: &Ctx, options: &Options, place: Place, root: &RunRoot, host:
             genpack_qemu::argv::MAX_DISKS
         )));
     }
-    if arch == Arch::Riscv64 && version(ctx, arch).is_some_and(|version| version < FW_CFG_RISCV64) {
+    let has_values = !machine.fw_cfg.is_empty();
+    if arch == Arch::Riscv64
+        && has_values
+        && version(ctx, arch).is_some_and(|version| version < FW_CFG_RISCV64)
+    {
         // It would not start: the board makes the device after it has looked for it.
         machine.fw_cfg.clear();
         ctx.ui.note("a guest of riscv64 gets no values (fw_cfg) from QEMU older than 8.0");
@@ -188,8 +192,9 @@ fn start(ctx: &Ctx, options: &Options) -> Result<(Arch, Option<String>, Start)> 
                 "nothing to boot: give an image, or a directory with the tag fs",
             ));
         };
-        let root = RootDirectory::open(&share.path)?;
-        let boot = kernel::read(&root).with_context(|| format!("booting {}", share.path.display()))?;
+        let path = ctx.path(&share.path);
+        let root = RootDirectory::open(&path)?;
+        let boot = kernel::read(&root).with_context(|| format!("booting {}", path.display()))?;
         let arch = boot.arch;
         return Ok((arch, None, Start::Directory(kernel_files(ctx, options, boot)?)));
     };

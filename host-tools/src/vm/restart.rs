@@ -14,7 +14,7 @@ use super::prepare::{Prepared, prepare};
 use super::run::print;
 use super::rundir::{RunDir, RunRoot, Unit};
 use super::service;
-use super::stop::{Outcome, Stop, stop_one};
+use super::stop::{Outcome, Stop, each, stop_one};
 use super::supervise::{Order, detach, tell_detached};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
@@ -25,12 +25,7 @@ use crate::runner::Run;
 /// # Errors
 /// When a machine cannot be restarted; it runs on then, unless it did not start again.
 pub fn restart(ctx: &Ctx, names: &[Name], how: Stop) -> Result<ExitCode> {
-    let root = RunRoot::of_user();
-    let mut worst = Outcome::Done;
-    for name in names {
-        worst = worst.max(restart_one(ctx, &root.of(name), how)?);
-    }
-    Ok(ExitCode::from(worst.code()))
+    each(names, |dir| restart_one(ctx, dir, how))
 }
 
 fn restart_one(ctx: &Ctx, dir: &RunDir, how: Stop) -> Result<Outcome> {

@@ -9,7 +9,6 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
-use std::time::Duration;
 
 use genpack_qemu::argv::argv;
 use genpack_qemu::deadline::Deadline;
@@ -18,6 +17,7 @@ use genpack_qemu::process::{Group, Streams};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use super::companion;
 use super::host::Host;
 use super::launch::{Launch, QMP_SECONDS, Started, clear, launch, report};
 use super::options::Options;
@@ -30,9 +30,6 @@ use super::terminal::Restored;
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::runner::quote;
-
-/// How long after a program beside it QEMU may be seen to end.
-const TOGETHER: Duration = Duration::from_millis(200);
 
 /// Runs a machine to its end and returns QEMU's exit code.
 ///
@@ -79,7 +76,7 @@ pub(super) fn about(ctx: &Ctx, options: &Options) -> Record {
         std::path::absolute(&path).unwrap_or(path)
     };
     Record {
-        image: options.image.clone(),
+        image: options.image.as_ref().map(absolute),
         sock_forward: options.sock_forward.iter().map(absolute).collect(),
         ..Record::default()
     }
@@ -105,7 +102,6 @@ pub(super) fn print(ctx: &Ctx, machine: &Machine) {
 /// Waits for QEMU's end; the first signal presses the power button, the second quits.
 fn keep(ctx: &Ctx, started: &mut Started, signals: &UnixStream) -> Result<ExitStatus> {
     let Started { process, qmp, companions, dir, .. } = started;
-    let log = dir.file("companions.log");
     let mut pressed = false;
     loop {
         let mut fds = vec![
@@ -125,12 +121,8 @@ fn keep(ctx: &Ctx, started: &mut Started, signals: &UnixStream) -> Result<ExitSt
                 .map_err(|e| CommandError::failed(e.to_string()));
         }
         for at in (2..ready.len()).rev().filter(|at| ready[*at]) {
-            // They end with QEMU, and may be seen to end first.
-            if let Ok(status) = process.wait(Deadline::after(TOGETHER)) {
-                return Ok(status);
-            }
             let (name, _) = companions.remove(at - 2);
-            ctx.ui.warning(format!("{name} ended; see {}", log.display()), None);
+            companion::ended(ctx, name, dir, process.as_fd());
         }
         if ready[1] {
             Signals::take(signals)?;

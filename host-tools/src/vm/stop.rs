@@ -57,10 +57,15 @@ impl Outcome {
 /// # Errors
 /// When run directories cannot be read.
 pub fn stop(ctx: &Ctx, names: &[Name], how: Stop) -> Result<ExitCode> {
+    each(names, |dir| stop_one(ctx, dir, how))
+}
+
+/// Does something with each machine of these names; the exit code is that of the worst outcome.
+pub(super) fn each(names: &[Name], act: impl Fn(&RunDir) -> Result<Outcome>) -> Result<ExitCode> {
     let root = RunRoot::of_user();
     let mut worst = Outcome::Done;
     for name in names {
-        worst = worst.max(stop_one(ctx, &root.of(name), how)?);
+        worst = worst.max(act(&root.of(name))?);
     }
     Ok(ExitCode::from(worst.code()))
 }

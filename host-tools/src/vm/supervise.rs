@@ -24,6 +24,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::companion;
 use super::escalation::{Force, Step, steps};
 use super::host::Host;
 use super::launch::{Launch, Started, clear, event_words, launch, report};
@@ -320,11 +321,8 @@ impl<'a> Kept<'a> {
             }
             for (at, (name, _)) in companions.iter().enumerate().rev() {
                 if ready[2 + at] {
-                    self.ctx.ui.warning(
-                        format!("{name} ended; see {}", self.dir.file("companions.log").display()),
-                        None,
-                    );
                     self.companions.remove(at);
+                    companion::ended(self.ctx, name, &self.dir, qemu);
                 }
             }
             if ready.get(2 + companions.len()) == Some(&true) {
