@@ -49,10 +49,14 @@ fn sources(dir: &Path, arch: Arch) {
     }
     let profile = dir.join("genpack-overlay/profiles/genpack").join(names::arch(arch).keyword);
     write(&profile.join("package.mask"), "c/masked\n", 0o644);
-    let mut tar = Command::new("tar");
-    tar.arg("-cf").arg(dir.join("stage3.tar")).arg("-C").arg(&stage3).arg(".");
-    assert!(tar.status().unwrap().success());
+    pack_stage3(dir);
     write(&dir.join("bin/systemd-nspawn"), RECORDER, 0o755);
+}
+
+fn pack_stage3(dir: &Path) {
+    let mut tar = Command::new("tar");
+    tar.arg("-cf").arg(dir.join("stage3.tar")).arg("-C").arg(dir.join("stage3")).arg(".");
+    assert!(tar.status().unwrap().success());
 }
 
 /// Runs `genpack-host VERB` for an architecture on a machine with these emulators (file, text).
@@ -334,9 +338,7 @@ fn lower_image_that_broke_off_is_gone_on_with_and_a_changed_source_wants_an_upda
     assert!(work.join("lower/built-before").is_file() && !work.join("lower.unfinished").exists());
     // Another stage3 under the same name is not what is locked.
     write(&dir.join("stage3/etc/new"), "", 0o644);
-    let mut tar = Command::new("tar");
-    tar.arg("-cf").arg(dir.join("stage3.tar")).arg("-C").arg(dir.join("stage3")).arg(".");
-    assert!(tar.status().unwrap().success());
+    pack_stage3(dir);
     for options in [&[][..], &["--locked"]] {
         let refused = told(options, 1);
         assert!(refused.contains("but genpack.lock says"), "{refused}");

@@ -77,8 +77,10 @@ pub(crate) fn unmerge_masked(args: &[String]) -> Result<()> {
         return Err(Failure::usage("usage: unmerge-masked-packages"));
     }
     let what = "running equery, of app-portage/gentoolkit";
-    let output =
-        Command::new("equery").args(["list", "-F", "$cpv,$mask", "*"]).output().at(|| what.to_owned())?;
+    let mut equery = Command::new("equery");
+    // Its complaints are for whoever reads the build's log.
+    equery.args(["list", "-F", "$cpv,$mask", "*"]).stderr(std::process::Stdio::inherit());
+    let output = equery.output().at(|| what.to_owned())?;
     if !output.status.success() {
         return Err(Failure::new(format!("equery failed: {}", output.status)));
     }

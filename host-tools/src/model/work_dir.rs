@@ -63,7 +63,7 @@ impl WorkDir {
         self.dir.join(format!("{phase}{}.unfinished", self.suffix))
     }
 
-    /// Returns the path of a phase's log, empty; those of the builds before are `<phase>.1.log` and so on.
+    /// Returns the path of a phase's log, empty; those of the builds before are `<phase>.log.1` and so on.
     ///
     /// # Errors
     /// When it cannot be written, or an earlier one not be renamed.
@@ -72,7 +72,7 @@ impl WorkDir {
         std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let name = |age: usize| match age {
             0 => dir.join(format!("{phase}{}.log", self.suffix)),
-            _ => dir.join(format!("{phase}{}.{age}.log", self.suffix)),
+            _ => dir.join(format!("{phase}{}.log.{age}", self.suffix)),
         };
         for age in (0..EARLIER_LOGS).rev() {
             if name(age).exists() {
@@ -228,7 +228,7 @@ mod tests {
             std::fs::write(work.fresh_log("lower").unwrap(), format!("{build}")).unwrap();
         }
         let read = |name: &str| std::fs::read_to_string(work.dir.join("logs").join(name)).unwrap();
-        for (name, build) in [("lower-v.log", "6"), ("lower-v.1.log", "5"), ("lower-v.4.log", "2")] {
+        for (name, build) in [("lower-v.log", "6"), ("lower-v.log.1", "5"), ("lower-v.log.4", "2")] {
             assert_eq!(read(name), build, "{name}");
         }
         assert_eq!(std::fs::read_dir(work.dir.join("logs")).unwrap().count(), 5);

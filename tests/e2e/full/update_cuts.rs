@@ -90,7 +90,6 @@ impl Sampler {
                     let story =
                         format!("cut at moment {moments}, {} sectors pending, in: {op}", pending.len());
                     let state = State { disk: cut::cut(durable, pending, random, true), allowed, story };
-                    kept.truncate(kept.len().max(place));
                     if place == kept.len() { kept.push(state) } else { kept[place] = state }
                 }
             };
@@ -185,8 +184,7 @@ fn what_power_cuts_leave_of_an_update_really_boots() {
     // Operations differ in how many moments they have; one state more of each than is needed.
     let mut sampler = Sampler { random: Random(SEED), of_each: wanted.div_ceil(9), chosen: Vec::new() };
     story(&mut sampler, Disk::of(bytes), &versions);
-    let Sampler { mut random, chosen, .. } = sampler;
-    let mut left: Vec<State> = chosen;
+    let Sampler { mut random, chosen: mut left, .. } = sampler;
     assert!(left.len() >= wanted, "{} states", left.len());
     for number in 1..=wanted {
         let state = left.swap_remove(random.below(left.len()));

@@ -82,8 +82,8 @@ fn tree(cache: &Cache<'_>, fetched: &Fetched) -> Result<PathBuf> {
 /// Finds, fetches and checks the newest stage3.
 fn newest_stage3(cache: &Cache<'_>, plan: &Plan) -> Result<(Location, Fetched)> {
     let keys = plan.sources.keys.as_deref();
-    let (location, size) = match &plan.sources.stage3 {
-        Stage3::File(location) => (location.clone(), None),
+    let (location, size, policy) = match &plan.sources.stage3 {
+        Stage3::File(location) => (location.clone(), None, Policy::new(cache, keys, location)?),
         Stage3::Index(index) => {
             let policy = Policy::new(cache, keys, index)?;
             let fetched = cache.newest(index)?;
@@ -100,10 +100,10 @@ fn newest_stage3(cache: &Cache<'_>, plan: &Plan) -> Result<(Location, Fetched)> 
                 CommandError::failed(format!("{index} names no stage3"))
                     .hint("base: {gentoo: {stage3: …}} names one")
             })?;
-            (index.sibling(&newest.path), newest.size)
+            // Both lie on one host, and what is asked of one is asked of the other.
+            (index.sibling(&newest.path), newest.size, policy)
         }
     };
-    let policy = Policy::new(cache, keys, &location)?;
     let fetched = cache.newest(&location)?;
     if let Some(size) = size.filter(|size| *size != fetched.size) {
         return Err(CommandError::failed(format!("it has {} bytes, the index says {size}", fetched.size))
@@ -111,7 +111,11 @@ fn newest_stage3(cache: &Cache<'_>, plan: &Plan) -> Result<(Location, Fetched)> 
     }
     match policy {
         Policy::Unsigned => unsigned(cache, &location, "base: {gentoo: {keys: FILE}} asks for one"),
-        Policy::Keyring(keyring) => check_signature(cache, &keyring, &location, &fetched, ".asc")?,
+        Policy::Keyring(keyring) => {
+            let signature = location.with_suffix(".asc");
+            let found = cache.optional(&signature)?;
+            check_signature(cache, &keyring, &location, &fetched, &signature, found)?;
+        }
     }
     Ok((location, fetched))
 }
@@ -128,10 +132,9 @@ fn newest_snapshot(cache: &Cache<'_>, plan: &Plan) -> Result<Fetched> {
         // Why not of a named one: only Gentoo's own snapshots are known to have signatures.
         let must = plan.gentoo.snapshot.is_none() && !location.is_local();
         let signature = location.with_suffix(SNAPSHOT_SIGNATURE);
-        if must || cache.optional(&signature)?.is_some() {
-            check_signature(cache, &keyring, location, &fetched, SNAPSHOT_SIGNATURE)?;
-        } else {
-            unsigned(cache, location, &format!("there is no {signature}"));
+        match cache.optional(&signature)? {
+            None if !must => unsigned(cache, location, &format!("there is no {signature}")),
+            found => check_signature(cache, &keyring, location, &fetched, &signature, found)?,
         }
     }
     Ok(fetched)
@@ -146,14 +149,14 @@ fn check_signature(
     keyring: &Keyring,
     location: &Location,
     fetched: &Fetched,
-    suffix: &str,
+    signature: &Location,
+    found: Option<Fetched>,
 ) -> Result<()> {
-    let signature = location.with_suffix(suffix);
-    let signature = cache.optional(&signature)?.ok_or_else(|| {
+    let found = found.ok_or_else(|| {
         CommandError::new(Kind::VerifyFailed, format!("there is no {signature}"))
             .context(format!("checking {location}"))
     })?;
-    signature::check_detached(cache.runner, keyring, &signature.path, &fetched.path, location)
+    signature::check_detached(cache.runner, keyring, &found.path, &fetched.path, location)
 }
 
 /// Brings exactly what is locked.

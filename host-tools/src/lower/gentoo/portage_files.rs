@@ -3,8 +3,6 @@
 //! portage(5) defines their formats. All of them are written on every run, so what a definition does not say any more
 //! is gone. Nothing is said about FEATURES or MAKEOPTS: what the stage3 brings stands.
 
-use std::path::Path;
-
 use crate::fetch::location::Location;
 use crate::lower::gentoo::names::{LOCAL_OVERLAY, OVERLAY, REPOSITORIES};
 use crate::model::Effective;
@@ -54,7 +52,9 @@ pub fn files(effective: &Effective, gentoo: &Gentoo, local_overlay: bool) -> Vec
 
 /// What comes from elsewhere must be signed by a key that Portage trusts; what this machine serves to itself need not.
 fn binhost(uri: &str) -> String {
-    let signed = !Location::parse(uri, Path::new("/")).is_local();
+    // Schemes that we do not fetch by are Portage's to know, and elsewhere.
+    let is_file = !uri.contains("://") || uri.starts_with("file://");
+    let signed = !is_file && !Location::Url(uri.to_owned()).is_local();
     format!("[genpack]\npriority = 1\nsync-uri = {uri}\nverify-signature = {signed}\n")
 }
 
@@ -77,9 +77,13 @@ mod tests {
 
     #[test]
     fn binary_packages_from_elsewhere_must_be_signed() {
-        for (uri, signed) in
-            [("https://example.org/b/", true), ("http://127.0.0.1:8/b", false), ("/srv/b", false)]
-        {
+        for (uri, signed) in [
+            ("https://example.org/b/", true),
+            ("ssh://example.org/b", true),
+            ("http://127.0.0.1:8/b", false),
+            ("file:///srv/b", false),
+            ("/srv/b", false),
+        ] {
             let text = binhost(uri);
             assert_eq!(
                 text,
