@@ -521,6 +521,7 @@ fn owner_edits_a_file_in_a_browser() {
         file.settings.users.iter().map(|u| (u.name.as_str(), u.sudo)).collect::<Vec<_>>(),
         [("bob", Some(true))]
     );
+    assert!(text.contains("a.b = no\r\n") && text.contains("a_b = no\r\n"), "{text}");
     assert!(text.starts_with("\u{feff}# my machine\r\n") && text.contains("[other]\r\nx = 1\r\n"), "{text}");
     assert!(!text.replace("\r\n", "").contains('\n'), "{text:?}");
 

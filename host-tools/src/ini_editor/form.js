@@ -69,8 +69,9 @@ function wrong(field) {
 
 function makeField(section, key, parsed) {
   const { list, inherited } = valuesIn(parsed, section, key);
-  const id = `f-${section}-${key.name}`.replace(/[^\w-]/g, "_");
-  const field = { section, key, before: inherited ? [] : list, start: inherited ? "" : shown(key, list), id };
+  // Each other character as its number: the hooks a.b and a_b are two.
+  const id = `f-${section}-${key.name}`.replace(/[^a-zA-Z0-9-]/g, (c) => `_${c.charCodeAt(0)}_`);
+  const field = { section, key, before: inherited ? [] : list, start: inherited ? "" : shown(key, list) };
   const placeholder = inherited ? `${shown(key, list)} (from [${FALLBACK}])` : key.default ? `not set: ${key.default}` : "not set";
   const changed = () => refresh(field);
   const choices = CHECKS[key.rule.word].words;
@@ -278,7 +279,7 @@ const hookKey = (name) => ({ ...TABLE.hook, name, title: name });
 function hookKeys(parsed) {
   const own = keysOf("hooks").map((key) => key.name);
   const names = parsed.entries.filter((e) => e.section === "hooks" && !own.includes(e.key)).map((e) => e.key);
-  return [...new Set(names)].map(hookKey);
+  return [...new Set([...names, ...open.hooks])].map(hookKey);
 }
 
 function adder(placeholder, text, rule, add) {
@@ -298,6 +299,7 @@ function adder(placeholder, text, rule, add) {
 function hookAdder() {
   const self = adder("name of a hook", "Switch a hook off", TABLE.hookName, (name) => {
     if (fields.some((f) => f.section === "hooks" && f.key.name === lower(name))) return "it is there already";
+    open.hooks.push(lower(name));
     const field = makeField("hooks", hookKey(lower(name)), parse(open.file.lines));
     self.before(field.element);
     field.write("no");
@@ -322,7 +324,8 @@ function userCard(section, parsed) {
 
 function usersCard(parsed) {
   const group = TABLE.groups.find((g) => g.section === "user.");
-  const names = [...new Set(parsed.headers.map((header) => header.section).filter((s) => groupOf(s) === group))];
+  const names = [...new Set([...parsed.headers.map((header) => header.section), ...open.added])]
+    .filter((s) => groupOf(s) === group && !open.removed.includes(s));
   const self = adder("name, such as bob", "Add a user", TABLE.account, (name) => {
     const section = `user.${name}`;
     if (name === "root") return "root is there already: its settings are under Logging in";
@@ -366,10 +369,10 @@ function rename(entry, name) {
   const line = open.file.lines[entry.line].text;
   change(open.file, entry.line, line.slice(0, entry.indent) + name + line.slice(entry.indent + entry.key.length));
   open.repairs++;
-  const kept = fields.filter(isChanged).map((f) => [f.id, f.control, f.read()]);
+  const kept = fields.filter(isChanged).map((f) => [f, f.read()]);
   build();
-  for (const [id, , list] of kept) {
-    const field = fields.find((f) => f.id === id);
+  for (const [old, list] of kept) {
+    const field = fields.find((f) => f.section === old.section && f.key.name === old.key.name);
     if (field) (field.write(shown(field.key, list)), refresh(field));
   }
 }
@@ -433,7 +436,7 @@ function openBytes(name, bytes, handle = null) {
   const file = decode(bytes);
   if (file.lines.some((line) => line.text.includes("\0"))) return fail(`${name} is no text. The settings are in the file ${FILE_NAME}.`);
   const straightened = straighten(file, keysOf);
-  open = { name, handle, file, added: [], removed: [], repairs: 0, saved: false, straightened };
+  open = { name, handle, file, added: [], removed: [], hooks: [], repairs: 0, saved: false, straightened };
   $("start").hidden = true;
   $("editor").hidden = false;
   $("problem").hidden = true;
@@ -467,11 +470,14 @@ function edited() {
 
 function preview() {
   const { file } = edited();
-  const hidden = new Set();
+  // Lines of secrets, and whether each begins with its key.
+  const hidden = new Map();
   for (const entry of parse(file.lines).entries) {
-    if (keysOf(entry.section)?.find((key) => key.name === entry.key)?.rule.secret) hidden.add(entry.line);
+    const key = keysOf(isDefault(entry.section) ? TOP : entry.section)?.find((key) => key.name === entry.key);
+    if (key?.rule.secret) entry.value.forEach((v, i) => v.text !== "" && hidden.set(v.line, i === 0));
   }
-  const text = (line, i) => (hidden.has(i) ? line.text.replace(/([=:\uff1d\uff1a]\s*).*/, "$1(not shown)") : line.text);
+  const text = (line, i) => !hidden.has(i) ? line.text
+    : hidden.get(i) ? line.text.replace(/([=:\uff1d\uff1a]\s*).*/, "$1(not shown)") : "    (not shown)";
   $("text").textContent = file.lines.map(text).join("\n");
 }
 
