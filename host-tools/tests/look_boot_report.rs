@@ -98,4 +98,7 @@ fn file_without_a_boot_is_refused_with_what_to_copy() {
     assert!(errors.contains("x: nothing about a boot") && errors.contains("/run/genpack"), "{errors}");
     let (code, _, errors) = genpack_host(dir.path(), &["boot-report", "gone"]);
     assert!(code == 1 && errors.contains("gone"), "{errors}");
+    fs::File::create(dir.path().join("large")).unwrap().set_len((64 << 20) + 1).unwrap();
+    let (code, _, errors) = genpack_host(dir.path(), &["boot-report", "large"]);
+    assert!(code == 1 && errors.contains("large is larger than the 64 MiB"), "{errors}");
 }

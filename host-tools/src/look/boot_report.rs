@@ -105,9 +105,13 @@ impl Sources {
         let mut bytes = Vec::new();
         File::open(path)
             .with_context(reading)?
-            .take(MAX_BYTES)
+            .take(MAX_BYTES + 1)
             .read_to_end(&mut bytes)
             .with_context(reading)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            let what = format!("{} is larger than the {} MiB that are read", path.display(), MAX_BYTES >> 20);
+            return Err(CommandError::failed(what).hint("keep its end, where the last boot is: tail -c 10M"));
+        }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let is_status = |line: &str| line.split_once('=').is_some_and(|(key, _)| key.ends_with("_ms"));
         if text.lines().any(is_status) && !text.trim_start().starts_with('[') {

@@ -4,6 +4,7 @@
 //! times, because a build that changes nothing may still change them, and renames: they are one path less and one more.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,6 +18,7 @@ use crate::io::interrupt::Interrupt;
 use crate::io::printable::printable;
 use crate::io::system_image::{Content, Entry, Piece, SystemImage, UnitSize, default_jobs};
 use crate::look::image::type_name;
+use crate::look::sbom::packages::Package;
 use crate::look::{inspect, sbom, space};
 
 pub mod page;
@@ -246,14 +248,27 @@ fn row(change: &Change<'_>) -> page::Row {
 /// Returns what the page tells of an image beside its paths.
 fn side(image: &SystemImage) -> Result<page::Side> {
     let name = image.path().file_name().unwrap_or_default().to_string_lossy();
-    let packages = sbom::packages::read(image)?;
+    let packages = sbom::packages::found(image)?;
     Ok(page::Side {
         name: printable(name.as_bytes()),
         bytes: image.bytes_used(),
         facts: inspect::facts(image)?,
-        versions: packages.into_values().map(|package| (package.name, package.version)).collect(),
+        versions: versions(packages.into_values()),
         owners: space::packages::read(image)?,
     })
+}
+
+/// Returns the versions by name; a package may be there in several, as Gentoo's slots are.
+fn versions(packages: impl Iterator<Item = Package>) -> BTreeMap<String, String> {
+    let mut versions: BTreeMap<String, String> = BTreeMap::new();
+    for Package { name, version, .. } in packages {
+        let known = versions.entry(name).or_default();
+        if !known.is_empty() {
+            known.push_str(", ");
+        }
+        known.push_str(&version);
+    }
+    versions
 }
 
 /// How many paths and bytes of content there are of one kind.
@@ -324,4 +339,22 @@ fn object(named: &Named) -> Value {
         "type": type_name(named.entry.file_type),
         "size": size(&named.entry),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::look::sbom::packages::Kind;
+
+    #[test]
+    fn versions_of_one_package_are_all_told() {
+        let packages = [("sys-devel/gcc", "13.3.1"), ("sys-devel/gcc", "14.2.0"), ("x/y", "1")];
+        let packages = packages.map(|(name, version)| Package {
+            name: name.into(),
+            version: version.into(),
+            ..Package::new(Kind::Gentoo)
+        });
+        let expected = [("sys-devel/gcc", "13.3.1, 14.2.0"), ("x/y", "1")];
+        assert_eq!(versions(packages.into_iter()), expected.map(|(n, v)| (n.into(), v.into())).into());
+    }
 }

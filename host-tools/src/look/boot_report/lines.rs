@@ -31,11 +31,13 @@ pub struct Line<'t> {
 pub fn of_last_boot(log: &str) -> Vec<Line<'_>> {
     let mut lines = Vec::new();
     for line in log.lines() {
-        // genpack-init's kept log, and a journal of several boots.
-        if line.starts_with("--- boot at ") || line.starts_with("-- Boot ") {
+        let told = parse(line);
+        // genpack-init's kept log, a journal of several boots, and a console on which the kernel starts again.
+        let is_banner = |l: Line<'_>| l.speaker == Speaker::Kernel && l.text.starts_with("Linux version ");
+        if line.starts_with("--- boot at ") || line.starts_with("-- Boot ") || told.is_some_and(is_banner) {
             lines.clear();
         }
-        lines.extend(parse(line));
+        lines.extend(told);
     }
     lines
 }
@@ -147,5 +149,15 @@ mod tests {
     fn only_the_last_boot_of_a_kept_log_counts() {
         let log = "--- boot at 1 (seconds since 1970)\n[    1.000] info: a\n--- boot at 2 (seconds since 1970)\n[    2.000] info: b\n";
         assert_eq!(of_last_boot(log).iter().map(|l| l.text).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn only_the_last_boot_on_a_console_counts() {
+        let boot = |last: &str| {
+            format!("[    0.000000] Linux version 6.12\r\n[    1.000000] genpack-init: {last}\r\n")
+        };
+        let log = format!("{}[    2.000000] reboot: Restarting system\r\n{}", boot("a"), boot("b"));
+        let said: Vec<_> = of_last_boot(&log).into_iter().map(|l| l.text).collect();
+        assert_eq!(said, ["Linux version 6.12", "b"]);
     }
 }

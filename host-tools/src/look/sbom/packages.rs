@@ -109,37 +109,42 @@ impl Package {
     }
 }
 
-/// Reads the packages of an image, by their keys.
+/// Reads the packages of an image with their licences, by their keys.
 ///
 /// # Errors
 /// When the image is corrupt.
 pub fn read(image: &SystemImage) -> Result<BTreeMap<String, Package>> {
-    let text = |path: &str, limit: u64| -> Result<Option<String>> {
-        Ok(image.read(path, limit)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-    };
-    let listed = text(&format!("{}/{}", paths::IMAGE_META, image_meta::PACKAGES), MAX_LIST_BYTES)?;
-    let mut databases = gentoo(image)?;
-    databases.extend(debian(&text(DPKG_STATUS, MAX_LIST_BYTES)?.unwrap_or_default()));
-    let mut packages = match listed {
-        Some(listed) => {
-            let mut packages = list(&listed);
-            for (key, package) in &mut packages {
-                if let Some(known) = databases.remove(key) {
-                    package.complete(known);
-                }
-            }
-            packages
-        }
-        None => databases,
-    };
+    let mut packages = found(image)?;
     for package in packages.values_mut().filter(|p| p.kind == Kind::Debian && p.license.is_none()) {
         let file = format!("/usr/share/doc/{}/copyright", package.name);
         // Why names are looked at: they are the image's, and may be anything.
         let is_name = !package.name.contains('/');
-        let file = if is_name { text(&file, MAX_FILE_BYTES)? } else { None };
+        let file = if is_name { text(image, &file, MAX_FILE_BYTES)? } else { None };
         package.license = file.and_then(|text| license::debian(&copyright::licenses(&text)?));
     }
     Ok(packages)
+}
+
+/// Reads the packages of an image as its lists tell of them, by their keys.
+///
+/// # Errors
+/// When the image is corrupt.
+pub fn found(image: &SystemImage) -> Result<BTreeMap<String, Package>> {
+    let listed = text(image, &format!("{}/{}", paths::IMAGE_META, image_meta::PACKAGES), MAX_LIST_BYTES)?;
+    let mut databases = gentoo(image)?;
+    databases.extend(debian(&text(image, DPKG_STATUS, MAX_LIST_BYTES)?.unwrap_or_default()));
+    let Some(listed) = listed else { return Ok(databases) };
+    let mut packages = list(&listed);
+    for (key, package) in &mut packages {
+        if let Some(known) = databases.remove(key) {
+            package.complete(known);
+        }
+    }
+    Ok(packages)
+}
+
+fn text(image: &SystemImage, path: &str, limit: u64) -> Result<Option<String>> {
+    Ok(image.read(path, limit)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Reads `os-release`.
