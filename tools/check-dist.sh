@@ -23,7 +23,8 @@ use() { # PROGRAM
   rm -rf kitchen kitchen.squashfs unpacked disk.img editor.html
   "$g" init --from hello kitchen
   "$g" check kitchen
-  "$g" -C kitchen config --json | grep -q '"name": "kitchen"'
+  "$g" -C kitchen config --json > settings
+  grep -q '"name": "kitchen"' settings
   # A dry run looks for the init that comes along, and is what a build would do.
   "$g" -C kitchen build --dry-run > plan
   test -s plan

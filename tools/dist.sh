@@ -39,7 +39,8 @@ if [ -z "$binaries" ]; then
   for init in "${inits[@]}"; do cp -r "target/init/$init" "$binaries/init"; done
 fi
 host=$(realpath "$binaries/genpack-host")
-if readelf -lW "$host" | grep -q INTERP; then
+headers=$(readelf -lW "$host")
+if grep -q INTERP <<< "$headers"; then
   echo "error: $host is not static" >&2
   exit 1
 fi
