@@ -13,7 +13,7 @@ use genpack_core::contract::system_ini::{
 };
 use serde_json::{Value, json};
 
-use crate::command_error::{Context, Result};
+use crate::command_error::Result;
 use crate::ctx::Ctx;
 use crate::io::atomic_file;
 
@@ -111,7 +111,7 @@ fn of_rule(rule: &Rule) -> Value {
 pub fn run(ctx: &Ctx, out: &Path) -> Result<()> {
     let page = page();
     if !ctx.dry_run {
-        atomic_file::write(out, page.as_bytes()).with_context(|| format!("writing {}", out.display()))?;
+        atomic_file::write(out, page.as_bytes())?;
     }
     if ctx.ui.is_json() {
         ctx.ui.document(&json!({"page": out.to_string_lossy(), "bytes": page.len()}));

@@ -4,38 +4,19 @@
 //! device or takes hours is ```` ```sh,not-run ```` and says why in the comment above. `build` is a dry run here, and an
 //! image that flash takes lies there afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+#[path = "documents/mod.rs"]
+mod documents;
 #[path = "flash_scene/mod.rs"]
 mod flash_scene;
 
+use documents::{below_docs, top};
 use flash_scene::Scene;
-
-fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
-}
-
-/// Returns the documents below `docs/`, and their texts.
-fn documents() -> BTreeMap<PathBuf, String> {
-    let mut found = BTreeMap::new();
-    let mut directories = vec![top().join("docs")];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                let text = fs::read_to_string(&path).unwrap();
-                found.insert(path, text);
-            }
-        }
-    }
-    found
-}
 
 /// Returns the text without its blocks of code.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
@@ -73,7 +54,7 @@ fn links(text: &str) -> Vec<String> {
 
 #[test]
 fn links_lead_somewhere() {
-    let mut pages = documents();
+    let mut pages = below_docs();
     for name in ["README.md", "CONTRIBUTING.md"] {
         pages.insert(top().join(name), fs::read_to_string(top().join(name)).unwrap());
     }
@@ -94,7 +75,7 @@ fn links_lead_somewhere() {
 
 #[test]
 fn every_page_is_in_the_table_of_contents_once() {
-    let pages = documents();
+    let pages = below_docs();
     let summary = top().join("docs/SUMMARY.md");
     let mut listed: Vec<_> =
         links(&pages[&summary]).into_iter().map(|link| top().join("docs").join(link)).collect();
@@ -164,7 +145,7 @@ fn commands_of_the_pages_do_what_they_say() {
     fs::write(bin.join("genpack-host"), STAND_IN).unwrap();
     fs::set_permissions(bin.join("genpack-host"), fs::Permissions::from_mode(0o755)).unwrap();
     let mut ran = 0;
-    for (path, text) in documents() {
+    for (path, text) in below_docs() {
         let blocks = blocks(&path, &text);
         if !blocks.iter().any(|block| block.is_run) {
             continue;

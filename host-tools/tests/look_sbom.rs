@@ -132,6 +132,8 @@ fn same_image_gives_the_same_bytes_whatever_it_is_called() {
         assert_ne!(document[number], later[number]);
         assert!(later.to_string().contains("2027-01-15T08:00:00Z"));
     }
+    let (code, _, errors) = genpack_host(dir.path(), "noon", &["sbom", "d.squashfs"]);
+    assert!(code == 2 && errors.contains("SOURCE_DATE_EPOCH: \"noon\" is no time"), "{errors}");
 }
 
 #[test]

@@ -3,28 +3,22 @@
 //! What needs no machine, device or build is run, too, by `host-tools/tests/docs_book.rs`. Not handled: what a shell
 //! makes of words beyond quotes, and commands of other programs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 
 use super::Cli;
 
+#[path = "../../tests/documents/mod.rs"]
+mod repository;
+
 /// Returns the documents: README.md and all below docs/.
-fn documents() -> Vec<(PathBuf, String)> {
-    fn below(directory: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                below(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                found.push(path);
-            }
-        }
-    }
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut paths = vec![top.join("README.md")];
-    below(&top.join("docs"), &mut paths);
-    paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+fn documents() -> BTreeMap<PathBuf, String> {
+    let mut documents = repository::below_docs();
+    let readme = repository::top().join("README.md");
+    documents.insert(readme.clone(), std::fs::read_to_string(readme).unwrap());
+    documents
 }
 
 /// Splits a line into commands, and these into words, as far as documents need it.

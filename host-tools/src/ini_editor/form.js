@@ -495,7 +495,7 @@ async function save() {
   if (lost.length) return fail(`${lost.map((f) => f.key.name).join(", ")} cannot be put into this file: repair the lines named below "Lines without a field" first.`);
   const bytes = encode(file);
   try {
-    if (!(await writeBack(bytes))) return;
+    await writeBack(bytes);
   } catch (error) {
     return fail(`The file could not be written: ${error.message}. Is the card still in, and is it not write-protected?`);
   }
@@ -509,7 +509,7 @@ async function save() {
   $("after").hidden = false;
 }
 
-/// Writes into the file that was opened, where the browser can; else it is a download. False when the owner said no.
+/// Writes into the file that was opened, where the browser can; else or when the owner said no it is a download.
 async function writeBack(bytes) {
   if (open.handle) {
     if (open.handle.requestPermission && (await open.handle.requestPermission({ mode: "readwrite" })) !== "granted") open.handle = null;
@@ -517,13 +517,12 @@ async function writeBack(bytes) {
       const stream = await open.handle.createWritable();
       await stream.write(bytes);
       await stream.close();
-      return true;
+      return;
     }
   }
   const link = h("a", { href: URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" })), download: FILE_NAME });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  return true;
 }
 
 const mayLeave = () => !open || $("save").disabled || confirm("There are changes that are not saved. Go on without them?");

@@ -117,6 +117,17 @@ function decode(bytes) {
   return { encoding, mark: bytes.subarray(0, mark), tail, lines };
 }
 
+/// The bytes of all parts, one after another.
+function joined(parts) {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
 /// The bytes of a file; of a line that was not changed, its own.
 function encode(file) {
   const parts = [file.mark];
@@ -130,14 +141,7 @@ function encode(file) {
   for (const { text, eol, raw } of file.lines) {
     parts.push(raw === null ? units(text) : file.encoding === "utf-8" ? raw : wide(Array.from(raw)), units(eol));
   }
-  parts.push(file.tail);
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return joined([...parts, file.tail]);
 }
 
 // ----- keys and values -----
@@ -189,6 +193,9 @@ function parse(lines) {
 /// The whole value: its lines without the comments between them.
 const valueText = (entry) => entry.value.filter((v, i) => i === 0 || !isComment(v.text)).map((v) => v.text).join("\n");
 
+/// The lines of a value below its first that are neither empty nor comments.
+const further = (entry) => entry.value.slice(1).filter((v) => v.text !== "" && !isComment(v.text));
+
 /// The values of a key that has several: `plural` is "list" (blanks, commas, lines) or "lines".
 function values(entry, plural) {
   const found = [];
@@ -217,7 +224,7 @@ function straighten(file, keysOf) {
     const known = keysOf(entry.section);
     const key = known?.find((k) => k.name === entry.key);
     if (!key || key.plural !== "one" || key.rule.secret) continue;
-    const below = entry.value.slice(1).filter((v) => v.text !== "" && !isComment(v.text));
+    const below = further(entry);
     const isKey = ({ text }) => {
       const name = lower(trimEnd(text.split(delimiter)[0]));
       return delimiter.test(text) && known.some((k) => k.name === name) &&
@@ -283,7 +290,7 @@ function remove(file, section, key) {
   const gone = new Set();
   for (const entry of parse(file.lines).entries) {
     if (entry.section !== section || entry.key !== key) continue;
-    entry.value.forEach((v, i) => (i === 0 || (v.text !== "" && !isComment(v.text))) && gone.add(v.line));
+    for (const { line } of [entry, ...further(entry)]) gone.add(line);
   }
   file.lines = file.lines.filter((_, i) => !gone.has(i));
 }
@@ -328,7 +335,7 @@ function setLine(file, entry, value) {
   const rest = line.slice(entry.behind);
   const gap = rest.slice(0, rest.length - trimStart(rest).length);
   change(file, entry.line, line.slice(0, entry.behind) + (trim(rest) === "" ? " " : gap) + value);
-  const gone = new Set(entry.value.slice(1).filter((v) => v.text !== "" && !isComment(v.text)).map((v) => v.line));
+  const gone = new Set(further(entry).map((v) => v.line));
   file.lines = file.lines.filter((_, i) => !gone.has(i));
 }
 
@@ -351,7 +358,7 @@ function removeSection(file, section) {
   const parsed = parse(file.lines);
   const gone = new Set(parsed.headers.filter((h) => h.section === section).map((h) => h.line));
   for (const entry of parsed.entries.filter((e) => e.section === section)) {
-    entry.value.forEach((v, i) => (i === 0 || (v.text !== "" && !isComment(v.text))) && gone.add(v.line));
+    for (const { line } of [entry, ...further(entry)]) gone.add(line);
   }
   file.lines = file.lines.filter((_, i) => !gone.has(i));
 }

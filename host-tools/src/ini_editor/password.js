@@ -3,21 +3,11 @@
 
 const CRYPT64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-function joined(...parts) {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
-
 /// The first `length` bytes of `bytes`, again and again.
 const repeated = (bytes, length) => Uint8Array.from({ length }, (_, i) => bytes[i % bytes.length]);
 
 async function hashPassword(password, salt) {
-  const digest = async (...parts) => new Uint8Array(await crypto.subtle.digest("SHA-512", joined(...parts)));
+  const digest = async (...parts) => new Uint8Array(await crypto.subtle.digest("SHA-512", joined(parts)));
   const key = new TextEncoder().encode(password), grain = new TextEncoder().encode(salt);
   const both = await digest(key, grain, key);
   const parts = [key, grain, repeated(both, key.length)];

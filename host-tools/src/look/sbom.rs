@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::command_error::{CommandError, Context, Result};
+use crate::command_error::{self, CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::io::atomic_file;
 use crate::io::hash::Hasher;
@@ -18,7 +18,7 @@ use crate::io::interrupt::Interrupt;
 use crate::io::printable::printable;
 use crate::io::system_image::{Meta, SystemImage};
 use crate::look::image::iso8601;
-use crate::pack::epoch;
+use crate::pack::{epoch, plan};
 
 pub mod cyclonedx;
 pub mod license;
@@ -144,9 +144,7 @@ fn bill(ctx: &Ctx, image: &SystemImage, packages: BTreeMap<String, Package>, for
 /// Returns SOURCE_DATE_EPOCH, or else when the image was made.
 fn time(made: u32) -> Result<u32> {
     let Some(epoch) = epoch() else { return Ok(made) };
-    epoch.parse().map_err(|_| {
-        CommandError::usage(format!("SOURCE_DATE_EPOCH is {epoch:?} and should be seconds since 1970"))
-    })
+    plan::parse_epoch(&epoch).map_err(|e| CommandError { kind: command_error::Kind::Usage, ..e })
 }
 
 /// Returns what the bill tells of each package; the map's keys are the words that needs are told in.
@@ -177,9 +175,9 @@ fn items(packages: BTreeMap<String, Package>, release: &Release) -> Vec<Item> {
 fn hash(ctx: &Ctx, path: &Path) -> Result<String> {
     let reading = || format!("reading {}", path.display());
     let interrupt = Interrupt::watch()?;
-    let file = File::open(path).with_context(reading)?;
+    let mut file = File::open(path).with_context(reading)?;
     let mut progress = ctx.ui.progress("hashing", file.metadata().with_context(reading)?.len());
-    let (mut file, mut hasher, mut piece) = (BufReader::new(file), Hasher::default(), vec![0; PIECE]);
+    let (mut hasher, mut piece) = (Hasher::default(), vec![0; PIECE]);
     loop {
         interrupt.check()?;
         let n = file.read(&mut piece).with_context(reading)?;

@@ -88,7 +88,7 @@ pub fn words(settings: &Settings) -> String {
 }
 
 /// Parses SOURCE_DATE_EPOCH: seconds since 1970, as far as SquashFS can count.
-pub(super) fn parse_epoch(text: &str) -> Result<u32> {
+pub(crate) fn parse_epoch(text: &str) -> Result<u32> {
     text.parse().map_err(|_| {
         CommandError::failed(format!("{text:?} is no time in seconds since 1970, 0 to {}", u32::MAX))
             .context("reading SOURCE_DATE_EPOCH")

@@ -47,12 +47,9 @@ fn parse(line: &str) -> Option<Line<'_>> {
     let (time, text) = line.trim().strip_prefix('[')?.split_once(']')?;
     let (at, is_of_init) = microseconds(time.trim())?;
     let text = text.trim_start();
-    let after = |text: &'_ str, words: &[&str]| -> Option<usize> {
-        words.iter().find(|word| text.starts_with(**word)).map(|word| word.len())
-    };
     if is_of_init {
-        let cut = after(text, &["info: ", "warning: ", "error: ", "debug: "])?;
-        return Some(Line { at, speaker: Speaker::Init, text: text.get(cut..)? });
+        let text = after(text, &["info: ", "warning: ", "error: ", "debug: "])?;
+        return Some(Line { at, speaker: Speaker::Init, text });
     }
     // The journal puts the machine's name and the program before the words.
     let behind_host = text.split_once(' ').map(|(_, rest)| rest);
@@ -64,6 +61,11 @@ fn parse(line: &str) -> Option<Line<'_>> {
         }
     }
     Some(Line { at, speaker: Speaker::Kernel, text })
+}
+
+/// Returns what stands behind the first of the words that the text begins with.
+pub(super) fn after<'t>(text: &'t str, words: &[&str]) -> Option<&'t str> {
+    words.iter().find_map(|word| text.strip_prefix(word))
 }
 
 /// What was said before there was a kernel log is said once more, with its own time and level before it.

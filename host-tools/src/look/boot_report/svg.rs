@@ -143,7 +143,7 @@ fn label(at: u64, step: u64) -> String {
     if step >= 1_000_000 {
         return format!("{} s", at / 1_000_000);
     }
-    format!("{}.{:03} s", at / 1_000_000, at / 1000 % 1000)
+    seconds(at)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use genpack_core::contract::boot_status;
 use serde_json::{Value, json};
 
-use super::lines::{Line, Speaker, of_last_boot};
+use super::lines::{Line, Speaker, after, of_last_boot};
 
 /// Most steps, targets and units that are kept of each: a log is somebody else's text.
 const MAX_KEPT: usize = 2000;
@@ -226,15 +226,14 @@ fn targets(systemd: &[Line<'_>]) -> Vec<Span> {
 fn units(systemd: &[Line<'_>]) -> Vec<Span> {
     const BEGIN: [&str; 3] = ["Starting ", "Mounting ", "Activating swap "];
     const END: [&str; 5] = ["Started ", "Finished ", "Mounted ", "Activated swap ", "Failed to start "];
-    let after = |text: &'_ str, words: &[&str]| words.iter().find(|w| text.starts_with(**w)).map(|w| w.len());
     let mut open: BTreeMap<&str, u64> = BTreeMap::new();
     let mut units = Vec::new();
     for line in systemd {
-        if let Some(name) = after(line.text, &BEGIN).and_then(|cut| line.text.get(cut..)) {
+        if let Some(name) = after(line.text, &BEGIN) {
             if open.len() < MAX_KEPT {
                 open.insert(unit(name), line.at);
             }
-        } else if let Some(name) = after(line.text, &END).and_then(|cut| line.text.get(cut..)) {
+        } else if let Some(name) = after(line.text, &END) {
             let name = unit(name);
             if let (Some(start), true) = (open.remove(name), units.len() < MAX_KEPT) {
                 units.push(Span::new(name, start, line.at));

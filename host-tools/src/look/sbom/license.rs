@@ -87,9 +87,17 @@ impl fmt::Display for Expression {
 /// Reads Gentoo's LICENSE; what depends on a USE flag counts as the flags are.
 #[must_use]
 pub fn gentoo(text: &str, use_flags: &str) -> Option<Expression> {
+    // Whether all of its parts count, whether it counts itself, and the parts.
+    type OpenGroup = (bool, bool, Vec<Expression>);
+    fn close(open: &mut Vec<OpenGroup>) {
+        let Some((all, counts, parts)) = open.pop() else { return };
+        let part = Expression::joined(parts, all).filter(|_| counts);
+        if let (Some((.., parts)), Some(part)) = (open.last_mut(), part) {
+            parts.push(part);
+        }
+    }
     let is_on = |flag: &str| use_flags.split_whitespace().any(|word| word == flag);
-    // Each open group: whether all of its parts count, whether it counts itself, and the parts.
-    let mut open = vec![(true, true, Vec::new())];
+    let mut open: Vec<OpenGroup> = vec![(true, true, Vec::new())];
     let mut count = 0_usize;
     for item in Reader::new(text).map_while(Result::ok) {
         match item.token {
@@ -97,13 +105,7 @@ pub fn gentoo(text: &str, use_flags: &str) -> Option<Expression> {
                 let counts = !matches!(group, Group::IfUse { flag, enabled } if is_on(flag) != enabled);
                 open.push((!matches!(group, Group::AnyOf), counts, Vec::new()));
             }
-            Token::End => {
-                let Some((all, counts, parts)) = open.pop() else { break };
-                let part = Expression::joined(parts, all).filter(|_| counts);
-                if let (Some((.., parts)), Some(part)) = (open.last_mut(), part) {
-                    parts.push(part);
-                }
-            }
+            Token::End => close(&mut open),
             Token::Leaf(name) => {
                 count += 1;
                 if let (Some((.., parts)), true) = (open.last_mut(), count <= MAX_PARTS) {
@@ -114,11 +116,7 @@ pub fn gentoo(text: &str, use_flags: &str) -> Option<Expression> {
     }
     // Groups that never end are a damaged text: what stands in them still counts.
     while open.len() > 1 {
-        let Some((all, counts, parts)) = open.pop() else { break };
-        let part = Expression::joined(parts, all).filter(|_| counts);
-        if let (Some((.., parts)), Some(part)) = (open.last_mut(), part) {
-            parts.push(part);
-        }
+        close(&mut open);
     }
     open.pop().and_then(|(all, _, parts)| Expression::joined(parts, all))
 }
