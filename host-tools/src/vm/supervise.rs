@@ -322,7 +322,7 @@ impl<'a> Kept<'a> {
             for (at, (name, _)) in companions.iter().enumerate().rev() {
                 if ready[2 + at] {
                     self.companions.remove(at);
-                    companion::ended(self.ctx, name, &self.dir, qemu);
+                    companion::ended(self.ctx, name, self.dir, qemu);
                 }
             }
             if ready.get(2 + companions.len()) == Some(&true) {
