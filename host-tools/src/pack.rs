@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`tree`] | folder → entries, layers → entries: what an overlay would show, excludes |
 //! | [`plan`] | which entries, which compressor |
+//! | [`package_files`] | the list of which package each of them comes from |
 //! | [`image`] | entries → file that appears complete or not at all |
 //! | [`writer`] | entries → bytes of a SquashFS, with [`compress`] and [`cache`] |
 //! | [`run`], [`squash`] | the phase of a build, the verb |
@@ -15,6 +16,7 @@ pub mod compress;
 pub mod entry;
 pub mod image;
 pub mod out_file;
+pub mod package_files;
 pub mod plan;
 pub mod run;
 pub mod squash;
@@ -36,7 +38,7 @@ use crate::model::work_dir::WorkDir;
 pub const PHASE: &str = "pack";
 
 /// Raised whenever other entries of the same trees would be packed.
-const FORMAT: &str = "2";
+const FORMAT: &str = "3";
 
 /// Bytes of a SquashFS superblock; with the size they tell one image from another.
 const SUPERBLOCK: u64 = 96;

@@ -12,3 +12,5 @@ pub const PROFILE: &str = "profile";
 pub const VARIANT: &str = "variant";
 /// Packages, one paragraph each.
 pub const PACKAGES: &str = "packages";
+/// Which package each file comes from.
+pub const FILES: &str = "files";

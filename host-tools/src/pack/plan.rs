@@ -14,6 +14,7 @@ use crate::model::Effective;
 use crate::model::compression::Compression;
 use crate::pack::compress::{Method, Settings};
 use crate::pack::entry::Kind;
+use crate::pack::package_files;
 use crate::pack::tree::glob::Glob;
 use crate::pack::tree::{Tree, open};
 use crate::upper::closure::Database;
@@ -103,7 +104,7 @@ pub fn without_leftovers(tree: Tree) -> Tree {
     tree.without(|_, e| globs.iter().any(|g| g.matches(&e.path, matches!(e.kind, Kind::Directory))))
 }
 
-/// Takes out of a merged tree of Debian packages what stays behind: see [`file_list`].
+/// Takes out of a merged tree of Debian packages what stays behind: see [`file_list`], and lists whose the rest is.
 ///
 /// # Errors
 /// When dpkg's database cannot be read.
@@ -112,30 +113,49 @@ pub fn leave_out(tree: Tree, lower_plan: &LowerPlan, lower: &Database) -> Result
     let now = database(tree.read(STATUS)?);
     let closure = runtime_set::closure(lower_plan, lower, &now);
     let packages: BTreeSet<&str> = closure.members.keys().map(String::as_str).collect();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let entries = listed(&tree);
     let mut owners = Owners::new(&entries);
+    let mut names = package_files::Owners::new();
     for entry in tree.below(INFO.as_bytes()) {
         let Ok(path) = std::str::from_utf8(&entry.path) else { continue };
         let name = path.rsplit('/').next().unwrap_or(path);
         if let Some(stem) = name.strip_suffix(".list") {
             let package = stem.split(':').next().unwrap_or(stem);
-            owners.add(&text(&tree.read(path)?), packages.contains(package));
+            let inside = packages.contains(package);
+            let list = String::from_utf8_lossy(&tree.read(path)?).into_owned();
+            owners.add(&list, inside);
+            // Why of the set only: a file that another package owns too is there for this one.
+            for path in list.lines().filter(|_| inside) {
+                names.insert(owners.real(path.trim_start_matches('/')), package.to_owned());
+            }
         }
     }
     let out = file_list::left_out(&entries, &owners, &packages);
-    Ok(tree.without(|at, _| out.get(at) == Some(&true)))
+    let mut tree = tree.without(|at, _| out.get(at) == Some(&true));
+    package_files::add(&mut tree, &names);
+    Ok(tree)
 }
 
-/// Takes out of a merged tree of Gentoo what does not belong to its runtime set: see [`crate::upper::gentoo`].
+/// Takes out of a merged tree of Gentoo what does not belong to its runtime set: see [`crate::upper::gentoo`], and
+/// lists whose the rest is.
 ///
 /// # Errors
 /// When the database of installed packages cannot be read.
 pub fn take_runtime(tree: Tree, lower: &Path, upper: &HashSet<String>) -> Result<Tree> {
     let root = RootDir::open(lower)?;
     let runtime = Runtime::read(&root)?;
-    let out = gentoo::left_out(&listed(&tree), upper, &runtime.contents(&root)?, runtime.devel);
-    Ok(tree.without(|at, _| out.get(at) == Some(&true)))
+    let entries = listed(&tree);
+    let (mut contents, mut names) = (Vec::new(), package_files::Owners::new());
+    let links = gentoo::links(&entries);
+    for (cpv, of_package) in runtime.contents(&root)? {
+        let files = of_package.iter().filter(|(kind, _)| *kind != EntryKind::Directory);
+        names.extend(files.map(|(_, path)| (gentoo::canonical(path, &links), cpv.clone())));
+        contents.extend(of_package);
+    }
+    let out = gentoo::left_out(&entries, upper, &contents, runtime.devel);
+    let mut tree = tree.without(|at, _| out.get(at) == Some(&true));
+    package_files::add(&mut tree, &names);
+    Ok(tree)
 }
 
 fn listed(tree: &Tree) -> Vec<file_list::Entry> {

@@ -105,7 +105,9 @@ impl Owners {
         }
     }
 
-    fn real(&self, path: &str) -> String {
+    /// Returns where a path of a list really is: `usr/lib/x` for `lib/x`.
+    #[must_use]
+    pub fn real(&self, path: &str) -> String {
         match path.split_once('/').and_then(|(top, rest)| Some((self.links.get(top)?, rest))) {
             Some((target, rest)) => format!("{target}/{rest}"),
             None => path.to_owned(),

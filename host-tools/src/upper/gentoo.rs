@@ -25,6 +25,9 @@ const MAX_SET_DEPTH: usize = 8;
 /// Links on the way to a directory, as the kernel counts them.
 const MAX_LINKS: usize = 40;
 
+/// What a package recorded of itself: kinds and paths, which have no leading slash.
+pub type Contents = Vec<(EntryKind, String)>;
+
 /// The installed packages of a tree and those of them that run in the image.
 #[derive(Clone, Debug)]
 pub struct Runtime {
@@ -85,11 +88,11 @@ impl Runtime {
         Ok(LowerFacts { packages, package_scripts, kernel: None, machine, kernels, gentoo: true })
     }
 
-    /// Returns the files of the runtime set, as their packages recorded them.
+    /// Returns the files of the runtime set, as their packages recorded them, by `category/name-version`.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn contents(&self, root: &RootDir) -> Result<Vec<(EntryKind, String)>> {
+    pub fn contents(&self, root: &RootDir) -> Result<Vec<(String, Contents)>> {
         let mut all = Vec::new();
         for cpv in self.set.members.keys() {
             let file = format!("{VDB}/{cpv}/CONTENTS");
@@ -97,6 +100,7 @@ impl Runtime {
                 continue;
             }
             let text = text(root, &file)?;
+            let mut of_package = Contents::new();
             for entry in contents::entries(&text) {
                 let entry =
                     entry.map_err(|e| CommandError::failed(format!("{file} of the lower image: {e}")))?;
@@ -105,8 +109,9 @@ impl Runtime {
                     contents::Entry::Sym { target, .. } => EntryKind::Link(target.to_owned()),
                     _ => EntryKind::Other,
                 };
-                all.push((kind, entry.path().trim_start_matches('/').to_owned()));
+                of_package.push((kind, entry.path().trim_start_matches('/').to_owned()));
             }
+            all.push((cpv.clone(), of_package));
         }
         Ok(all)
     }
@@ -291,6 +296,18 @@ const CHOSEN: &[&str] = &[
     "etc/php/",
 ];
 
+/// Returns the symbolic links of a tree with their targets.
+#[must_use]
+pub fn links(entries: &[Entry]) -> HashMap<&str, &str> {
+    let mut links = HashMap::new();
+    for entry in entries {
+        if let EntryKind::Link(target) = &entry.kind {
+            links.insert(entry.path.as_str(), target.as_str());
+        }
+    }
+    links
+}
+
 /// Tells for each entry of the merged tree whether it stays out.
 ///
 /// In are: what the upper layer has, the files of the runtime set, what packages generate for them, the links that
@@ -302,13 +319,7 @@ pub fn left_out<S: std::hash::BuildHasher>(
     contents: &[(EntryKind, String)],
     devel: bool,
 ) -> Vec<bool> {
-    let links: HashMap<&str, &str> = entries
-        .iter()
-        .filter_map(|e| match &e.kind {
-            EntryKind::Link(target) => Some((e.path.as_str(), target.as_str())),
-            _ => None,
-        })
-        .collect();
+    let links = links(entries);
     let owned: HashSet<String> = contents.iter().map(|(_, path)| canonical(path, &links)).collect();
     let mut kept: HashSet<&str> = HashSet::new();
     for entry in entries {
@@ -414,7 +425,8 @@ fn plain(path: &str) -> String {
 }
 
 /// Resolves the links in the directories of a path; its last component stays what it is.
-fn canonical(path: &str, links: &HashMap<&str, &str>) -> String {
+#[must_use]
+pub fn canonical<S: std::hash::BuildHasher>(path: &str, links: &HashMap<&str, &str, S>) -> String {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
         let ends = path.match_indices('/').map(|(at, _)| at);
