@@ -9,10 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use genpack_core::debian::relation::relations;
 use genpack_core::debian::status::paragraphs;
 
+use crate::upper::copyright::Licenses;
+
 /// Packages that only serve to make an initramfs, which ours is made without, or to bring an old system's `/bin` under
 /// `/usr`, which mmdebstrap does; the latter would bring all of Perl into every image.
 const WITHOUT_USE: [&str; 6] =
     ["initramfs-tools", "linux-initramfs-tool", "tiny-initramfs", "dracut", "usrmerge", "usr-is-merged"];
+
+/// Value of LICENSE_FROM when the licences were found in a copyright file of free text.
+pub const FROM_PHRASES: &str = "phrases";
 
 /// The package that belongs only to images that change themselves.
 const DPKG: &str = "dpkg";
@@ -129,14 +134,16 @@ impl Database {
 }
 
 impl Closure {
-    /// Returns the text of `/.genpack/packages`: one paragraph per package, sorted by name. `license` tells a package's.
+    /// Returns the text of `/.genpack/packages`: one paragraph per package, sorted by name. `licenses` tells a package's.
     #[must_use]
-    pub fn describe(&self, database: &Database, license: &dyn Fn(&str) -> Option<String>) -> String {
+    pub fn describe(&self, database: &Database, licenses: &dyn Fn(&str) -> Option<Licenses>) -> String {
         let mut text = String::new();
         for (name, needed_by) in &self.members {
             let Some(package) = database.packages.get(name) else { continue };
             text.push_str(&format!("{name}-{}[{}]\n", package.version, package.architecture));
             let needed_by: Vec<&str> = needed_by.iter().map(String::as_str).collect();
+            let licenses = licenses(name);
+            let is_from_phrases = licenses.as_ref().is_some_and(|l| l.is_from_phrases);
             for (field, value) in [
                 // Why by itself: name and version may both have hyphens.
                 ("VERSION", package.version.clone()),
@@ -144,7 +151,8 @@ impl Closure {
                 ("NEEDED_BY", needed_by.join(" ")),
                 ("DESCRIPTION", package.description.clone()),
                 ("HOMEPAGE", package.homepage.clone()),
-                ("LICENSE", license(name).unwrap_or_default()),
+                ("LICENSE", licenses.map_or_else(String::new, |l| l.names)),
+                ("LICENSE_FROM", if is_from_phrases { FROM_PHRASES.to_owned() } else { String::new() }),
             ] {
                 if !value.is_empty() {
                     text.push_str(&format!("# {field}: {value}\n"));
@@ -293,11 +301,14 @@ Version: 1
     #[test]
     fn describe_writes_one_paragraph_per_package() {
         let database = Database::parse(STATUS);
-        let text =
-            database.closure(["ssh"]).describe(&database, &|name| (name == "mawk").then(|| "GPL-2".into()));
+        let licenses = |name: &str| {
+            let names = (name == "mawk").then(|| "GPL-2".to_owned())?;
+            Some(Licenses { names, is_from_phrases: true })
+        };
+        let text = database.closure(["ssh"]).describe(&database, &licenses);
         let first = "base-files-12.4[amd64]\n# VERSION: 12.4\n# DESCRIPTION: Debian base\n\n";
         assert!(text.starts_with(first), "{text}");
-        let mawk = "\nmawk-1.3[]\n# VERSION: 1.3\n# NEEDED_BY: base-files\n# LICENSE: GPL-2\n\n";
+        let mawk = "\nmawk-1.3[]\n# VERSION: 1.3\n# NEEDED_BY: base-files\n# LICENSE: GPL-2\n# LICENSE_FROM: phrases\n\n";
         assert!(text.contains(mawk), "{text}");
         assert!(text.contains("# HOMEPAGE: https://example.org/\n"), "{text}");
     }

@@ -1,25 +1,36 @@
 //! Debian's copyright files, `/usr/share/doc/<package>/copyright`: the licences that one names.
 //!
-//! Machine-readable ones only (<https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>): a paragraph for the
-//! whole, then one for each group of files. Not handled: files of free text, and the texts of licences.
+//! A machine-readable one (<https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>) has a paragraph for the
+//! whole, then one for each group of files. A third of Debian's packages have a file of free text: see [`phrases`].
 
 use genpack_core::debian::status::{Paragraph, paragraphs};
+
+mod phrases;
 
 /// Longest name of a licence; a longer one is a sentence of the licence itself.
 const MAX_NAME: usize = 80;
 /// Most licences of a package that are told; Boost names a hundred.
 const MAX_LICENSES: usize = 256;
 
-/// Returns the licences of a package as one expression of the format, each part once in the order of the file; `None`
-/// when the file is not machine-readable or names none.
+/// The licences of a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Licenses {
+    /// As one expression of the format.
+    pub names: String,
+    /// The file is of free text: others may be in it.
+    pub is_from_phrases: bool,
+}
+
+/// Returns the licences of a package, each part once in the order of the file; `None` when the file names none.
 ///
 /// What holds for `debian/*` alone is left out: that is the packaging, of which the package holds next to nothing.
 #[must_use]
-pub fn licenses(text: &str) -> Option<String> {
+pub fn licenses(text: &str) -> Option<Licenses> {
     let mut names: Vec<&str> = Vec::new();
     for (at, paragraph) in paragraphs(text).enumerate() {
         if at == 0 && !is_machine_readable(&paragraph) {
-            return None;
+            let names = phrases::licenses(text).join(", and ");
+            return (!names.is_empty()).then_some(Licenses { names, is_from_phrases: true });
         }
         let of_files = paragraph.get("Files").map(|files| files.value);
         if at > 0 && of_files.is_none_or(|files| files == "debian/*") {
@@ -34,7 +45,7 @@ pub fn licenses(text: &str) -> Option<String> {
             names.push(name);
         }
     }
-    (!names.is_empty()).then(|| names.join(", and "))
+    (!names.is_empty()).then(|| Licenses { names: names.join(", and "), is_from_phrases: false })
 }
 
 fn is_machine_readable(head: &Paragraph<'_>) -> bool {
@@ -51,7 +62,8 @@ mod tests {
         let text = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nSource: x\n\n\
                     Files: *\nCopyright: A\nLicense: GPL-2+\n text\n\nFiles: lib/*\nLicense: Expat or BSD-3-clause\n\n\
                     Files: lib/more\nLicense: GPL-2+\n\nFiles: debian/*\nLicense: GPL-3+\n\nLicense: GPL-2+\n The text\n";
-        assert_eq!(licenses(text).as_deref(), Some("GPL-2+, and Expat or BSD-3-clause"));
+        let expected = Licenses { names: "GPL-2+, and Expat or BSD-3-clause".into(), is_from_phrases: false };
+        assert_eq!(licenses(text), Some(expected));
     }
 
     #[test]
@@ -64,7 +76,13 @@ mod tests {
             (format!("{format} {}\n", "a".repeat(81)), None),
             (format!("{format} ISC\n"), Some("ISC")),
         ] {
-            assert_eq!(licenses(&text).as_deref(), expected, "{text}");
+            assert_eq!(licenses(&text).map(|l| l.names).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn file_of_free_text_is_said_to_be_one() {
+        let expected = Licenses { names: "GPL-3".into(), is_from_phrases: true };
+        assert_eq!(licenses("See /usr/share/common-licenses/GPL-3\n"), Some(expected));
     }
 }

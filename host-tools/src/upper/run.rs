@@ -292,11 +292,11 @@ impl Executor<'_> {
                 .hint("a script of the artifact removed it"));
         }
         // Why from the lower image: the copyright files themselves are no part of the upper one.
-        let license = |name: &str| {
+        let licenses = |name: &str| {
             let file = format!("/usr/share/doc/{name}/copyright");
             copyright::licenses(&String::from_utf8_lossy(&self.lower.read(&file).ok()?))
         };
-        self.root.write(&path, closure.describe(&now, &license).as_bytes(), 0o644)
+        self.root.write(&path, closure.describe(&now, &licenses).as_bytes(), 0o644)
     }
 
     /// As `cp -rd` of root: owner root, permission bits kept, directories that are there keep theirs.

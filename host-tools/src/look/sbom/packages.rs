@@ -13,6 +13,7 @@ use super::license::{self, Expression};
 use crate::command_error::Result;
 use crate::io::system_image::SystemImage;
 use crate::portage::vdb::VDB;
+use crate::upper::closure::FROM_PHRASES;
 use crate::upper::copyright;
 
 /// Largest list of packages that is read, in bytes; dpkg's of a desktop has 5 MB.
@@ -52,6 +53,8 @@ pub struct Package {
     pub homepage: String,
     /// Licence.
     pub license: Option<Expression>,
+    /// The licence was found in a copyright file of free text: others may be in it.
+    pub is_from_phrases: bool,
     /// What asked for it: keys of packages, and words of the list that are none.
     pub needed_by: Vec<String>,
 }
@@ -80,6 +83,7 @@ impl Package {
             description: String::new(),
             homepage: String::new(),
             license: None,
+            is_from_phrases: false,
             needed_by: Vec::new(),
         }
     }
@@ -105,7 +109,9 @@ impl Package {
             }
         }
         self.source = self.source.take().or(other.source);
-        self.license = self.license.take().or(other.license);
+        if self.license.is_none() {
+            (self.license, self.is_from_phrases) = (other.license, other.is_from_phrases);
+        }
     }
 }
 
@@ -120,7 +126,10 @@ pub fn read(image: &SystemImage) -> Result<BTreeMap<String, Package>> {
         // Why names are looked at: they are the image's, and may be anything.
         let is_name = !package.name.contains('/');
         let file = if is_name { text(image, &file, MAX_FILE_BYTES)? } else { None };
-        package.license = file.and_then(|text| license::debian(&copyright::licenses(&text)?));
+        if let Some(licenses) = file.and_then(|text| copyright::licenses(&text)) {
+            package.license = license::debian(&licenses.names);
+            package.is_from_phrases = licenses.is_from_phrases;
+        }
     }
     Ok(packages)
 }
@@ -196,6 +205,7 @@ fn list(text: &str) -> BTreeMap<String, Package> {
             package.architecture = brackets.to_owned();
             package.source = source(field("SOURCE"), version);
             package.license = license::debian(field("LICENSE"));
+            package.is_from_phrases = field("LICENSE_FROM") == FROM_PHRASES;
         }
         package.description = field("DESCRIPTION").to_owned();
         package.homepage = field("HOMEPAGE").to_owned();

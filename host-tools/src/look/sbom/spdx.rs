@@ -114,11 +114,16 @@ fn package(item: &Item, id: &str, release: &Release) -> Value {
         "sourceInfo": source,
         "licenseConcluded": UNKNOWN,
         "licenseDeclared": license,
+        "licenseComments": package.is_from_phrases.then_some(FROM_PHRASES),
         "copyrightText": UNKNOWN,
         "summary": (!package.description.is_empty()).then_some(&package.description),
         "externalRefs": references,
     }))
 }
+
+/// Says of a licence that more may be to be said.
+const FROM_PHRASES: &str =
+    "Found by its phrases in a copyright file of free text, which may name other licences as well.";
 
 fn related(from: &str, how: &str, to: &str) -> Value {
     json!({"spdxElementId": from, "relationshipType": how, "relatedSpdxElement": to})
