@@ -258,6 +258,9 @@ fn image_has_the_runtime_set_and_what_the_upper_phase_changed() {
          app-shells/bash-5.2[0]\n# NEEDED_BY: app-misc/demo-1\n# DESCRIPTION: a shell\n\n\
          dev-libs/lib-2[2/2]\n# NEEDED_BY: app-misc/demo-1\n\n"
     );
+    let files = artifact.cat(".genpack/files");
+    assert!(files.starts_with("app-misc/demo-1\n/usr/bin\n\tdemo\n\tlink\n/usr/lib/systemd"), "{files}");
+    assert!(files.ends_with("\ndev-libs/lib-2\n/usr/lib\n\tlib.so.2\n"), "{files}");
 }
 
 #[test]

@@ -137,7 +137,9 @@ fn lower_image(root: &Path) {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     fs::write(root.join("etc/passwd"), "root:*:0:0::/root:/bin/sh\n").unwrap();
-    fs::write(root.join("var/lib/dpkg/status"), "Package: tiny\nStatus: install ok installed\nVersion: 1\n")
+    let status = "Package: tiny\nEssential: yes\nStatus: install ok installed\nVersion: 1\n";
+    fs::write(root.join("var/lib/dpkg/status"), status).unwrap();
+    fs::write(root.join("var/lib/dpkg/info/tiny.list"), "/.\n/bin\n/bin/cat\n/bin/gone\n/usr/bin/ls\n")
         .unwrap();
     fs::write(root.join("var/log/old.log"), "gone").unwrap();
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
@@ -160,6 +162,7 @@ fn image_has_what_was_asked_for_and_nothing_of_the_host() {
     let listing = artifact.listing();
     assert_eq!(artifact.cat("made"), "t");
     assert_eq!(artifact.cat("by-script"), "script\n");
+    assert_eq!(artifact.cat(".genpack/files"), "tiny\n/usr/bin\n\tcat\n\tls\n");
     assert_eq!(
         artifact.cat("calls"),
         "<groupadd><g>\n<useradd><-c><-x><-d></h><-m><u>\n<systemctl><enable><--><s.service>\n"

@@ -103,7 +103,7 @@ every() {
   unsquashfs -l "$RUN/a/a-x86_64.squashfs" | sed 's,^squashfs-root,,' > "$RUN/a.list"
   local path
   for path in /usr/bin/demo /usr/bin/unstable /etc/demo-script-ran /etc/made /etc/passwd /.genpack/packages \
-    /.genpack/timestamp.commit /etc/systemd/system/multi-user.target.wants/demo.service; do
+    /.genpack/files /.genpack/timestamp.commit /etc/systemd/system/multi-user.target.wants/demo.service; do
     grep -qx -- "$path" "$RUN/a.list" || fail "$path is not in the image"
   done
   for path in /var/db/pkg /var/db/repos /usr/bin/gcc /usr/bin/emerge /etc/portage /usr/lib/genpack /etc/shadow- \

@@ -22,7 +22,7 @@ const MIN_AREA: f64 = 30.0;
 
 /// Sizes of the two pictures.
 const WIDE: (f64, f64) = (1000.0, 520.0);
-const NARROW: (f64, f64) = (380.0, 520.0);
+const NARROW: (f64, f64) = (340.0, 520.0);
 
 /// Returns the page; `facts` is what `inspect --json` prints.
 #[must_use]
@@ -30,6 +30,16 @@ pub fn page(name: &str, facts: &Value, space: &Space) -> String {
     let mut html = String::new();
     let bytes = facts.get("bytes_used").and_then(Value::as_u64).unwrap_or(0);
     html::begin(&mut html, name);
+    let words: Vec<_> = [
+        ("artifact", "/genpack/artifact"),
+        ("", "/genpack/arch"),
+        ("kernel", "/kernel/version"),
+        ("made", "/made"),
+    ]
+    .iter()
+    .filter_map(|(what, at)| Some(format!("{what} {}", escape(facts.pointer(at)?.as_str()?))))
+    .collect();
+    let _ = writeln!(html, "<p>{}</p>", words.join(", ").trim());
     tiles(
         &mut html,
         &[
@@ -65,6 +75,12 @@ pub fn page(name: &str, facts: &Value, space: &Space) -> String {
         let rows = space.largest.iter().map(|f| vec![f.path.clone(), human(f.size), human(f.stored)]);
         table(html, &["file", "size", "in the image"], 2, rows.collect());
     });
+    if !space.boot.is_empty() {
+        section(&mut html, "boot", "Boot files", &|html| {
+            let rows = space.boot.iter().map(|f| vec![f.path.clone(), human(f.size), human(f.stored)]);
+            table(html, &["file", "size", "in the image"], 2, rows.collect());
+        });
+    }
     section(&mut html, "duplicates", "Stored once for several files", &|html| {
         if space.duplicates.is_empty() {
             html.push_str("<p>No two files have the same content.</p>\n");
@@ -77,6 +93,8 @@ pub fn page(name: &str, facts: &Value, space: &Space) -> String {
     section(&mut html, "facts", "What the image says of itself", &|html| {
         let mut lines = Vec::new();
         super::inspect::text("", facts, &mut lines);
+        // What is in the image is asked for more often than how it was packed, and must not be folded away.
+        lines.sort_by_key(|(name, _)| !["genpack.", "kernel."].iter().any(|begin| name.starts_with(begin)));
         table(
             html,
             &["fact", "value"],
@@ -163,6 +181,8 @@ fn pictures(html: &mut String, title: &str, tree: &Tree) {
 
 /// Height of the line with the name of a directory that has parts.
 const HEAD: f64 = 16.0;
+/// Fewest characters of a label that is cut.
+const MIN_LABEL: usize = 5;
 /// Width of a character of a label.
 const CHARACTER: f64 = 6.6;
 
@@ -192,11 +212,17 @@ fn draw(html: &mut String, tree: &Tree, place: Rect, depth: usize, inherited: Op
             r.w,
             r.h
         );
-        let short = child.name.rsplit('/').next().unwrap_or(&child.name);
-        let fits = r.w > short.chars().count() as f64 * CHARACTER + 8.0 && r.h > HEAD;
-        if fits {
-            let _ =
-                write!(html, "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", r.x + 4.0, r.y + 12.0, escape(short));
+        let name = child.name.rsplit('/').next().unwrap_or(&child.name);
+        let label = label(name, r.w - 8.0).filter(|_| r.h > HEAD);
+        let fits = label.is_some();
+        if let Some(label) = label {
+            let _ = write!(
+                html,
+                "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                r.x + 4.0,
+                r.y + 12.0,
+                escape(&label)
+            );
             let size = human(child.sum.stored);
             if child.children.is_empty() && r.h > 2.0 * HEAD && r.w > size.len() as f64 * CHARACTER + 8.0 {
                 let _ = write!(
@@ -218,9 +244,33 @@ fn draw(html: &mut String, tree: &Tree, place: Rect, depth: usize, inherited: Op
     }
 }
 
+/// Returns what of a name has room, `None` where that would be too little to know it by.
+fn label(name: &str, room: f64) -> Option<String> {
+    let fits = |count: usize| count as f64 * CHARACTER < room;
+    let count = name.chars().count();
+    if fits(count) {
+        return Some(name.to_owned());
+    }
+    let kept = (MIN_LABEL..count).rev().find(|kept| fits(kept + 1))?;
+    Some(name.chars().take(kept).chain(['\u{2026}']).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn label_is_cut_where_enough_of_it_is_left() {
+        for (room, expected) in [
+            (100.0, Some("linux-image")),
+            (60.0, Some("linux-im\u{2026}")),
+            (50.0, Some("linux-\u{2026}")),
+            (20.0, None),
+        ] {
+            assert_eq!(label("linux-image", room).as_deref(), expected, "{room}");
+        }
+        assert_eq!(label("a", 7.0).as_deref(), Some("a"));
+    }
 
     #[test]
     fn text_of_an_image_cannot_become_markup() {

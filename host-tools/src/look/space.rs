@@ -60,11 +60,16 @@ pub struct Space {
     pub kinds: BTreeMap<&'static str, Sum>,
     /// The files that take most, the first the largest.
     pub largest: Vec<File>,
+    /// What boot loaders read, and what an installer makes them from.
+    pub boot: Vec<File>,
     /// Files that are stored once and have several inodes: their paths, and the size of each. The first saves most.
     pub duplicates: Vec<(u64, Vec<String>)>,
 }
 
-/// How many of the largest files, and of the duplicates, are told.
+/// Where boot files are.
+const BOOT: [&str; 2] = ["/boot/", "/usr/lib/genpack-install/"];
+
+/// How many of the largest files, of boot files and of the duplicates, are told.
 const MOST: usize = 50;
 
 /// Returns what takes the space of the image.
@@ -100,10 +105,16 @@ pub fn measure(image: &SystemImage) -> Result<Space> {
             space.packages.entry(owner.to_owned()).or_default().add(*size, taken);
         }
         space.kinds.entry(kind(&shown, *is_executable)).or_default().add(*size, taken);
-        space.largest.push(File { path: shown, size: *size, stored: taken });
+        let file = File { path: shown, size: *size, stored: taken };
+        if BOOT.iter().any(|directory| file.path.starts_with(directory)) {
+            space.boot.push(file.clone());
+        }
+        space.largest.push(file);
     }
-    space.largest.sort_by(|a, b| b.stored.cmp(&a.stored).then_with(|| a.path.cmp(&b.path)));
-    space.largest.truncate(MOST);
+    for files in [&mut space.largest, &mut space.boot] {
+        files.sort_by(|a, b| b.stored.cmp(&a.stored).then_with(|| a.path.cmp(&b.path)));
+        files.truncate(MOST);
+    }
     space.duplicates = places.into_values().filter(|(size, paths)| *size > 0 && paths.len() > 1).collect();
     let saved = |(size, paths): &(u64, Vec<String>)| size.saturating_mul(paths.len() as u64 - 1);
     space.duplicates.sort_by(|a, b| saved(b).cmp(&saved(a)).then_with(|| a.1.cmp(&b.1)));

@@ -124,8 +124,10 @@ pub fn leave_out(tree: Tree, lower_plan: &LowerPlan, lower: &Database) -> Result
             let inside = packages.contains(package);
             let list = String::from_utf8_lossy(&tree.read(path)?).into_owned();
             owners.add(&list, inside);
+            // Why: a directory of the package may be a link in the tree, as /bin is; what is above another path is one.
+            let above: HashSet<&str> = list.lines().filter_map(|l| Some(l.rsplit_once('/')?.0)).collect();
             // Why of the set only: a file that another package owns too is there for this one.
-            for path in list.lines().filter(|_| inside) {
+            for path in list.lines().filter(|path| inside && !above.contains(path)) {
                 names.insert(owners.real(path.trim_start_matches('/')), package.to_owned());
             }
         }

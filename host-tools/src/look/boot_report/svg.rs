@@ -23,9 +23,9 @@ const MOST: usize = 20;
 const TICKS: u64 = 8;
 
 const STYLE: &str = "svg { color-scheme: light dark; background: #fff; max-width: 100%; height: auto; } text { font: 12px system-ui, sans-serif; fill: #1c2024; } \
-    .head { font-size: 15px; font-weight: 600; } .dim { fill: #60676e; } .on { fill: #fff; } .grid { stroke: #d9dde1; } \
-    .phase { fill: #4c8bb8; } .step { fill: #c98a3d; } .module { fill: #4f9d78; } .unit { fill: #8a78c0; } .target { fill: #c05c5c; } \
-    @media (prefers-color-scheme: dark) { svg { background: #15181b; } text, .on { fill: #e6e8ea; } .dim { fill: #98a0a8; } \
+    .head { font-size: 15px; font-weight: 600; } .dim { fill: #60676e; } text.on { fill: #15181b; } .grid { stroke: #d9dde1; } \
+    .phase { fill: #5b9bc9; } .step { fill: #c98a3d; } .module { fill: #4f9d78; } .unit { fill: #9a89d0; } .target { fill: #c05c5c; } \
+    @media (prefers-color-scheme: dark) { svg { background: #15181b; } text { fill: #e6e8ea; } .dim { fill: #98a0a8; } \
     .grid { stroke: #31373d; } }";
 
 /// Rows that share a scale.
