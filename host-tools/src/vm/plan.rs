@@ -83,7 +83,7 @@ pub enum Start {
     Disk {
         /// The disk.
         disk: Disk,
-        /// [`Boot::Bios`] or [`Boot::Uefi`].
+        /// [`Boot::Bios`], [`Boot::Uefi`] or [`Boot::UBoot`].
         firmware: Boot,
     },
 }
@@ -106,7 +106,7 @@ pub struct KernelFiles {
 pub fn machine(options: &Options, found: Findings) -> Machine {
     let name = &found.name;
     let line = |is_image, kernel: &KernelFiles| {
-        cmdline(options, name, found.arch, is_image, kernel.words.as_deref())
+        cmdline(options, name, (found.arch, found.accel), is_image, kernel.words.as_deref())
     };
     let (boot, mut disks) = match found.start {
         Start::SystemImage { image, kernel } => {
@@ -217,7 +217,13 @@ fn display(options: &DisplayOptions) -> Display {
 
 /// Returns the kernel command line of a direct boot. The user's words come last, so that they count; those of the
 /// kernel's file first.
-fn cmdline(options: &Options, name: &Name, arch: Arch, is_image: bool, of_file: Option<&str>) -> String {
+fn cmdline(
+    options: &Options,
+    name: &Name,
+    (arch, accel): (Arch, Accel),
+    is_image: bool,
+    of_file: Option<&str>,
+) -> String {
     let root = if is_image { "root=/dev/vda ro" } else { "root=fs rootfstype=virtiofs rw" };
     let console = match arch {
         _ if options.hvc => "hvc0",
@@ -230,6 +236,11 @@ fn cmdline(options: &Options, name: &Name, arch: Arch, is_image: bool, of_file: 
     let window = options.display.as_ref().and_then(|display| display.window.as_deref());
     if window.is_some_and(|window| window != "none") {
         line.push_str(" console=tty1");
+    }
+    if accel == Accel::Tcg && matches!(arch, Arch::X86_64 | Arch::I686) {
+        // Why: Linux tries its timer by counting loops and panics ("IO-APIC + timer doesn't work!") where the emulator
+        // waited for a processor meanwhile. By KVM it leaves the trial out itself (arch/x86/kernel/kvm.c).
+        line.push_str(" no_timer_check");
     }
     if let Some(append) = &options.append {
         line.push(' ');
@@ -329,26 +340,39 @@ mod tests {
         let plain = Options { append: append.clone(), ..Options::default() };
         assert_eq!(
             line_of(&plain, image()),
-            format!("root=/dev/vda ro {fixed} console=ttyS0,115200n8r quiet  a=b")
+            format!("root=/dev/vda ro {fixed} console=ttyS0,115200n8r no_timer_check quiet  a=b")
         );
         assert_eq!(
             line_of(&plain, Start::Directory(kernel())),
-            format!("root=fs rootfstype=virtiofs rw {fixed} console=ttyS0,115200n8r quiet  a=b")
+            format!(
+                "root=fs rootfstype=virtiofs rw {fixed} console=ttyS0,115200n8r no_timer_check quiet  a=b"
+            )
         );
         let kernel = KernelFiles { words: Some("root=/dev/sda quiet".into()), ..kernel() };
         assert_eq!(
             line_of(&Options::default(), Start::SystemImage { image: file("sys"), kernel }),
-            format!("root=/dev/sda quiet root=/dev/vda ro {fixed} console=ttyS0,115200n8r")
+            format!("root=/dev/sda quiet root=/dev/vda ro {fixed} console=ttyS0,115200n8r no_timer_check")
         );
         let window =
             |window: &str| Some(DisplayOptions { window: Some(window.into()), ..DisplayOptions::default() });
         let screen = Options { append, hvc: true, display: window("gtk"), ..Options::default() };
         assert_eq!(
             line_of(&screen, image()),
-            format!("root=/dev/vda ro {fixed} console=hvc0 console=tty1 quiet  a=b")
+            format!("root=/dev/vda ro {fixed} console=hvc0 console=tty1 no_timer_check quiet  a=b")
         );
         let none = Options { display: window("none"), ..Options::default() };
-        assert!(line_of(&none, image()).ends_with("console=ttyS0,115200n8r"));
+        assert!(line_of(&none, image()).ends_with("console=ttyS0,115200n8r no_timer_check"));
+        for (arch, accel, end) in [
+            (Arch::X86_64, Accel::Kvm, "console=ttyS0,115200n8r"),
+            (Arch::Aarch64, Accel::Tcg, "console=ttyAMA0"),
+            (Arch::Riscv64, Accel::Tcg, "console=ttyS0,115200n8r"),
+        ] {
+            let found = Findings { arch, accel, ..findings(image(), Place::Stdio) };
+            match machine(&Options::default(), found).boot {
+                Boot::Kernel { cmdline, .. } => assert!(cmdline.ends_with(end), "{arch}: {cmdline}"),
+                boot => panic!("{boot:?}"),
+            }
+        }
     }
 
     #[test]
