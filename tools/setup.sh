@@ -16,7 +16,7 @@ peers=(attr bc gpg gpg-agent bcache-tools bmap-tools cpio cryptsetup-bin dosfsto
   fdisk g++
   gdisk genisoimage gfs2-utils grub-emu hfsutils jfsutils kmod minisign nilfs-tools node-json5 nodejs ntfs-3g ocfs2-tools openssl python3
   python3-pip python3-venv
-  qemu-system-arm qemu-user-static reiserfsprogs squashfs-tools strace swtpm udftools unzip util-linux util-linux-extra
+  qemu-efi-aarch64 qemu-system-arm qemu-user-static reiserfsprogs squashfs-tools strace swtpm systemd-boot-efi u-boot-qemu udftools unzip util-linux util-linux-extra
   xfsprogs xorriso xz-utils
   zstd)
 # Debian 12 has RISC-V among the miscellaneous machines.

@@ -190,12 +190,16 @@ impl Line {
                 self.json("-blockdev", &node);
             }
         }
-        if let Boot::Kernel { kernel, initramfs, cmdline, .. } = boot {
-            self.option("-kernel", &kernel.name());
-            if let Some(initramfs) = initramfs {
-                self.option("-initrd", &initramfs.name());
+        match boot {
+            Boot::Kernel { kernel, initramfs, cmdline, .. } => {
+                self.option("-kernel", &kernel.name());
+                if let Some(initramfs) = initramfs {
+                    self.option("-initrd", &initramfs.name());
+                }
+                self.option("-append", cmdline);
             }
-            self.option("-append", cmdline);
+            Boot::UBoot(loader) => self.option("-kernel", &loader.name()),
+            Boot::Bios | Boot::Uefi(_) => {}
         }
     }
 

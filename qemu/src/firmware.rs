@@ -3,7 +3,7 @@
 //! Descriptors: `docs/interop/firmware.json` of QEMU. A directory nearer to the user hides files of the same name
 //! in the others, and an empty file hides without offering anything. We want UEFI in two flash chips, by default
 //! without Secure Boot and SMM (our loader is not signed). With Secure Boot only firmware that has keys will do: without
-//! keys it checks nothing.
+//! keys it checks nothing. QEMU starts a firmware of riscv64 in flash from 8.1 on; U-Boot takes its place before.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,9 @@ const WELL_KNOWN: [(Arch, &str, &str); 9] = [
     ),
 ];
 
+/// U-Boot for QEMU's board of riscv64, in supervisor mode: Debian's package u-boot-qemu.
+const U_BOOT_RISCV64: [&str; 1] = ["/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin"];
+
 /// A UEFI firmware: the program and the template of its variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Firmware {
@@ -80,6 +83,14 @@ pub fn find(arch: Arch, checks: Checks) -> Option<Firmware> {
     // What lies at a well-known path says nothing about its keys.
     let well_known = || (checks == Checks::Nothing).then(|| well_known(arch, &is_file)).flatten();
     choose(&descriptors, arch, checks, &is_file).or_else(well_known)
+}
+
+/// Returns the U-Boot for machines of this architecture, `None` when none is installed or the architecture needs none: it
+/// boots what UEFI boots, and on riscv64 that is all there is before QEMU 8.1.
+#[must_use]
+pub fn u_boot(arch: Arch) -> Option<PathBuf> {
+    let paths = if arch == Arch::Riscv64 { &U_BOOT_RISCV64[..] } else { &[] };
+    paths.iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
 /// Reads all descriptors, in the order of their file names; of one name the nearest directory's counts.

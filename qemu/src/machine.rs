@@ -97,6 +97,8 @@ pub enum Boot {
     Bios,
     /// UEFI, which boots the first disk.
     Uefi(Flash),
+    /// U-Boot in the place of a kernel: it boots the first disk as UEFI does, and keeps no variables.
+    UBoot(Source),
     /// A kernel handed to the machine directly; no boot loader runs.
     Kernel {
         /// Kernel image.
@@ -115,7 +117,7 @@ impl Boot {
     #[must_use]
     pub const fn flash(&self) -> Option<&Flash> {
         match self {
-            Self::Bios => None,
+            Self::Bios | Self::UBoot(_) => None,
             Self::Uefi(flash) => Some(flash),
             Self::Kernel { flash, .. } => flash.as_ref(),
         }
@@ -284,6 +286,7 @@ impl Machine {
         let flash = self.boot.flash().into_iter().flat_map(|flash| [&flash.code, &flash.vars]);
         let kernel = match &self.boot {
             Boot::Kernel { kernel, initramfs, .. } => [Some(kernel), initramfs.as_ref()],
+            Boot::UBoot(loader) => [Some(loader), None],
             Boot::Bios | Boot::Uefi(_) => [None, None],
         };
         let disks = self.disks.iter().flat_map(Disk::sources).chain(&self.cdrom);

@@ -97,6 +97,9 @@ fn machines() -> Vec<(String, Machine)> {
         "bios, two disks",
         bare(|m| m.disks = vec![Disk::new("disk", file("d")), Disk::new("data", file("e"))]),
     );
+    let mut machine = Machine::new("hello", Arch::Riscv64, Boot::UBoot(source("/u-boot.bin")));
+    machine.disks = vec![Disk::new("disk", file("d"))];
+    add("U-Boot on riscv64", machine);
     add(
         "bios, disks on SATA",
         bare(|m| {

@@ -21,6 +21,7 @@ mod two_disks;
 mod update_cuts;
 mod update_marks_good;
 mod update_running;
+mod vm_disks;
 mod vm_guests;
 mod vm_hello;
 mod watchdog;

@@ -44,6 +44,8 @@ const MAX_FW_FILE_BYTES: u64 = 4 << 20;
 const MAX_NUMBER: u32 = 100;
 /// From this version on QEMU's board of riscv64 takes values for the guest.
 const FW_CFG_RISCV64: (u32, u32) = (8, 0);
+/// From this version on QEMU's board of riscv64 starts what is in flash as UEFI, OpenSBI before it.
+const FLASH_RISCV64: (u32, u32) = (8, 1);
 /// Port of the guest's ssh.
 const SSH_PORT: u16 = 22;
 
@@ -256,8 +258,23 @@ fn firmware_of(ctx: &Ctx, options: &Options) -> Result<Boot> {
             }
         };
     }
-    let firmware = firmware::find(ctx.arch, checks(options)).ok_or_else(|| no_firmware(ctx.arch, options))?;
-    Ok(Boot::Uefi(flash(ctx, options, &firmware)?))
+    let found = firmware::find(ctx.arch, checks(options)).filter(|_| takes_flash(ctx, ctx.arch));
+    if let Some(firmware) = found {
+        return Ok(Boot::Uefi(flash(ctx, options, &firmware)?));
+    }
+    let loader = firmware::u_boot(ctx.arch).filter(|_| !options.secure_boot);
+    let loader = loader.ok_or_else(|| no_firmware(ctx.arch, options))?;
+    if options.nvram.is_some() {
+        return Err(CommandError::usage(
+            "--nvram: U-Boot, which stands for UEFI here, keeps no variables of a machine in a file",
+        ));
+    }
+    Ok(Boot::UBoot(media::source(&loader)?))
+}
+
+/// Tells whether this QEMU starts a firmware that is in flash.
+pub(super) fn takes_flash(ctx: &Ctx, arch: Arch) -> bool {
+    arch != Arch::Riscv64 || version(ctx, arch).is_some_and(|version| version >= FLASH_RISCV64)
 }
 
 const fn checks(options: &Options) -> firmware::Checks {
@@ -272,7 +289,7 @@ fn no_firmware(arch: Arch, options: &Options) -> CommandError {
         .hint("apt-get install ovmf (x86_64) or qemu-efi-aarch64");
     }
     CommandError::failed(format!("no UEFI firmware for {arch} is installed"))
-        .hint("apt-get install ovmf (x86_64), qemu-efi-aarch64 or qemu-efi-riscv64; or boot with --bios")
+        .hint("apt-get install ovmf (x86_64), qemu-efi-aarch64 or u-boot-qemu (riscv64); or boot with --bios")
 }
 
 /// Returns the firmware with this machine's own variables: its file, or a copy that is forgotten at the end.
