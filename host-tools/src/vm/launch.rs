@@ -253,7 +253,7 @@ pub fn of_qemu(e: genpack_qemu::Error, arch: Arch) -> CommandError {
         genpack_qemu::Error::NotInstalled { .. } => error.hint(match arch {
             Arch::X86_64 | Arch::I686 => "apt-get install qemu-system-x86",
             Arch::Aarch64 => "apt-get install qemu-system-arm",
-            Arch::Riscv64 => "apt-get install qemu-system-misc",
+            Arch::Riscv64 => "apt-get install qemu-system-riscv (in Debian 12 qemu-system-misc)",
         }),
         _ => error,
     }
