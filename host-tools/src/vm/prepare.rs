@@ -240,6 +240,14 @@ fn kernel_files(ctx: &Ctx, options: &Options, boot: kernel::BootFiles) -> Result
         (Tri::On, None) => return Err(no_firmware(boot.arch, options)),
         (Tri::On | Tri::Auto, Some(firmware)) => Some(flash(ctx, options, &firmware)?),
     };
+    if options.secure_boot {
+        // X86QemuLoadImageLib of EDK2 2022.11 takes the older way then.
+        ctx.ui.warning(
+            "a kernel that is handed over directly is not checked by every firmware: some start it though their keys \
+             did not sign it",
+            Some("what is always checked is the loader of a disk; `genpack-host flash` makes disks"),
+        );
+    }
     let initramfs = boot.initramfs.map(Source::Fd);
     Ok(KernelFiles { kernel: Source::Fd(boot.kernel), initramfs, flash, words: boot.words })
 }
