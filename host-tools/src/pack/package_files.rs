@@ -11,6 +11,9 @@ use genpack_core::contract::{image_meta, paths};
 use crate::pack::entry::{Content, Entry, FileEntry, Kind};
 use crate::pack::tree::{Tree, walk_order};
 
+/// Longest path that is read, in bytes (Linux, `PATH_MAX`): of a list that lies, a directory is repeated for each name.
+const MAX_PATH_BYTES: usize = 4096;
+
 /// Packages by the files that they own: paths without a leading slash, where the links of the root really lead.
 pub type Owners = HashMap<String, String>;
 
@@ -77,12 +80,15 @@ fn push_line(list: &mut Vec<u8>, begin: &[u8], bytes: &[u8]) {
 }
 
 /// Calls `visit` with each package and each of its paths, which have no leading slash, in the order of the list.
+///
+/// Paths of more than [`MAX_PATH_BYTES`] are passed over: no image has such files.
 pub fn read(list: &[u8], visit: &mut dyn FnMut(&[u8], Vec<u8>)) {
     let (mut package, mut directory) = (&b""[..], Vec::new());
     for line in list.split(|b| *b == b'\n') {
         match line.split_first() {
             None => {}
             Some((b'/', rest)) => directory = plain(rest),
+            Some((b'\t', name)) if directory.len().saturating_add(name.len()) >= MAX_PATH_BYTES => {}
             Some((b'\t', name)) => {
                 let mut path = directory.clone();
                 if !path.is_empty() {
@@ -193,11 +199,13 @@ mod tests {
 
     #[test]
     fn anything_is_read_as_a_list() {
+        let too_long = [b"p\n/", &[b'd'; MAX_PATH_BYTES][..], b"\n\ta\n/\n\tb\n"].concat();
         for (list, expected) in [
             (&b"\tx\n"[..], &[(&b""[..], &b"x"[..])][..]),
             (b"p\n/d\n\ty\nq\n\tz", &[(b"p", b"d/y"), (b"q", b"z")]),
             (b"p\n/a\\057b\n\t\\9\\777\\1", &[(b"p", b"a/b/\\9\\777\\1")]),
             (b"\n\n/\n", &[]),
+            (&too_long, &[(b"p", b"b")]),
         ] {
             let mut found = Vec::new();
             read(list, &mut |package, path| found.push((package.to_vec(), path)));
