@@ -8,7 +8,7 @@
 //! | [`disk`] | MBR with its logical partitions, GPT and its repair |
 //! | [`fs`] | superblock probes, RAID, LVM and LUKS members, names of [foreign](fs::foreign) file systems, the FAT reader and emitter, the SquashFS reader |
 //! | [`kernel`] | kernel image, ELF and PE headers, machines, the text tables of modules |
-//! | [`loader`] | GRUB's environment block, `extlinux.conf`, `config.txt`, `cmdline.txt` |
+//! | [`loader`] | GRUB's environment block, `extlinux.conf`, BLS entries, `config.txt`, `cmdline.txt` |
 //! | [`gentoo`] | versions, names, atoms, dependency strings, CONTENTS, profile files |
 //! | [`debian`] | control paragraphs, relations, versions |
 //! | [`archive`] | cpio newc, the initramfs format |

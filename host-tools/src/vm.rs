@@ -8,16 +8,18 @@
 //! | [`host`] | what this host offers |
 //! | [`network`], [`usb`], [`pci`], [`media`], [`shares`] | devices of the host, by name |
 //! | [`kernel_files`], [`kernel`] | which kernel an image offers; gets it into memory |
+//! | [`values`] | what a guest is told |
 //! | [`prepare`], [`plan`] | options and findings → [`genpack_qemu::machine::Machine`] |
 //! | [`companion`], [`launch`] | programs beside QEMU; starts all of it |
 //! | [`rundir`] | run directories: locks, sockets, records |
 //! | [`run`], [`supervise`] | the verb `vm run`; machines in the background |
-//! | [`hub`], [`notify`], [`signals`], [`terminal`] | pieces of keeping one |
+//! | [`hub`], [`notify`], [`guest_notify`], [`signals`], [`terminal`] | pieces of keeping one |
 //! | [`escalation`] | how a machine is stopped |
 //! | [`stop`], [`restart`], [`list`], [`console`], [`guest`] | verbs for machines that run |
 //! | [`hotplug`], [`disk_files`] | devices that come and go; files that hold disks |
 //! | [`service`], [`vm_ini`] | machines that a directory describes |
 //! | [`sock_forward`] | sockets of the host that a guest reaches by vsock |
+//! | [`mirror`] | copies of what passes an interface of the host |
 //! | [`doctor`] | what this host lacks |
 //! | [`base64`] | how the guest agent carries bytes |
 //! | [`wait`] | waits for ssh, for the guest agent, for the end |
@@ -28,7 +30,9 @@ pub mod console;
 pub mod disk_files;
 pub mod doctor;
 pub mod escalation;
+mod flash;
 pub mod guest;
+pub mod guest_notify;
 pub mod host;
 pub mod hostfwd;
 pub mod hotplug;
@@ -40,6 +44,7 @@ pub mod launch;
 pub mod list;
 pub mod media;
 pub mod memory;
+pub mod mirror;
 pub mod network;
 pub mod notify;
 pub mod options;
@@ -58,6 +63,7 @@ pub mod supervise;
 mod sys;
 pub mod terminal;
 pub mod usb;
+pub mod values;
 pub mod vm_ini;
 pub mod wait;
 pub mod words;

@@ -1,6 +1,9 @@
 //! Verbs against a machine that is not there: a run directory, a sleeping process as its emulator, and sockets on which
 //! the test answers as QEMU or the guest agent would on a bad day.
 
+#[path = "../../tests/needs.rs"]
+mod needs;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,15 +16,19 @@ use serde_json::{Value, json};
 
 /// A machine whose emulator only sleeps.
 struct Fake {
-    root: tempfile::TempDir,
+    root: Arc<tempfile::TempDir>,
+    name: &'static str,
     emulator: Arc<Mutex<Child>>,
     lock: Arc<Mutex<Option<File>>>,
 }
 
 impl Fake {
     fn new(arch: &str) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let dir = root.path().join("web");
+        Self::named(Arc::new(tempfile::tempdir().unwrap()), "web", arch)
+    }
+
+    fn named(root: Arc<tempfile::TempDir>, name: &'static str, arch: &str) -> Self {
+        let dir = root.path().join(name);
         std::fs::create_dir(&dir).unwrap();
         let lock = File::open(&dir).unwrap();
         flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
@@ -32,11 +39,19 @@ impl Fake {
         let record =
             json!({"pid": emulator.id(), "started": started, "arch": arch, "memory_mib": 64, "cpus": 1});
         std::fs::write(dir.join("machine.json"), record.to_string()).unwrap();
-        Self { root, emulator: Arc::new(Mutex::new(emulator)), lock: Arc::new(Mutex::new(Some(lock))) }
+        Self { root, name, emulator: Arc::new(Mutex::new(emulator)), lock: Arc::new(Mutex::new(Some(lock))) }
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.root.path().join("web").join(name)
+        self.root.path().join(self.name).join(name)
+    }
+
+    /// Puts a fact into the machine's record.
+    fn note(&self, key: &str, value: Value) {
+        let path = self.file("machine.json");
+        let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        record[key] = value;
+        std::fs::write(path, record.to_string()).unwrap();
     }
 
     /// Serves a socket: each connection is greeted, each request line answered by `answer`; an empty answer ends it.
@@ -288,10 +303,7 @@ fn wait_ends_with_the_machine_or_its_time() {
 #[test]
 fn service_of_systemd_is_restarted_by_systemd() {
     let fake = Fake::new("x86_64");
-    let record = std::fs::read_to_string(fake.file("machine.json")).unwrap();
-    let mut record: Value = serde_json::from_str(&record).unwrap();
-    record["unit"] = json!({"name": "vm@web.service", "of_user": true});
-    std::fs::write(fake.file("machine.json"), record.to_string()).unwrap();
+    fake.note("unit", json!({"name": "vm@web.service", "of_user": true}));
     let (code, answer, words) = fake.vm(&["restart", "web", "--dry-run"]);
     assert_eq!((code, answer.as_str()), (Some(0), "systemctl --user restart vm@web.service\n"), "{words}");
     let systemctl = fake.root.path().join("systemctl");
@@ -303,4 +315,233 @@ fn service_of_systemd_is_restarted_by_systemd() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let called = std::fs::read_to_string(fake.root.path().join("called")).unwrap();
     assert_eq!(called, "--user restart vm@web.service\n");
+}
+
+#[test]
+fn machines_are_asked_at_the_same_time() {
+    let one = Fake::new("x86_64");
+    let two = Fake::named(Arc::clone(&one.root), "db", "x86_64");
+    // Neither answers before both are asked: one after the other, the first would be given up.
+    let both = Arc::new(std::sync::Barrier::new(2));
+    for fake in [&one, &two] {
+        let both = Arc::clone(&both);
+        fake.qmp(move |_| {
+            both.wait();
+            "{\"return\": {\"status\": \"running\"}, \"id\": $id}\r\n".into()
+        });
+    }
+    let (code, answer, words) = one.vm(&["ls", "--json"]);
+    let listed: Vec<Value> = serde_json::from_str(&answer).unwrap();
+    let states: Vec<_> = listed.iter().map(|m| (m["name"].as_str(), m["state"].as_str())).collect();
+    assert_eq!(states, [(Some("db"), Some("running")), (Some("web"), Some("running"))], "{words}");
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn several_machines_are_stopped_by_name_and_all_of_them_without() {
+    let one = Fake::new("x86_64");
+    let two = Fake::named(Arc::clone(&one.root), "db", "x86_64");
+    for fake in [&one, &two] {
+        fake.qmp(|_| "{\"return\": {}, \"id\": $id}\r\n".into());
+    }
+    assert_eq!(one.vm(&["stop", "web", "db"]).0, Some(0));
+    // The worst outcome is the exit code, and the others are stopped all the same.
+    let (code, _, words) = one.vm(&["stop", "nosuch", "web"]);
+    assert_eq!((code, words.contains("web: pressing the power button")), (Some(4), true), "{words}");
+    let (code, _, words) = one.vm(&["stop", "--all"]);
+    let pressed = |name: &str| words.contains(&format!("{name}: pressing the power button"));
+    assert_eq!((code, pressed("web"), pressed("db")), (Some(0), true, true), "{words}");
+    assert_eq!(one.vm(&["stop", "--all", "web"]).0, Some(2));
+    assert_eq!(one.vm(&["stop"]).0, Some(2));
+}
+
+#[test]
+fn mirror_is_begun_listed_and_ended_and_one_that_fails_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let program = |name: &str, script: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\necho {name} \"$*\" >> {}\n{script}\n", log.display()))
+            .unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    let vm = |arguments: &[&str]| {
+        let _ = std::fs::remove_file(&log);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_genpack-host"));
+        command.args(["vm", "mirror"]).args(arguments).env("GENPACK_VM_RUN", dir.path().join("run"));
+        let output = command.env("PATH", format!("{}:/bin:/usr/bin", dir.path().display())).output().unwrap();
+        let ran = std::fs::read_to_string(&log).unwrap_or_default();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), answer, ran.lines().map(str::to_owned).collect::<Vec<_>>(), words)
+    };
+    program("ip", "");
+    program("tc", "");
+    // Every host has the loopback interface.
+    let mirror = "lo:gp-nosuch0";
+    let (code, planned, ran, words) = vm(&["add", mirror, "--dry-run"]);
+    assert_eq!((code, ran.len()), (Some(0), 0), "{words}");
+    let (code, _, ran, words) = vm(&["add", mirror]);
+    assert_eq!((code, &ran), (Some(0), &planned.lines().map(str::to_owned).collect()), "{words}");
+    assert!(ran.iter().any(|line| line == "ip tuntap add dev gp-nosuch0 mode tap"), "{ran:?}");
+    assert_eq!(vm(&["list"]).1, "lo:gp-nosuch0\n");
+    let (code, _, ran, words) = vm(&["del", mirror]);
+    assert_eq!(
+        (code, ran.last().map(String::as_str)),
+        (Some(0), Some("ip tuntap del dev gp-nosuch0 mode tap")),
+        "{words}"
+    );
+    assert_eq!(vm(&["list"]).1, "");
+    assert_eq!(vm(&["del", mirror]).0, Some(1));
+
+    program("tc", "case \"$*\" in *egress\\ pref*matchall*) echo no classifier >&2; exit 1;; esac");
+    let (code, _, ran, words) = vm(&["add", mirror]);
+    assert_eq!(
+        (code, ran.last().map(String::as_str)),
+        (Some(1), Some("ip tuntap del dev gp-nosuch0 mode tap")),
+        "{words}"
+    );
+    assert!(words.contains("no classifier") && words.contains("copying lo to gp-nosuch0"), "{words}");
+    assert_eq!(vm(&["list"]).1, "");
+    for (mirror, code) in [("nosuch0:gp-nosuch0", 1), ("gp-nosuch0:lo", 1), ("lo:lo", 2), ("lo", 2)] {
+        assert_eq!(vm(&["add", mirror]).0, Some(code), "{mirror}");
+    }
+}
+
+#[test]
+fn what_a_machine_was_started_with_is_printed_as_vm_ini() {
+    let fake = Fake::new("x86_64");
+    let (code, _, words) = fake.vm(&["config", "dump", "machine", "web"]);
+    assert_eq!((code, words.contains("nobody noted")), (Some(1), true), "{words}");
+    let run =
+        ["config", "dump", "run", "a.img", "-m", "1G:2G", "--net", "br0", "--credential", "motd=hi there"];
+    let (code, ini, words) = fake.vm(&run);
+    assert_eq!(code, Some(0), "{words}");
+    let service = fake.root.path().join("service");
+    std::fs::create_dir(&service).unwrap();
+    std::fs::write(service.join("vm.ini"), &ini).unwrap();
+    for line in [
+        "memory = 1024:2048",
+        &format!("system = {}", fake.root.path().join("a.img").display()),
+        "[net0]",
+        "interface = br0",
+        "motd = \"hi there\"",
+    ] {
+        assert!(ini.lines().any(|l| l == line), "{line} in {ini}");
+    }
+    // The same file comes back, with the directory's name.
+    let (code, again, words) = fake.vm(&["config", "dump", "service", "service"]);
+    assert_eq!((code, again), (Some(0), format!("name = service\n{ini}")), "{words}");
+    assert_eq!(fake.vm(&["check", "service"]).0, Some(0));
+    let (code, answer, _) = fake.vm(&["config", "dump", "service", "service", "--json"]);
+    let options: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((code, &options["max_memory"]), (Some(0), &json!(2048)));
+    let (code, ini, _) = fake.vm(&["config", "dump", "run", "a.img", "--fw-string", "Role=x"]);
+    assert_eq!((code, ini.contains("# not said here: Role = x")), (Some(3), true));
+}
+
+#[test]
+fn files_for_disks_are_made_and_enlarged() {
+    let fake = Fake::new("x86_64");
+    let bytes = |name: &str| std::fs::metadata(fake.root.path().join(name)).map_or(0, |m| m.len());
+    assert_eq!(fake.vm(&["disk", "create", "d", "1M"]).0, Some(0));
+    assert_eq!(fake.vm(&["disk", "create", "d", "2M"]).0, Some(3));
+    assert_eq!(fake.vm(&["disk", "grow", "d", "3M", "--sparse"]).0, Some(0));
+    assert_eq!(fake.vm(&["disk", "grow", "d", "2M"]).0, Some(3));
+    assert_eq!(fake.vm(&["disk", "grow", "nosuch", "2M"]).0, Some(1));
+    assert_eq!(fake.vm(&["disk", "create", "q", "1G", "--format", "qcow2", "--sparse"]).0, Some(2));
+    assert_eq!(fake.vm(&["disk", "create", "q", "1G", "--format", "qcow2"]).0, Some(0));
+    assert_eq!(fake.vm(&["disk", "create", "dry", "1G", "--dry-run"]).0, Some(0));
+    assert_eq!((bytes("d"), bytes("dry")), (3 << 20, 0));
+    assert!(bytes("q") > 0 && bytes("q") < 1 << 20);
+}
+
+#[test]
+fn terminal_is_given_back_when_its_console_is_ended_by_a_signal() {
+    if !needs::program("script") {
+        return;
+    }
+    let fake = Fake::new("x86_64");
+    let listener = UnixListener::bind(fake.file("console.sock")).unwrap();
+    let run = format!(
+        "stty -a > before; sh -c 'echo $$ > pid; exec {} vm attach web'; echo ended $?; stty -a > after",
+        env!("CARGO_BIN_EXE_genpack-host")
+    );
+    let mut command = Command::new("script");
+    command.args(["-q", "-f", "-c", &run, "/dev/null"]).current_dir(fake.root.path());
+    command.env("GENPACK_VM_RUN", fake.root.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A letter without the end of its line arrives when the terminal is raw; then Ctrl-C is the guest's.
+    let (mut console, _) = listener.accept().unwrap();
+    for key in *b"x\x03" {
+        child.stdin.as_mut().unwrap().write_all(&[key]).unwrap();
+        let mut typed = [0];
+        console.read_exact(&mut typed).unwrap();
+        assert_eq!(typed, [key]);
+    }
+    let read = |name: &str| std::fs::read_to_string(fake.root.path().join(name)).unwrap();
+    let kill = format!("kill -s TERM {}", read("pid").trim());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("ended 0"));
+    assert_eq!(read("before"), read("after"));
+}
+
+#[test]
+fn ssh_gets_the_way_the_rest_of_the_line_and_gives_its_status() {
+    let fake = Fake::new("x86_64");
+    let (code, _, words) = fake.vm(&["ssh", "web"]);
+    assert_eq!((code, words.contains("neither vsock nor a port")), (Some(1), true), "{words}");
+    fake.note("ssh_port", json!(4022));
+    fake.note("uuid", json!("c0ffee"));
+    for name in ["ssh", "scp"] {
+        let program = fake.root.path().join(name);
+        std::fs::write(&program, format!("#!/bin/sh\necho {name} \"$*\"\nexit 7\n")).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let known = fake.file("known_hosts");
+    let way = format!(
+        "-o HostKeyAlias=vm-web-c0ffee -o UserKnownHostsFile={} -o StrictHostKeyChecking=accept-new -o CheckHostIP=no \
+         -o HostName=127.0.0.1 -o Port=4022",
+        known.display()
+    );
+    for (arguments, line) in [
+        (&["ssh", "web"][..], format!("ssh {way} -l root web")),
+        (&["ssh", "me@web", "--", "-v", "uname", "-a"], format!("ssh {way} -l me -v web uname -a")),
+        (&["exec", "--ssh", "web", "--", "echo", "a b"], format!("ssh {way} -l root web -- echo 'a b'")),
+        (&["scp", "--", "-r", "site", "web:/srv"], format!("scp {way} -r site root@web:/srv")),
+    ] {
+        let path = format!("{}:/bin:/usr/bin", fake.root.path().display());
+        let output = fake.command(arguments).env("PATH", path).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), line);
+        assert_eq!(output.status.code(), Some(7), "{arguments:?}");
+    }
+}
+
+#[test]
+fn ssh_proxy_hands_over_its_connection() {
+    let fake = Fake::new("x86_64");
+    let guest = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    fake.note("ssh_port", json!(guest.local_addr().unwrap().port()));
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = fake.command(&["ssh-proxy", "web", "22"]);
+    let mut child = command.stdout(std::os::fd::OwnedFd::from(theirs)).spawn().unwrap();
+    drop(command);
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut received = rustix::net::RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let bytes = &mut [std::io::IoSliceMut::new(&mut byte)];
+    rustix::net::recvmsg(&ours, bytes, &mut received, rustix::net::RecvFlags::empty()).unwrap();
+    let fd = received.drain().find_map(|message| match message {
+        rustix::net::RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    assert!(child.wait().unwrap().success());
+    // The program is gone, and its connection goes on.
+    let (mut sshd, _) = guest.accept().unwrap();
+    sshd.write_all(b"SSH-2.0-x").unwrap();
+    let mut hello = [0; 9];
+    std::net::TcpStream::from(fd.unwrap()).read_exact(&mut hello).unwrap();
+    assert_eq!(&hello, b"SSH-2.0-x");
+    assert_eq!(fake.vm(&["ssh-proxy", "web", "23"]).0, Some(1));
 }

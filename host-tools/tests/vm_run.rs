@@ -147,8 +147,14 @@ fn boot_sector_prints_on_our_output_and_powers_off() {
     let (dir, path) = disk(true);
     let log = dir.path().join("serial,1.log");
     let rule = "tcp:127.0.0.1:0-:80";
-    let arguments = ["--bios", "--no-kvm", "--hostfwd", rule, "--serial-log", log.to_str().unwrap()];
-    let output = vm_run(&path, &arguments).output().unwrap();
+    // QEMU takes the user's keys and a credential whatever their names are.
+    let home = dir.path().join("home");
+    std::fs::create_dir_all(home.join(".ssh")).unwrap();
+    std::fs::write(home.join(".ssh/id_ed25519.pub"), "ssh-ed25519 A\n").unwrap();
+    let credential = "passwd.hashed-password.a-user-of-that-name=!";
+    let mut command = vm_run(&path, &["--bios", "--no-kvm", "--hostfwd", rule, "--no-usb", "--no-rng"]);
+    command.arg("--serial-log").arg(&log).args(["--credential", credential]).env("HOME", &home);
+    let output = command.output().unwrap();
     let (code, stderr) = code_and_stderr(&output);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("leads to port 80 of the guest"), "{stderr}");

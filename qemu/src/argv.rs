@@ -11,7 +11,7 @@
 //! | slot | device |
 //! |---|---|
 //! | 0x01 | graphics |
-//! | 0x02 | USB controller |
+//! | 0x02 | USB controller; without one a virtio keyboard and tablet |
 //! | 0x03 | first network card |
 //! | 0x04 | random number generator |
 //! | 0x05 | virtio-serial: console, guest agent, SPICE agent |
@@ -84,17 +84,19 @@ pub fn argv(machine: &Machine) -> Vec<String> {
     line.boot(&machine.boot);
     line.disks(machine);
     line.networks(&machine.networks);
-    line.json("-object", &json!({"qom-type": "rng-builtin", "id": "rng0"}));
-    line.json("-device", &json!({"driver": "virtio-rng-pci", "rng": "rng0", "addr": addr(slot::RNG, 0)}));
+    if machine.rng {
+        line.json("-object", &json!({"qom-type": "rng-builtin", "id": "rng0"}));
+        line.json("-device", &json!({"driver": "virtio-rng-pci", "rng": "rng0", "addr": addr(slot::RNG, 0)}));
+    }
     line.channels(machine);
     line.ports(machine.hotplug_ports);
     line.placed_by_qemu(machine);
     for (name, value) in &machine.fw_cfg {
-        let value = match value {
-            FwValue::Text(text) => format!("string={}", comma(text)),
-            FwValue::File(source) => format!("file={}", comma(&source.name())),
-        };
+        let value = value_words("string", "file", value);
         line.option("-fw_cfg", &format!("name={},{value}", comma(name)));
+    }
+    for value in &machine.oem_strings {
+        line.option("-smbios", &format!("type=11,{}", value_words("value", "path", value)));
     }
     line.control(machine);
     if machine.no_shutdown {
@@ -126,8 +128,11 @@ impl Line {
             Arch::Aarch64 | Arch::Riscv64 => "virt",
         };
         let mut words = format!("type={board},accel={}", machine.accel.name());
-        if machine.boot.flash().is_some() {
-            words.push_str(",pflash0=firmware-code,pflash1=firmware-vars");
+        if let Some(flash) = machine.boot.flash() {
+            words.push_str(",pflash0=firmware-code");
+            if flash.vars.is_some() {
+                words.push_str(",pflash1=firmware-vars");
+            }
         }
         let smm = machine.boot.flash().is_some_and(|flash| flash.smm);
         if smm {
@@ -180,10 +185,10 @@ impl Line {
     }
 
     fn boot(&mut self, boot: &Boot) {
-        if let Some(Flash { code, code_format, vars, vars_format, .. }) = boot.flash() {
-            for (node, source, format, read_only) in
-                [("firmware-code", code, code_format, true), ("firmware-vars", vars, vars_format, false)]
-            {
+        if let Some(Flash { code, code_format, vars, .. }) = boot.flash() {
+            let code = ("firmware-code", code, code_format, vars.is_some());
+            let vars = vars.as_ref().map(|(vars, format)| ("firmware-vars", vars, format, false));
+            for (node, source, format, read_only) in [Some(code), vars].into_iter().flatten() {
                 let file = json!({"driver": "file", "filename": source.name()});
                 let name = format.name();
                 let node = json!({"driver": name, "node-name": node, "read-only": read_only, "file": file});
@@ -252,6 +257,14 @@ fn addr(slot: usize, function: usize) -> String {
 
 fn socket(id: &str, path: &Path) -> String {
     format!("socket,id={id},server=on,wait=off,path={}", comma(&path.to_string_lossy()))
+}
+
+/// Returns a value as an option takes it: by one key as text, by another as a file.
+fn value_words(text_key: &str, file_key: &str, value: &FwValue) -> String {
+    match value {
+        FwValue::Text(text) => format!("{text_key}={}", comma(text)),
+        FwValue::File(source) => format!("{file_key}={}", comma(&source.name())),
+    }
 }
 
 /// Doubles commas: QEMU's escape in options that are not JSON.

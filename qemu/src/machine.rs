@@ -75,19 +75,23 @@ impl Source {
     }
 }
 
-/// UEFI in two flash chips.
+/// UEFI in flash chips.
 #[derive(Debug)]
 pub struct Flash {
-    /// The program; never written.
+    /// The program; never written, unless its variables are in the same chip.
     pub code: Source,
     /// Its format.
     pub code_format: ImageFormat,
-    /// This machine's variables; written by the firmware.
-    pub vars: Source,
-    /// Their format.
-    pub vars_format: ImageFormat,
+    /// This machine's variables, in a chip of their own and with their format; written by the firmware.
+    pub vars: Option<(Source, ImageFormat)>,
     /// Only the firmware writes them, from system management mode.
     pub smm: bool,
+}
+
+impl Flash {
+    fn sources(&self) -> impl Iterator<Item = &Source> {
+        [&self.code].into_iter().chain(self.vars.as_ref().map(|(vars, _)| vars))
+    }
 }
 
 /// How the machine starts.
@@ -203,6 +207,8 @@ pub struct Machine {
     pub serial_log: Option<PathBuf>,
     /// Values for the guest by fw_cfg name (`opt/…`).
     pub fw_cfg: Vec<(String, FwValue)>,
+    /// Strings that the guest finds in the tables of its firmware: SMBIOS type 11, "OEM Strings".
+    pub oem_strings: Vec<FwValue>,
     /// QEMU's end of the control channel, from [`crate::qmp::channel`].
     pub qmp: Option<OwnedFd>,
     /// Sockets on which QEMU listens.
@@ -213,6 +219,10 @@ pub struct Machine {
     pub display: Option<Display>,
     /// Sound.
     pub sound: Option<Sound>,
+    /// It may have a USB controller: for a keyboard beside a screen, and for devices attached later.
+    pub usb_bus: bool,
+    /// A source of random numbers.
+    pub rng: bool,
     /// Devices of the host's USB.
     pub usb: Vec<UsbDevice>,
     /// Devices of the host's PCI.
@@ -261,11 +271,14 @@ impl Machine {
             hvc: false,
             serial_log: None,
             fw_cfg: Vec::new(),
+            oem_strings: Vec::new(),
             qmp: None,
             sockets: Sockets::default(),
             pidfile: None,
             display: None,
             sound: None,
+            usb_bus: true,
+            rng: true,
             usb: Vec::new(),
             pci: Vec::new(),
             shares: Vec::new(),
@@ -283,14 +296,15 @@ impl Machine {
 
     /// Returns every descriptor that the emulator must inherit.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let flash = self.boot.flash().into_iter().flat_map(|flash| [&flash.code, &flash.vars]);
+        let flash = self.boot.flash().into_iter().flat_map(Flash::sources);
         let kernel = match &self.boot {
             Boot::Kernel { kernel, initramfs, .. } => [Some(kernel), initramfs.as_ref()],
             Boot::UBoot(loader) => [Some(loader), None],
             Boot::Bios | Boot::Uefi(_) => [None, None],
         };
         let disks = self.disks.iter().flat_map(Disk::sources).chain(&self.cdrom);
-        let values = self.fw_cfg.iter().filter_map(|(_, value)| match value {
+        let values = self.fw_cfg.iter().map(|(_, value)| value).chain(&self.oem_strings);
+        let values = values.filter_map(|value| match value {
             FwValue::File(source) => Some(source),
             FwValue::Text(_) => None,
         });

@@ -220,6 +220,27 @@ mod tests {
     }
 
     #[test]
+    fn reply_that_comes_slowly_in_pieces_is_put_together() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let answers = std::thread::spawn(move || {
+            theirs
+                .write_all(format!("{GREETING}\r\n{{\"return\": {{}}, \"id\": 1}}\r\n{{\"ret").as_bytes())
+                .unwrap();
+            // The rest is written when the question has been asked.
+            let mut requests = BufReader::new(theirs.try_clone().unwrap()).lines();
+            let question =
+                requests.by_ref().map(|line| line.unwrap()).find(|line| line.contains("query-status"));
+            let id = serde_json::from_str::<Value>(&question.unwrap()).unwrap()["id"].clone();
+            theirs
+                .write_all(format!("urn\": {{\"status\": \"paused\"}}, \"id\": {id}}}\r\n").as_bytes())
+                .unwrap();
+        });
+        let mut qmp = Qmp::connect(ours, Deadline::seconds(10)).unwrap();
+        assert_eq!(qmp.query_status(Deadline::seconds(10)).unwrap(), "paused");
+        answers.join().unwrap();
+    }
+
+    #[test]
     fn refused_command_carries_class_and_words() {
         let stream = fake(&[r#"{"error": {"class": "CommandNotFound", "desc": "no x"}, "id": $id}"#]);
         let mut qmp = Qmp::connect(stream, Deadline::seconds(10)).unwrap();

@@ -24,8 +24,7 @@ fn flash() -> Flash {
     Flash {
         code: source("/code.fd"),
         code_format: ImageFormat::Raw,
-        vars: source("/vars.qcow2"),
-        vars_format: ImageFormat::Qcow2,
+        vars: Some((source("/vars.qcow2"), ImageFormat::Qcow2)),
         smm: false,
     }
 }
@@ -130,6 +129,7 @@ fn machines() -> Vec<(String, Machine)> {
         }),
     );
     add("uefi with secure boot", bare(|m| m.boot = Boot::Uefi(Flash { smm: true, ..flash() })));
+    add("uefi in one chip", bare(|m| m.boot = Boot::Uefi(Flash { vars: None, ..flash() })));
     for arch in Arch::ALL {
         let mut machine = Machine::new("hello", arch, kernel(None));
         machine.tpm = Some("/run/vm/hello/tpm,1.sock".into());
@@ -213,6 +213,20 @@ fn machines() -> Vec<(String, Machine)> {
     );
     add("vsock", bare(|m| m.vsock = Some(Vsock { cid: 290_797_656, fd: None })));
     add("display: window", display(|d| d.window = Some("gtk".into())));
+    let without_usb = |mut machine: Machine| {
+        machine.usb_bus = false;
+        machine
+    };
+    add("display: window, no USB", without_usb(display(|d| d.window = Some("gtk".into()))));
+    add("no USB, although devices may be attached", without_usb(bare(|m| m.hotplug_ports = 1)));
+    add("no random numbers", bare(|m| m.rng = false));
+    add(
+        "strings in the firmware's tables",
+        bare(|m| {
+            let value = "io.systemd.credential:a=b,c".to_owned();
+            m.oem_strings = vec![FwValue::Text(value), FwValue::File(source("/a,b"))];
+        }),
+    );
     add("display: window none", display(|d| d.window = Some("none".into())));
     add("display: vnc alone", display(|d| d.vnc = Some(":1".into())));
     add(
@@ -277,6 +291,18 @@ fn machines() -> Vec<(String, Machine)> {
     all
 }
 
+/// Returns the options of a command line, each with its value.
+fn options(words: &[String]) -> Vec<&[String]> {
+    let mut options = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        let has_value = words.get(at + 1).is_some_and(|w| !w.starts_with('-'));
+        options.push(&words[at..=at + usize::from(has_value)]);
+        at += 1 + usize::from(has_value);
+    }
+    options
+}
+
 #[test]
 fn command_lines_are_what_is_committed() {
     let mut text = String::from(
@@ -284,17 +310,20 @@ fn command_lines_are_what_is_committed() {
     );
     let base = argv(&Machine::new("hello", Arch::X86_64, Boot::Bios));
     writeln!(text, "\n== nothing\n{}", base.join("\n")).unwrap();
+    let base = options(&base);
     for (name, machine) in machines() {
         writeln!(text, "\n== {name}").unwrap();
         let words = argv(&machine);
-        let mut at = 0;
-        while at < words.len() {
-            let has_value = words.get(at + 1).is_some_and(|w| !w.starts_with('-'));
-            let option = &words[at..=at + usize::from(has_value)];
-            if !base.windows(option.len()).any(|w| w == option) {
-                writeln!(text, "{}", option.join(" ")).unwrap();
-            }
-            at += option.len();
+        let all = options(&words);
+        for option in all.iter().filter(|option| !base.contains(option)) {
+            writeln!(text, "{}", option.join(" ")).unwrap();
+        }
+        // One that has another value stands above.
+        let is_gone = |option: &&&[String]| {
+            !all.contains(option) && all.iter().all(|o| o[0] != option[0] || o[0] == "-device")
+        };
+        for option in base.iter().filter(is_gone) {
+            writeln!(text, "without {}", option.join(" ")).unwrap();
         }
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/argv.golden");

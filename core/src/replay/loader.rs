@@ -4,7 +4,7 @@ use std::string::String;
 
 use crate::contract::boot_slots;
 use crate::loader::grubenv::{Block, Error, SIZE};
-use crate::loader::{cmdline_txt, config_txt, extlinux};
+use crate::loader::{bls_entry, cmdline_txt, config_txt, extlinux};
 use crate::replay::told;
 
 /// An environment block of arbitrary bytes behind the signature: what is read is written again, and setting and
@@ -64,6 +64,10 @@ pub fn loader_texts(bytes: &[u8]) {
         }
     }
     let _ = extlinux::labels(text).count();
+    let entry = bls_entry::Entry::new(text);
+    assert!(entry.kernel().into_iter().chain(entry.initrds()).all(|path| !path.is_empty()));
+    assert!(entry.words().all(|word| text.contains(word)));
+    let _ = bls_entry::name(text);
     let mut same = String::new();
     assert!(extlinux::emit_with_root(text, extlinux::AUTO_ROOT, &mut same).is_ok());
     assert_eq!(same, text, "the same root changes nothing");

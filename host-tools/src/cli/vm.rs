@@ -6,12 +6,19 @@ use std::process::ExitCode;
 use crate::command_error::Result;
 use crate::ctx::Ctx;
 use crate::vm::console::{self, Log, Use};
+use crate::vm::host::Host;
 use crate::vm::identity::Name;
+use crate::vm::mirror::{self, Mirror};
+use crate::vm::rundir::RunRoot;
 use crate::vm::stop::{self, Stop};
 use crate::vm::supervise::{self, Keeping, Ready, STOP_SECONDS};
 use crate::vm::{doctor, list, restart, service, wait};
 
+mod config;
 mod control;
+mod disk;
+#[cfg(test)]
+mod golden;
 mod run;
 
 /// Verbs of the group.
@@ -63,9 +70,38 @@ pub(super) enum Verb {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Prints what a machine is asked for, as vm.ini
+    #[command(
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs",
+        after_help = "Examples:\n  genpack-host vm config dump service /var/vm/web"
+    )]
+    Config {
+        #[command(subcommand)]
+        verb: config::Verb,
+    },
     /// Prints the unit vm@.service: `systemctl enable --now vm@NAME` starts the machine of /var/vm/NAME
-    #[command(after_help = "Examples:\n  genpack-host vm unit > /etc/systemd/system/vm@.service")]
-    Unit,
+    ///
+    /// With `mirror` the unit vm-mirror@.service, whose instances are SOURCE:TAP.
+    #[command(after_help = "Examples:\n  genpack-host vm unit > /etc/systemd/system/vm@.service\n  \
+        genpack-host vm unit mirror > /etc/systemd/system/vm-mirror@.service")]
+    Unit {
+        /// Which unit
+        #[arg(default_value = "vm")]
+        which: Unit,
+    },
+    /// Copies what passes an interface of this host to a tap, for a machine that watches it
+    ///
+    /// Both directions, by tc. It lasts until the host restarts; `vm unit mirror` prints a unit that begins anew.
+    #[command(
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs",
+        after_help = "Examples:\n  genpack-host vm mirror add eth0:watch0\n  genpack-host vm mirror list"
+    )]
+    Mirror {
+        #[command(subcommand)]
+        verb: MirrorVerb,
+    },
     /// Looks at this host: what machines lack here, and the command that fixes it
     #[command(after_help = "Examples:\n  genpack-host vm doctor")]
     Doctor,
@@ -76,13 +112,17 @@ pub(super) enum Verb {
     /// first by its own means, then by SIGTERM and SIGKILL.
     #[command(after_help = "Examples:\n  \
         genpack-host vm stop -w web\n  \
-        genpack-host vm stop web db --force-after 60")]
+        genpack-host vm stop web db --force-after 60\n  \
+        genpack-host vm stop --all -w")]
     Stop {
         /// Names of the machines
-        #[arg(required = true)]
+        #[arg(required_unless_present = "all")]
         names: Vec<Name>,
+        /// All machines of this user, as `vm stopall`
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
         /// Look at its console meanwhile
-        #[arg(short, long, conflicts_with_all = ["force", "wait"])]
+        #[arg(short, long, conflicts_with_all = ["force", "wait", "all"])]
         console: bool,
         #[command(flatten)]
         how: StopArgs,
@@ -118,7 +158,7 @@ pub(super) enum Verb {
         all: bool,
     },
     /// Prints what is known of machines, as JSON
-    #[command(after_help = "Examples:\n  genpack-host vm show web | jq .[0].qmp")]
+    #[command(visible_alias = "inspect", after_help = "Examples:\n  genpack-host vm show web | jq .[0].qmp")]
     Show {
         /// Name of the machine; default: all
         name: Option<Name>,
@@ -181,11 +221,52 @@ pub(super) enum Verb {
         /// Name of the machine
         name: Name,
     },
+    /// Makes and enlarges files that hold disks, and tells a machine of it
+    #[command(
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs",
+        after_help = "Examples:\n  genpack-host vm disk create /var/vm/web/data 20G\n  \
+        genpack-host vm disk grow /var/vm/web/data 40G && genpack-host vm disk refresh web"
+    )]
+    Disk {
+        #[command(subcommand)]
+        verb: disk::Verb,
+    },
     #[command(flatten)]
     Control(control::Verb),
     /// Keeps a machine that `run --detach` describes on standard input
     #[command(hide = true)]
     Supervise,
+}
+
+/// Units of systemd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Unit {
+    /// A machine of /var/vm
+    Vm,
+    /// A mirror
+    Mirror,
+}
+
+/// Verbs of the group `vm mirror`.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum MirrorVerb {
+    /// Begins to copy: both directions, to a tap that is made when it is not there
+    #[command(after_help = "Examples:\n  genpack-host vm mirror add eth0:watch0\n  \
+        genpack-host vm run ids.squashfs --net user --net watch0")]
+    Add {
+        /// From where to where: SOURCE:TAP
+        mirror: Mirror,
+    },
+    /// Ends it, and takes back what was made for it
+    #[command(after_help = "Examples:\n  genpack-host vm mirror del eth0:watch0")]
+    Del {
+        /// From where to where: SOURCE:TAP
+        mirror: Mirror,
+    },
+    /// Prints what is copied
+    #[command(after_help = "Examples:\n  genpack-host vm mirror list")]
+    List,
 }
 
 /// How machines are stopped.
@@ -222,19 +303,32 @@ impl Verb {
                 service::run(ctx, &directory, name, default_net.as_deref(), keeping, detach)
             }
             Self::Check { directory } => service::check(ctx, &directory),
-            Self::Unit => {
-                ctx.ui.text(service::UNIT);
+            Self::Config { verb } => verb.run(ctx),
+            Self::Unit { which } => {
+                ctx.ui.text(match which {
+                    Unit::Vm => service::UNIT,
+                    Unit::Mirror => mirror::UNIT,
+                });
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Mirror { verb } => {
+                let root = RunRoot::of_user();
+                match verb {
+                    MirrorVerb::Add { mirror } => mirror::add(ctx, &mirror, &root, &Host::default()),
+                    MirrorVerb::Del { mirror } => mirror::remove(ctx, &mirror, &root),
+                    MirrorVerb::List => mirror::list(ctx, &root),
+                }
+                .map(|()| ExitCode::SUCCESS)
+            }
             Self::Doctor => doctor::doctor(ctx),
-            Self::Stop { names, console: false, how } => stop::stop(ctx, &names, how.into()),
+            Self::Stop { all: true, how, .. } => stop::stop_all(ctx, how.into()),
+            Self::Stop { names, console: false, how, .. } => stop::stop(ctx, &names, how.into()),
             Self::Stop { names, how, .. } => {
                 let asked = stop::stop(ctx, &names, how.into())?;
                 if asked != ExitCode::SUCCESS {
                     return Ok(asked);
                 }
-                let how = Use { escape: Some(console::DEFAULT_ESCAPE), log: None, no_input: false };
-                names.first().map_or(Ok(asked), |name| console::console(ctx, name, &how))
+                names.first().map_or(Ok(asked), |name| console::console(ctx, name, &Use::default()))
             }
             Self::Restart { names, force, wait_timeout: timeout, force_after } => {
                 restart::restart(ctx, &names, Stop { force, wait: true, timeout, force_after })
@@ -256,6 +350,7 @@ impl Verb {
                 let keeping = Keeping { ready: Ready::Qemu, stop_seconds: STOP_SECONDS };
                 supervise::adopt(ctx, &dir, keeping)
             }
+            Self::Disk { verb } => verb.run(ctx),
             Self::Control(verb) => verb.run(ctx),
             Self::Supervise => supervise::supervise(ctx),
         }

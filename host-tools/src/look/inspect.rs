@@ -18,7 +18,7 @@ use crate::io::printable::printable;
 use crate::io::system_image::SystemImage;
 use crate::look::image::{iso8601, type_name};
 use crate::look::{report, space};
-use crate::vm::kernel_files::look_for;
+use crate::vm::kernel::candidates;
 
 pub(crate) mod verify;
 
@@ -185,7 +185,7 @@ fn genpack(image: &SystemImage) -> Result<Option<Value>> {
 /// Returns path, format, architecture and version of the kernel that a direct boot would take.
 fn kernel(image: &SystemImage) -> Result<Option<Value>> {
     let modules = image.list("/usr/lib/modules")?.unwrap_or_default();
-    for candidate in look_for(|directory| image.list(directory))? {
+    for candidate in candidates(image)? {
         let Some(head) = image.head(&candidate.kernel, KERNEL_HEAD)? else { continue };
         let mut object = Map::new();
         object.insert("path".into(), candidate.kernel.into());

@@ -37,6 +37,12 @@ pub struct Use {
     pub no_input: bool,
 }
 
+impl Default for Use {
+    fn default() -> Self {
+        Self { escape: Some(DEFAULT_ESCAPE), log: None, no_input: false }
+    }
+}
+
 /// Parses an escape character: `none`, `^]`, or the character itself.
 ///
 /// # Errors

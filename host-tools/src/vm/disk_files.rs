@@ -1,4 +1,4 @@
-//! Verbs about files that hold disks: `vm allocate`, `vm expand`, `vm snapshot`.
+//! Verbs about files that hold disks: `vm disk`, `vm allocate`, `vm expand`, `vm snapshot`.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use genpack_qemu::deadline::Deadline;
 use genpack_qemu::machine::ImageFormat;
+use genpack_qemu::qcow2;
 use genpack_qemu::qga::Qga;
 use genpack_qemu::qmp::Qmp;
 use rustix::fs::{FallocateFlags, fallocate};
 use serde_json::{Value, json};
 
 use super::identity::Name;
-use super::media::disk_bytes;
+use super::media::{self, disk_bytes};
 use super::rundir::RunDir;
 use super::stop::control;
 use super::sys;
@@ -29,18 +30,52 @@ const MIN_DISK_BYTES: u64 = 1 << 20;
 /// QEMU's name of a copy that is being made.
 const COPY_NODE: &str = "snapshot";
 
-/// Makes or enlarges a file of so many GiB, all of it allocated.
+/// Whether a file is to be there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// It must not be there.
+    New,
+    /// It must be there.
+    There,
+    /// Either will do.
+    Either,
+}
+
+/// When a file takes its space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// Now: the guest never finds the file system full.
+    AtOnce,
+    /// When the guest writes.
+    WhenWritten,
+}
+
+/// Makes or enlarges a file that holds a raw disk.
 ///
 /// # Errors
-/// When it is larger already, or the file system is full.
-pub fn allocate(ctx: &Ctx, path: &Path, gib: u32) -> Result<()> {
+/// When it is larger already, is or is not there against what is wanted, or the file system is full.
+pub fn allocate(ctx: &Ctx, path: &Path, bytes: u64, wanted: Wanted, space: Space) -> Result<()> {
     let path = ctx.path(path);
-    let bytes = u64::from(gib) << 30;
-    if gib == 0 {
+    if bytes == 0 {
         return Err(CommandError::usage("a disk of no size is none"));
     }
     let what = || format!("allocating {}", path.display());
-    let found = std::fs::metadata(&path).map_or(0, |m| m.len());
+    let found = match (std::fs::metadata(&path), wanted) {
+        (Ok(_), Wanted::New) => return Err(there_already(&path)),
+        (Ok(m), _) if !m.is_file() => {
+            return Err(CommandError::refused(format!("{} is no file", path.display())));
+        }
+        (Ok(m), _) => m.len(),
+        (Err(e), Wanted::There) => return Err(e).with_context(what),
+        (Err(_), _) => 0,
+    };
+    if found > 0 && media::is_qcow2(&path) {
+        return Err(CommandError::refused(format!(
+            "{} is a qcow2, whose size is not its file's",
+            path.display()
+        ))
+        .hint(format!("qemu-img resize {} {bytes}", path.display())));
+    }
     if found > bytes {
         return Err(CommandError::refused(format!(
             "{} has {found} bytes, more than {bytes}",
@@ -53,7 +88,8 @@ pub fn allocate(ctx: &Ctx, path: &Path, gib: u32) -> Result<()> {
         return Ok(());
     }
     let file = File::options()
-        .create(true)
+        .create(wanted == Wanted::Either)
+        .create_new(wanted == Wanted::New)
         .write(true)
         .truncate(false)
         .mode(0o600)
@@ -63,8 +99,37 @@ pub fn allocate(ctx: &Ctx, path: &Path, gib: u32) -> Result<()> {
         // Only some file systems know the difference, and all work without.
         let _ = sys::set_no_copy_on_write(&file);
     }
-    fallocate(&file, FallocateFlags::empty(), 0, bytes).with_context(what)?;
+    match space {
+        Space::AtOnce => fallocate(&file, FallocateFlags::empty(), 0, bytes).with_context(what)?,
+        Space::WhenWritten => file.set_len(bytes).with_context(what)?,
+    }
     file.sync_all().with_context(what)
+}
+
+/// Makes an empty qcow2.
+///
+/// # Errors
+/// When the file is there already or cannot be written.
+pub fn create_qcow2(ctx: &Ctx, path: &Path, bytes: u64) -> Result<()> {
+    let path = ctx.path(path);
+    let what = || format!("making {}", path.display());
+    if bytes == 0 {
+        return Err(CommandError::usage("a disk of no size is none"));
+    }
+    if path.exists() {
+        return Err(there_already(&path));
+    }
+    if ctx.dry_run {
+        ctx.ui.answer(format!("would make a qcow2 of {bytes} bytes at {}", path.display()));
+        return Ok(());
+    }
+    let mut file = File::options().create_new(true).write(true).mode(0o600).open(&path).with_context(what)?;
+    qcow2::write_empty(&mut file, bytes).with_context(what)?;
+    file.sync_all().with_context(what)
+}
+
+fn there_already(path: &Path) -> CommandError {
+    CommandError::refused(format!("{} is there already", path.display()))
 }
 
 /// Tells a machine that the files of its disks have grown.
@@ -105,7 +170,7 @@ pub fn snapshot(ctx: &Ctx, name: &Name, to: &Path, serial: &str) -> Result<()> {
             .hint(format!("it has {}", known.join(", ")))
     })?;
     if to.exists() {
-        return Err(CommandError::refused(format!("{} is there already", to.display())));
+        return Err(there_already(&to));
     }
     let bytes = size_of(&mut qmp, &node)?;
     let file = crate::io::atomic_file::AtomicFile::create(&to)?;
@@ -183,4 +248,32 @@ fn size_of(qmp: &mut Qmp, node: &str) -> Result<u64> {
 
 fn execute(qmp: &mut Qmp, command: &str, arguments: Value) -> Result<Value> {
     qmp.execute(command, arguments, Deadline::after(ANSWER)).map_err(|e| CommandError::failed(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use genpack_core::kernel::arch::Arch;
+
+    #[test]
+    fn file_is_made_and_enlarged_but_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = Ctx::quiet(dir.path(), Arch::X86_64);
+        let path = dir.path().join("d");
+        let make = |bytes, wanted| {
+            let done = allocate(&ctx, Path::new("d"), bytes, wanted, Space::WhenWritten);
+            (done.is_ok(), std::fs::metadata(&path).map_or(0, |m| m.len()))
+        };
+        assert_eq!(make(4096, Wanted::There), (false, 0));
+        assert_eq!(make(0, Wanted::Either), (false, 0));
+        assert_eq!(make(4096, Wanted::New), (true, 4096));
+        assert_eq!(make(8192, Wanted::New), (false, 4096));
+        assert_eq!(make(8192, Wanted::There), (true, 8192));
+        assert_eq!(make(4096, Wanted::Either), (false, 8192));
+        assert!(create_qcow2(&ctx, Path::new("d"), 4096).is_err());
+        create_qcow2(&ctx, Path::new("q"), 1 << 30).unwrap();
+        assert_eq!(disk_bytes(&dir.path().join("q"), ImageFormat::Qcow2).unwrap(), 1 << 30);
+        let grown = allocate(&ctx, Path::new("q"), 2 << 30, Wanted::There, Space::WhenWritten);
+        assert!(grown.unwrap_err().to_string().contains("is a qcow2"));
+    }
 }

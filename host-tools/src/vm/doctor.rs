@@ -9,8 +9,8 @@ use genpack_qemu::argv::program;
 use genpack_qemu::{accel, firmware, machine::Accel};
 use serde_json::{Value, json};
 
+use super::flash::takes_flash;
 use super::host::{BRIDGE_HELPERS, Host, VIRTIOFS_DAEMONS, in_path};
-use super::prepare::takes_flash;
 use crate::command_error::{Kind, Result};
 use crate::ctx::Ctx;
 use crate::runner::Run;

@@ -247,8 +247,9 @@ fn with_user(word: &str, name: &str) -> String {
 /// Returns what ssh and scp are told about the way to a machine.
 fn options(dir: &RunDir, record: &Record) -> Result<Vec<OsString>> {
     let name = dir.name();
+    let alias = record.uuid.as_ref().map_or_else(String::new, |uuid| format!("-{uuid}"));
     let mut words: Vec<String> = vec![
-        format!("HostKeyAlias=vm-{name}"),
+        format!("HostKeyAlias=vm-{name}{alias}"),
         format!("UserKnownHostsFile={}", dir.file("known_hosts").display()),
         "StrictHostKeyChecking=accept-new".into(),
         "CheckHostIP=no".into(),
@@ -342,7 +343,9 @@ mod tests {
             "-o HostKeyAlias=vm-web -o UserKnownHostsFile=/run/vm/web/known_hosts -o \
              StrictHostKeyChecking=accept-new -o CheckHostIP=no -o HostName=127.0.0.1 -o Port=4022"
         );
-        let by_vsock = line(Record { cid: Some(7), ssh_port: Some(1), ..Record::default() }).unwrap();
+        let uuid = Some("c0ffee".to_owned());
+        let by_vsock = line(Record { cid: Some(7), ssh_port: Some(1), uuid, ..Record::default() }).unwrap();
+        assert!(by_vsock.starts_with("-o HostKeyAlias=vm-web-c0ffee -o "), "{by_vsock}");
         assert!(by_vsock.ends_with(" vm ssh-proxy web 22 -o ProxyUseFdpass=yes"), "{by_vsock}");
         assert!(line(Record::default()).is_err());
     }

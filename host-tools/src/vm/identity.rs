@@ -111,6 +111,20 @@ pub fn cid(uid: u32, name: &str, again: u32) -> u32 {
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) % CIDS + FIRST_CID
 }
 
+/// Returns the system UUID that follows from a machine's name and its owner: the same name, the same machine for its
+/// guest, whose machine ID is often made from it.
+///
+/// A UUID of version 8 (RFC 9562, section 5.8): what is in it is our own business.
+#[must_use]
+pub fn uuid(uid: u32, name: &str) -> String {
+    let digest = Sha256::digest(format!("uuid:{uid}:{name}"));
+    let number = |range: std::ops::Range<usize>| {
+        digest[range].iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    let (version, variant) = (0x8000 | number(6..8) & 0x0fff, 0x8000 | number(8..10) & 0x3fff);
+    format!("{:08x}-{:04x}-{version:04x}-{variant:04x}-{:012x}", number(0..4), number(4..6), number(10..16))
+}
+
 /// Returns the first address of a machine that can be taken, with what taking it returned.
 ///
 /// # Errors
@@ -165,6 +179,21 @@ mod tests {
             (0, "a", 2_649_998_845),
         ] {
             assert_eq!(cid(uid, name, 0), expected, "{uid}:{name}");
+        }
+    }
+
+    #[test]
+    fn uuid_follows_from_owner_and_name_and_is_one_of_our_own_kind() {
+        let all = [(0, "web"), (1000, "web"), (0, "web2")].map(|(uid, name)| uuid(uid, name));
+        let known = [
+            "a146e614-aa93-8b30-8687-9bc751bd25f1",
+            "a523b190-6deb-8f44-b4fc-ee19161cdad0",
+            "e20945b0-86ac-883d-8593-c2c66e225b3b",
+        ];
+        assert_eq!(all, known);
+        for uuid in all {
+            assert_eq!(super::super::words::parse_uuid(&uuid).as_deref(), Ok(&*uuid));
+            assert!(uuid[14..].starts_with('8') && "89ab".contains(&uuid[19..20]), "{uuid}");
         }
     }
 

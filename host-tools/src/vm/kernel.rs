@@ -13,12 +13,14 @@ use rustix::io::Errno;
 
 use crate::command_error::{CommandError, Context, Result};
 use crate::io::system_image::SystemImage;
-use crate::vm::kernel_files::look_for;
+use crate::vm::kernel_files::{Candidate, look_for};
 
 /// A decompressed kernel has some 100 MiB at most, debug information included.
 const MAX_KERNEL_BYTES: u64 = 1 << 30;
 /// The kernel itself takes 2 KiB on x86 and 4 KiB at most elsewhere.
 const MAX_CMDLINE_BYTES: u32 = 64 << 10;
+/// An entry of a boot menu is a dozen lines.
+const MAX_ENTRY_BYTES: usize = 64 << 10;
 /// Begins a legacy LZ4 frame (`lz4 -l`, lz4_Frame_format.md, "Legacy frame").
 const LZ4_LEGACY_MAGIC: u32 = 0x184C_2102;
 /// What each of its blocks holds, but the last.
@@ -133,18 +135,12 @@ impl Tree for RootDirectory {
 /// # Errors
 /// When the tree has no kernel, or one that we cannot recognise, or is corrupt.
 pub fn read(image: &impl Tree) -> Result<BootFiles> {
-    for candidate in look_for(|directory| image.names(directory))? {
+    for candidate in candidates(image)? {
         // A symbolic link may lead nowhere.
         if !image.has(&candidate.kernel)? {
             continue;
         }
-        let mut initramfs = None;
-        for path in &candidate.initramfs {
-            if image.has(path)? {
-                initramfs = Some(seal(copy(image, path, "initramfs")?)?);
-                break;
-            }
-        }
+        let Some(mut initramfs) = initramfs_of(image, &candidate)? else { continue };
         let what = || format!("reading {}", candidate.kernel);
         let file = copy(image, &candidate.kernel, "kernel")?;
         let Unified { kernel, initramfs: inside, words } = take_apart(file).with_context(what)?;
@@ -153,10 +149,83 @@ pub fn read(image: &impl Tree) -> Result<BootFiles> {
             initramfs = Some(seal(inside)?);
         }
         let kernel = seal(kernel)?;
+        // Those of the entry were written for this machine, those of the file by whoever made it.
+        let words: Vec<String> = [words, candidate.words].into_iter().flatten().collect();
+        let words = Some(words.join(" ")).filter(|words| !words.is_empty());
         return Ok(BootFiles { kernel_path: candidate.kernel, kernel, initramfs, arch, words });
     }
     Err(CommandError::failed("the image has no kernel in /boot")
         .hint("give the image a kernel as /boot/kernel, or run a disk made with `genpack-host flash`"))
+}
+
+/// Returns the initramfs of a kernel, if it has one; `None` when a part that it needs is missing.
+#[expect(clippy::option_option, reason = "no such candidate, and a candidate without one")]
+fn initramfs_of(image: &impl Tree, candidate: &Candidate) -> Result<Option<Option<OwnedFd>>> {
+    let mut whole: Option<File> = None;
+    for alternatives in &candidate.initramfs {
+        let mut found = None;
+        for path in alternatives {
+            if image.has(path)? {
+                found = Some(path);
+                break;
+            }
+        }
+        match found {
+            Some(path) => {
+                let file = match &mut whole {
+                    Some(file) => file,
+                    None => whole.insert(memory("initramfs")?),
+                };
+                image.copy_to(path, file).with_context(|| format!("reading {path}"))?;
+                pad(file).context("reserving memory")?;
+            }
+            None if candidate.needs_initramfs => return Ok(None),
+            None => {}
+        }
+    }
+    whole.map(seal).transpose().map(Some)
+}
+
+/// Puts zeros behind a part of an initramfs: the next one begins at a multiple of four bytes
+/// (`buffer-format` in the kernel's documentation).
+fn pad(file: &mut File) -> io::Result<()> {
+    let len = file.seek(SeekFrom::End(0))?;
+    let missing = usize::try_from(len.next_multiple_of(4) - len).unwrap_or(0);
+    file.write_all(&[0; 4][..missing])
+}
+
+/// Reads an entry of a boot menu.
+fn text(image: &impl Tree, path: &str) -> Result<String> {
+    // Why: a link that leads nowhere is an entry of nothing.
+    if !image.has(path)? {
+        return Ok(String::new());
+    }
+    let mut bytes = Short(Vec::new());
+    image.copy_to(path, &mut bytes).with_context(|| format!("reading {path}"))?;
+    Ok(String::from_utf8_lossy(&bytes.0).into_owned())
+}
+
+/// Takes the beginning of a file: what is larger than an entry is none.
+struct Short(Vec<u8>);
+
+impl Write for Short {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = MAX_ENTRY_BYTES.saturating_sub(self.0.len());
+        self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Returns the kernels that a tree offers, the preferred first; not all of them need be there.
+///
+/// # Errors
+/// When a directory or the entry of a menu cannot be read.
+pub fn candidates(image: &impl Tree) -> Result<Vec<Candidate>> {
+    look_for(|directory| image.names(directory), |path| text(image, path))
 }
 
 fn copy(image: &impl Tree, path: &str, name: &str) -> Result<File> {
@@ -467,6 +536,28 @@ mod tests {
         assert!(files.initramfs.is_none());
         std::fs::remove_file(boot.join("kernel")).unwrap();
         assert!(read(&RootDirectory::open(dir.path()).unwrap()).is_err());
+    }
+
+    #[test]
+    fn entry_brings_its_kernel_all_of_its_initramfs_and_its_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, bytes: &[u8]| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        };
+        write("boot/loader/entries/a-1.conf", b"linux /k\ninitrd /ucode\ninitrd /i\noptions quiet\n");
+        // The newer one misses a part.
+        write("boot/loader/entries/a-2.conf", b"linux /k\ninitrd /missing\n");
+        write("boot/k", &bzimage());
+        write("boot/ucode", b"07070");
+        write("boot/i", b"123");
+        let files = read(&RootDirectory::open(dir.path()).unwrap()).unwrap();
+        assert_eq!((files.kernel_path.as_str(), files.words.as_deref()), ("/boot/k", Some("quiet")));
+        assert_eq!(content(files.initramfs.unwrap().into()), b"07070\0\0\x00123\0");
+        let mut short = Short(vec![0; MAX_ENTRY_BYTES - 1]);
+        short.write_all(b"abc").unwrap();
+        assert_eq!(short.0.len(), MAX_ENTRY_BYTES);
     }
 
     #[test]

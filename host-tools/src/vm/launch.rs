@@ -13,6 +13,7 @@ use genpack_qemu::qmp::{self, Qmp};
 use genpack_qemu::running;
 use serde_json::{Value, json};
 
+use super::guest_notify::Listening;
 use super::pci::{self, Handover};
 use super::plan::disk_nodes;
 use super::prepare::Prepared;
@@ -41,6 +42,8 @@ pub struct Started {
     pub record: Record,
     /// Programs beside QEMU.
     pub companions: Vec<(&'static str, Process)>,
+    /// Where the guest says how it is.
+    pub notify: Option<Listening>,
     /// Held until the machine is gone.
     pub locked: Option<Locked>,
 }
@@ -59,9 +62,20 @@ pub enum Launch {
 /// # Errors
 /// When something before QEMU fails, or QEMU does not answer.
 pub fn launch(ctx: &Ctx, prepared: Prepared, streams: Streams, about: Record) -> Result<Launch> {
-    let Prepared { mut machine, dir, locked, companions, handovers, chooses_ssh_port, environment, .. } =
-        prepared;
+    let Prepared {
+        mut machine,
+        dir,
+        locked,
+        notify,
+        companions,
+        handovers,
+        chooses_ssh_port,
+        environment,
+        ..
+    } = prepared;
     let arch = machine.arch;
+    let notify_port = notify.as_ref().map(|notify| notify.port);
+    let about = Record { notify_port, ..about };
     hand_over(ctx, &handovers)?;
     let given_back = GiveBack(&handovers);
     let log = dir.file("companions.log");
@@ -105,7 +119,7 @@ pub fn launch(ctx: &Ctx, prepared: Prepared, streams: Streams, about: Record) ->
     // From here on the record says what is to be given back; see `clear`.
     std::mem::forget(given_back);
     let companions = std::mem::take(&mut beside.0);
-    Ok(Launch::Runs(Box::new(Started { process, qmp, dir, record, companions, locked })))
+    Ok(Launch::Runs(Box::new(Started { process, qmp, dir, record, companions, notify, locked })))
 }
 
 /// Programs beside a QEMU that does not run yet: they wait for it and end with it, so without it they are ended here.
@@ -156,6 +170,7 @@ fn record(machine: &Machine, about: Record, handovers: &[Handover]) -> Record {
         image: about.image.map(absolute),
         memory_mib: machine.memory_mib,
         cpus: machine.cpus,
+        uuid: machine.uuid.clone(),
         cid: machine.vsock.as_ref().map(|vsock| vsock.cid),
         ssh_port: None,
         disks: disk_nodes(machine),

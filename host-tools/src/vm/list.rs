@@ -180,6 +180,7 @@ fn facts(row: &Row, uptime: u64) -> Value {
         ("state", Some(row.state.as_str().into())),
         ("uptime_ms", ticks(row.times.map(|t| uptime.saturating_sub(t.started)))),
         ("utime_ms", ticks(row.times.map(|t| t.user))),
+        ("uuid", record.uuid.as_deref().map(Value::from)),
     ] {
         if let Some(value) = value {
             facts.insert(key.to_owned(), value);

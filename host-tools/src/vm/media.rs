@@ -92,6 +92,12 @@ pub fn disk_bytes(path: &Path, format: ImageFormat) -> Result<u64> {
     }
 }
 
+/// Tells whether a file that can be read is a qcow2.
+#[must_use]
+pub fn is_qcow2(path: &Path) -> bool {
+    disk_bytes(path, ImageFormat::Qcow2).is_ok()
+}
+
 /// Returns a file without a name that receives what the guest writes to the disk.
 ///
 /// # Errors

@@ -57,7 +57,7 @@ impl Interface {
             if class.join("bridge").exists() {
                 return Ok(Self::Bridge(name.to_owned()));
             }
-            if read_hex(&class.join("tun_flags")).is_some_and(|flags| flags & IFF_TAP != 0) {
+            if is_tap(name, sys) {
                 return Ok(Self::Tap(name.to_owned()));
             }
         }
@@ -89,10 +89,23 @@ impl Interface {
     }
 }
 
+/// Tells whether an interface can have this name.
+#[must_use]
+pub fn is_interface(name: &str) -> bool {
+    let plain = !name.is_empty() && name.len() <= MAX_INTERFACE_BYTES && name != "." && name != "..";
+    plain && !name.contains(|c: char| c == '/' || c.is_whitespace())
+}
+
+/// Tells whether the host has a tap of this name.
+#[must_use]
+pub fn is_tap(name: &str, sys: &Path) -> bool {
+    let flags = class_directory(name, sys).and_then(|class| read_hex(&class.join("tun_flags")));
+    flags.is_some_and(|flags| flags & IFF_TAP != 0)
+}
+
 /// Returns the interface's directory, `None` for a name that no interface can have.
 fn class_directory(name: &str, sys: &Path) -> Option<PathBuf> {
-    let plain = !name.is_empty() && name.len() <= MAX_INTERFACE_BYTES && name != "." && name != "..";
-    (plain && !name.contains('/')).then(|| sys.join("class/net").join(name))
+    is_interface(name).then(|| sys.join("class/net").join(name))
 }
 
 fn read_hex(path: &Path) -> Option<u32> {

@@ -8,7 +8,9 @@ use super::hostfwd::HostForward;
 use super::identity::Name;
 use super::memory::Memory;
 use super::usb::Query;
-use super::words::{DiskWords, KeyValue, NetWords, PciWords, Resolution, ShareWords};
+use super::words::{
+    Credential, DiskWords, FirmwareWords, KeyValue, NetWords, PciWords, Resolution, ShareWords,
+};
 
 /// On, off, or whatever the host can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -91,6 +93,8 @@ pub struct Options {
     pub bios: bool,
     /// UEFI for a kernel that is started directly.
     pub uefi: Option<Tri>,
+    /// The firmware itself, instead of what is installed.
+    pub firmware: Option<FirmwareWords>,
     /// Firmware that starts only what is signed.
     pub secure_boot: bool,
     /// A TPM.
@@ -139,6 +143,10 @@ pub struct Options {
     pub display: Option<DisplayOptions>,
     /// No sound card with the screen.
     pub no_sound: bool,
+    /// No USB at all.
+    pub no_usb: bool,
+    /// No source of random numbers.
+    pub no_rng: bool,
     /// USB devices.
     pub usb: Vec<Query>,
     /// Files of USB devices, as `/dev/bus/usb/001/004`.
@@ -154,7 +162,7 @@ pub struct Options {
     /// Values for the guest: fw_cfg `opt/KEY`.
     pub fw_strings: Vec<KeyValue>,
     /// systemd credentials for the guest.
-    pub credentials: Vec<KeyValue>,
+    pub credentials: Vec<Credential>,
     /// File for the guest: fw_cfg `opt/application.ini`.
     pub application_ini: Option<PathBuf>,
     /// The same as text.

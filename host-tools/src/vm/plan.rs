@@ -4,13 +4,14 @@ use genpack_core::kernel::arch::Arch;
 use std::path::PathBuf;
 
 use genpack_qemu::machine::{
-    Accel, Agent, Boot, Disk, Display, Flash, FwValue, Gpu, Log, Machine, Medium, Network, PciDevice, Serial,
-    Share, Sockets, Sound, Source, UsbDevice, Vsock,
+    Accel, Agent, Boot, Disk, Display, Flash, Gpu, Log, Machine, Medium, Network, PciDevice, Serial, Share,
+    Sockets, Sound, Source, UsbDevice, Vsock,
 };
 
 use super::identity::Name;
 use super::options::{Accel as GpuOption, DisplayOptions, Options};
 use super::rundir::RunDir;
+use super::values::Values;
 
 /// Ports for devices that are attached later.
 pub const HOTPLUG_PORTS: u8 = 4;
@@ -63,8 +64,10 @@ pub struct Findings {
     pub vsock: Option<Vsock>,
     /// Sound.
     pub sound: Option<Sound>,
-    /// Values for the guest beside those of the options.
-    pub fw_cfg: Vec<(String, FwValue)>,
+    /// System UUID, unless the options have one.
+    pub uuid: String,
+    /// What the guest is told.
+    pub values: Values,
 }
 
 /// What a machine boots from.
@@ -127,7 +130,7 @@ pub fn machine(options: &Options, found: Findings) -> Machine {
     };
     disks.extend(found.disks);
     let mut machine = Machine::new(name.as_str(), found.arch, boot);
-    machine.uuid.clone_from(&options.uuid);
+    machine.uuid = Some(options.uuid.clone().unwrap_or(found.uuid));
     machine.cpus = options.cpus.max(1);
     machine.max_cpus = options.max_cpus;
     machine.memory_mib = options.memory_mib();
@@ -152,15 +155,8 @@ pub fn machine(options: &Options, found: Findings) -> Machine {
         file: options.log_file.clone(),
     };
     machine.extra.clone_from(&options.qemu_args);
-    machine.fw_cfg = vec![("opt/vmname".to_owned(), FwValue::Text(name.as_str().to_owned()))];
-    machine.fw_cfg.extend(found.fw_cfg);
-    for value in &options.fw_strings {
-        machine.fw_cfg.push((format!("opt/{}", value.0), FwValue::Text(value.1.clone())));
-    }
-    for value in &options.credentials {
-        let name = format!("opt/io.systemd.credentials/{}", value.0);
-        machine.fw_cfg.push((name, FwValue::Text(value.1.clone())));
-    }
+    (machine.fw_cfg, machine.oem_strings) = (found.values.fw_cfg, found.values.oem_strings);
+    (machine.usb_bus, machine.rng) = (!options.no_usb, !options.no_rng);
     channels(options, &found.dir, found.place, &mut machine);
     machine
 }
@@ -310,7 +306,8 @@ mod tests {
             tpm: None,
             vsock: None,
             sound: None,
-            fw_cfg: Vec::new(),
+            uuid: "of the name".to_owned(),
+            values: Values::default(),
         }
     }
 
@@ -432,23 +429,12 @@ mod tests {
     }
 
     #[test]
-    fn guest_gets_its_values_by_name() {
-        let options = Options {
-            fw_strings: vec!["role=web".parse().unwrap()],
-            credentials: vec!["motd=hi".parse().unwrap()],
-            ..Options::default()
-        };
-        let machine = machine(&options, findings(image(), Place::Stdio));
-        let values: Vec<String> =
-            machine.fw_cfg.iter().map(|(key, value)| format!("{key} {value:?}")).collect();
-        assert_eq!(
-            values,
-            [
-                r#"opt/vmname Text("myart")"#,
-                r#"opt/role Text("web")"#,
-                r#"opt/io.systemd.credentials/motd Text("hi")"#
-            ]
-        );
+    fn uuid_that_was_asked_for_counts_and_devices_can_be_left_out() {
+        let plain = machine(&Options::default(), findings(image(), Place::Stdio));
+        assert_eq!((plain.uuid.as_deref(), plain.usb_bus, plain.rng), (Some("of the name"), true, true));
+        let options = Options { uuid: Some("own".into()), no_usb: true, no_rng: true, ..Options::default() };
+        let bare = machine(&options, findings(image(), Place::Stdio));
+        assert_eq!((bare.uuid.as_deref(), bare.usb_bus, bare.rng), (Some("own"), false, false));
     }
 
     #[test]

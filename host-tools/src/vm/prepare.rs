@@ -3,20 +3,18 @@
 //! With `--dry-run` nothing is taken or changed: no lock, no address, no driver.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use genpack_core::kernel::arch::Arch;
 use genpack_qemu::accel;
-use genpack_qemu::firmware;
 use genpack_qemu::machine::{
-    Accel, Backend, Boot, Disk, DiskBus, Flash, FwValue, ImageFormat, Machine, Medium, Network, PciDevice,
-    Share, Sound, SoundCard, Source, UsbDevice, UserNetwork, Vsock,
+    Accel, Backend, Disk, DiskBus, ImageFormat, Machine, Medium, Network, PciDevice, Share, Sound, SoundCard,
+    Source, UsbDevice, UserNetwork, Vsock,
 };
 
 use super::companion::{self, Companion};
-use super::host::{self, BRIDGE_HELPERS, Host, VIRTIOFS_DAEMONS};
+use super::host::{self, BRIDGE_HELPERS, Host};
 use super::hostfwd::HostForward;
 use super::identity::{Name, take_cid};
 use super::kernel::{self, RootDirectory};
@@ -28,7 +26,7 @@ use super::plan::{Findings, KernelFiles, Place, Start, machine};
 use super::rundir::{Locked, Record, RunDir, RunRoot};
 use super::sock_forward::{self, Listening};
 use super::words::{DiskWords, NetWords, PciWords, ShareWords};
-use super::{sys, usb};
+use super::{flash, guest_notify, sys, usb, values};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::io::system_image::SystemImage;
@@ -36,16 +34,12 @@ use crate::runner::Run;
 
 /// Size of a data disk in memory.
 const VOLATILE_BYTES: u64 = 512 << 20;
-/// Firmware variables have 64 KiB to 64 MiB.
-const MAX_VARS_BYTES: u64 = 64 << 20;
-/// A file for the guest.
-const MAX_FW_FILE_BYTES: u64 = 4 << 20;
 /// How many names are tried for a machine that was given none.
 const MAX_NUMBER: u32 = 100;
+/// Ports of the board's SATA controller; a disk has that of its place among all disks.
+const SATA_PORTS: usize = 6;
 /// From this version on QEMU's board of riscv64 takes values for the guest.
 const FW_CFG_RISCV64: (u32, u32) = (8, 0);
-/// From this version on QEMU's board of riscv64 starts what is in flash as UEFI, OpenSBI before it.
-const FLASH_RISCV64: (u32, u32) = (8, 1);
 /// Port of the guest's ssh.
 const SSH_PORT: u16 = 22;
 
@@ -58,6 +52,8 @@ pub struct Prepared {
     pub dir: RunDir,
     /// The lock of the run directory; none with `--dry-run`.
     pub locked: Option<Locked>,
+    /// Where the guest says how it is.
+    pub notify: Option<guest_notify::Listening>,
     /// Programs to start before QEMU.
     pub companions: Vec<Companion>,
     /// PCI devices to hand over before, and to give back after.
@@ -98,6 +94,9 @@ pub fn prepare(ctx: &Ctx, options: &Options, place: Place, root: &RunRoot, host:
         Taking { ctx, options, host, root, dir: &dir, kept_open: Vec::new(), companions: Vec::new() };
     let accel = accelerator(ctx, arch, options.kvm)?;
     let vsock = taking.vsock()?;
+    // A system without messages on vsock, or with every port taken, has a guest that is not heard.
+    let heard = vsock.as_ref().filter(|_| !ctx.dry_run);
+    let notify = heard.and_then(|vsock| guest_notify::Listening::new(vsock.cid, None).ok());
     if vsock.is_none() && !options.sock_forward.is_empty() {
         return Err(CommandError::failed("--sock-forward needs vsock, which this machine does not have")
             .hint("`genpack-host vm doctor` says what this host lacks for it"));
@@ -129,16 +128,22 @@ pub fn prepare(ctx: &Ctx, options: &Options, place: Place, root: &RunRoot, host:
         tpm,
         vsock,
         sound: taking.sound(arch),
-        fw_cfg: taking.values()?,
+        uuid: super::identity::uuid(rustix::process::getuid().as_raw(), dir.name().as_str()),
+        values: values::values(ctx, options, dir.name().as_str(), arch, host, notify.as_ref())?,
     };
     let (kept_open, companions) = (taking.kept_open, taking.companions);
     let mut machine = machine(options, found);
+    machine.log.file = options.log_file.as_ref().map(|log| ctx.path(log));
+    if let Some(log) = &options.serial_log {
+        machine.serial_log = Some(ctx.path(log));
+    }
     if machine.disks.len() > genpack_qemu::argv::MAX_DISKS {
         return Err(CommandError::usage(format!(
             "a machine has at most {} disks",
             genpack_qemu::argv::MAX_DISKS
         )));
     }
+    check_sata(&machine)?;
     let has_values = !machine.fw_cfg.is_empty();
     if arch == Arch::Riscv64
         && has_values
@@ -153,7 +158,33 @@ pub fn prepare(ctx: &Ctx, options: &Options, place: Place, root: &RunRoot, host:
         machine.kept_open.push(locked.share()?);
     }
     let environment = super::plan::environment(options);
-    Ok(Prepared { machine, dir, locked, companions, handovers, forwards, chooses_ssh_port, environment })
+    Ok(Prepared {
+        machine,
+        dir,
+        locked,
+        notify,
+        companions,
+        handovers,
+        forwards,
+        chooses_ssh_port,
+        environment,
+    })
+}
+
+/// Refuses disks on SATA that QEMU would only name a missing bus for.
+fn check_sata(machine: &Machine) -> Result<()> {
+    let last = machine.disks.iter().rposition(|disk| disk.bus == DiskBus::Sata);
+    match (last, machine.arch) {
+        (None, _) => Ok(()),
+        (Some(_), Arch::Aarch64 | Arch::Riscv64) => {
+            Err(CommandError::usage(format!("machines of {} have no SATA", machine.arch)))
+        }
+        (Some(last), Arch::X86_64 | Arch::I686) if last >= SATA_PORTS => Err(CommandError::usage(format!(
+            "only the first {SATA_PORTS} disks of a machine can be on SATA; this would be number {}",
+            last + 1
+        ))),
+        (Some(_), Arch::X86_64 | Arch::I686) => Ok(()),
+    }
 }
 
 /// Takes the machine's name; one that was not asked for gets a number when it is taken.
@@ -221,7 +252,7 @@ fn start(ctx: &Ctx, options: &Options) -> Result<(Arch, Option<String>, Start)> 
             Err(CommandError::usage("--append is for system images; a disk's boot loader has its own words"))
         }
         Kind::Disk => {
-            let firmware = firmware_of(ctx, options)?;
+            let firmware = flash::of_disk(ctx, options)?;
             let mut disk = Disk::new("disk", medium);
             disk.bus = if options.bios_sata { DiskBus::Sata } else { DiskBus::Virtio };
             if options.ephemeral {
@@ -233,102 +264,9 @@ fn start(ctx: &Ctx, options: &Options) -> Result<(Arch, Option<String>, Start)> 
 }
 
 fn kernel_files(ctx: &Ctx, options: &Options, boot: kernel::BootFiles) -> Result<KernelFiles> {
-    let wanted = options.uefi.unwrap_or(Tri::Off);
-    let wanted = if options.secure_boot { Tri::On } else { wanted };
-    let flash = match (wanted, firmware::find(boot.arch, checks(options))) {
-        (Tri::Off, _) | (Tri::Auto, None) => None,
-        (Tri::On, None) => return Err(no_firmware(boot.arch, options)),
-        (Tri::On | Tri::Auto, Some(firmware)) => Some(flash(ctx, options, &firmware)?),
-    };
-    if options.secure_boot {
-        // X86QemuLoadImageLib of EDK2 2022.11 takes the older way then.
-        ctx.ui.warning(
-            "a kernel that is handed over directly is not checked by every firmware: some start it though their keys \
-             did not sign it",
-            Some("what is always checked is the loader of a disk; `genpack-host flash` makes disks"),
-        );
-    }
+    let flash = flash::of_kernel(ctx, options, boot.arch)?;
     let initramfs = boot.initramfs.map(Source::Fd);
     Ok(KernelFiles { kernel: Source::Fd(boot.kernel), initramfs, flash, words: boot.words })
-}
-
-fn firmware_of(ctx: &Ctx, options: &Options) -> Result<Boot> {
-    if options.bios && options.secure_boot {
-        return Err(CommandError::usage(
-            "Secure Boot is UEFI's; a machine that boots by BIOS checks nothing",
-        ));
-    }
-    if options.bios {
-        return match ctx.arch {
-            Arch::X86_64 | Arch::I686 => Ok(Boot::Bios),
-            Arch::Aarch64 | Arch::Riscv64 => {
-                Err(CommandError::usage(format!("--bios: machines of {} have no BIOS", ctx.arch)))
-            }
-        };
-    }
-    let found = firmware::find(ctx.arch, checks(options)).filter(|_| takes_flash(ctx, ctx.arch));
-    if let Some(firmware) = found {
-        return Ok(Boot::Uefi(flash(ctx, options, &firmware)?));
-    }
-    let loader = firmware::u_boot(ctx.arch).filter(|_| !options.secure_boot);
-    let loader = loader.ok_or_else(|| no_firmware(ctx.arch, options))?;
-    if options.nvram.is_some() {
-        return Err(CommandError::usage(
-            "--nvram: U-Boot, which stands for UEFI here, keeps no variables of a machine in a file",
-        ));
-    }
-    Ok(Boot::UBoot(media::source(&loader)?))
-}
-
-/// Tells whether this QEMU starts a firmware that is in flash.
-pub(super) fn takes_flash(ctx: &Ctx, arch: Arch) -> bool {
-    arch != Arch::Riscv64 || version(ctx, arch).is_some_and(|version| version >= FLASH_RISCV64)
-}
-
-const fn checks(options: &Options) -> firmware::Checks {
-    if options.secure_boot { firmware::Checks::SecureBoot } else { firmware::Checks::Nothing }
-}
-
-fn no_firmware(arch: Arch, options: &Options) -> CommandError {
-    if options.secure_boot {
-        return CommandError::failed(format!(
-            "no UEFI firmware for {arch} with Secure Boot and its keys is installed"
-        ))
-        .hint("apt-get install ovmf (x86_64) or qemu-efi-aarch64");
-    }
-    CommandError::failed(format!("no UEFI firmware for {arch} is installed"))
-        .hint("apt-get install ovmf (x86_64), qemu-efi-aarch64 or u-boot-qemu (riscv64); or boot with --bios")
-}
-
-/// Returns the firmware with this machine's own variables: its file, or a copy that is forgotten at the end.
-fn flash(ctx: &Ctx, options: &Options, firmware: &firmware::Firmware) -> Result<Flash> {
-    let template = &firmware.vars_template;
-    let what = || format!("copying {}", template.display());
-    let vars = match options.nvram.as_ref().map(|nvram| ctx.path(nvram)) {
-        Some(nvram) => {
-            if !nvram.exists() && !ctx.dry_run {
-                let bytes = std::fs::read(template).with_context(what)?;
-                crate::io::atomic_file::write(&nvram, &bytes)?;
-            }
-            media::source(&nvram)?
-        }
-        None => {
-            let mut vars = kernel::memory("firmware-vars")?;
-            let from = File::open(template).with_context(|| format!("opening {}", template.display()))?;
-            std::io::copy(&mut from.take(MAX_VARS_BYTES), &mut vars)
-                .and_then(|_| vars.flush())
-                .with_context(what)?;
-            Source::Fd(vars.into())
-        }
-    };
-    let code = media::source(&firmware.code)?;
-    Ok(Flash {
-        code,
-        code_format: firmware.code_format,
-        vars,
-        vars_format: firmware.vars_format,
-        smm: firmware.smm,
-    })
 }
 
 fn accelerator(ctx: &Ctx, arch: Arch, kvm: Tri) -> Result<Accel> {
@@ -639,49 +577,6 @@ impl Taking<'_> {
         };
         Some(Sound { backend, card: sound_card(self.ctx, arch) })
     }
-
-    /// Returns what the guest reads by fw_cfg: the host's time zone and language, the user's keys, files.
-    fn values(&self) -> Result<Vec<(String, FwValue)>> {
-        let mut values = Vec::new();
-        let mut add = |key: &str, text: Option<String>| {
-            if let Some(text) = text.filter(|text| !text.is_empty()) {
-                values.push((format!("opt/{key}"), FwValue::Text(text)));
-            }
-        };
-        add("timezone", self.host.time_zone(Path::new("/etc")));
-        add("lang", std::env::var("LANG").ok());
-        add("application.ini", self.options.application_text.clone());
-        let has_daemon = self.host.first_of(&VIRTIOFS_DAEMONS).is_some();
-        let line = |share| super::shares::fstab_line(share, has_daemon);
-        let mounts: String = self.options.shares.iter().filter_map(line).collect();
-        add("io.systemd.credentials/fstab.extra", Some(mounts));
-        let keys =
-            std::env::var_os("HOME").map(|home| host::ssh_public_keys(Path::new(&home))).unwrap_or_default();
-        if !keys.is_empty() {
-            // The second name is systemd's, from 256 on: for every user, and gone with the boot.
-            for name in ["ssh-public-key", "io.systemd.credentials/ssh.ephemeral-authorized_keys-all"] {
-                // Why not as text: keys have a newline at the end of each.
-                let keys = in_memory("ssh-public-key", keys.as_bytes())?;
-                values.push((format!("opt/{name}"), FwValue::File(keys)));
-            }
-        }
-        if let Some(path) = &self.options.application_ini {
-            let path = self.ctx.path(path);
-            let what = || format!("reading {}", path.display());
-            let found = std::fs::metadata(&path).with_context(what)?;
-            if !found.is_file() || found.len() > MAX_FW_FILE_BYTES {
-                return Err(CommandError::failed("it is no file of at most 4 MiB").context(what()));
-            }
-            values.push(("opt/application.ini".to_owned(), FwValue::File(media::source(&path)?)));
-        }
-        Ok(values)
-    }
-}
-
-fn in_memory(name: &str, bytes: &[u8]) -> Result<Source> {
-    let mut file = kernel::memory(name)?;
-    file.write_all(bytes).and_then(|()| file.seek(SeekFrom::Start(0))).context("reserving memory")?;
-    Ok(Source::Fd(file.into()))
 }
 
 /// Returns virtio-sound where this QEMU has it: 8.2 and newer.
@@ -694,7 +589,7 @@ fn sound_card(ctx: &Ctx, arch: Arch) -> SoundCard {
 }
 
 /// Returns QEMU's version, `None` when it does not say.
-fn version(ctx: &Ctx, arch: Arch) -> Option<(u32, u32)> {
+pub(super) fn version(ctx: &Ctx, arch: Arch) -> Option<(u32, u32)> {
     let program = genpack_qemu::argv::program(arch);
     let output = ctx.runner.run(&Run::new(program).arg("--version")).ok()?;
     parse_version(&String::from_utf8_lossy(&output.stdout))
@@ -710,6 +605,21 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sata_is_refused_where_there_is_none() {
+        let machine = |arch, disks: &[DiskBus]| {
+            let mut machine = Machine::new("a", arch, genpack_qemu::machine::Boot::Bios);
+            let disk = |bus: &DiskBus| Disk { bus: *bus, ..Disk::placeholder("d") };
+            machine.disks = disks.iter().map(disk).collect();
+            check_sata(&machine).is_ok()
+        };
+        let (virtio, sata) = (DiskBus::Virtio, DiskBus::Sata);
+        assert!(machine(Arch::Aarch64, &[virtio; 15]));
+        assert!(!machine(Arch::Riscv64, &[virtio, sata]));
+        assert!(machine(Arch::X86_64, &[sata; SATA_PORTS]));
+        assert!(!machine(Arch::X86_64, &[virtio, virtio, virtio, virtio, virtio, virtio, sata]));
+    }
 
     #[test]
     fn version_is_read_from_qemus_words() {

@@ -30,8 +30,10 @@ const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 /// A record is a page of JSON.
 const MAX_RECORD_BYTES: u64 = 4 << 20;
+/// There when the guest has said that it is ready.
+pub const GUEST_READY: &str = "guest-ready";
 /// Files that mean nothing without the machine.
-const TRANSIENT: [&str; 13] = [
+const TRANSIENT: [&str; 15] = [
     "qemu.pid",
     "qmp.sock",
     "supervisor.sock",
@@ -45,6 +47,8 @@ const TRANSIENT: [&str; 13] = [
     "iommu-mem",
     "cid",
     "ssh-port",
+    "known_hosts",
+    GUEST_READY,
 ];
 
 /// The directory of all run directories.
@@ -74,8 +78,12 @@ pub struct Record {
     pub memory_mib: u32,
     /// Processors.
     pub cpus: u16,
+    /// System UUID.
+    pub uuid: Option<String>,
     /// vsock address.
     pub cid: Option<u32>,
+    /// vsock port of this host where the guest says how it is.
+    pub notify_port: Option<u32>,
     /// Port of this host that leads to the guest's ssh.
     pub ssh_port: Option<u16>,
     /// Nodes of the disks by serial number.

@@ -30,7 +30,8 @@ pub fn run(
     let of = ServiceDirectory { path, default_net: default_net.map(str::to_owned) };
     let options = options(ctx, &of, name)?;
     let fs = of.path.join("fs");
-    if !ctx.dry_run {
+    let is_shared = options.shares.iter().any(|share| share.path == fs);
+    if is_shared && !ctx.dry_run {
         std::fs::create_dir_all(&fs).with_context(|| format!("making {}", fs.display()))?;
     }
     let order = Order { options, keeping, from: None, service: Some(of) };
@@ -92,11 +93,6 @@ fn read(
         return Err(CommandError::failed(format!("{} is not a directory", directory.display()))
             .hint("the directory of a machine holds vm.ini, system, data, …"));
     }
-    let name = match name {
-        Some(name) => name,
-        None => Name::parse(&vm_ini::name_of(directory).unwrap_or_default())
-            .map_err(|e| e.hint("rename the directory, or give the machine a name with --name"))?,
-    };
     let ini = directory.join("vm.ini");
     let service =
         vm_ini::read(directory, default_net).with_context(|| format!("reading {}", ini.display()))?;
@@ -104,5 +100,9 @@ fn read(
         let snippet = Snippet::of(&ini, &service.text, finding);
         ctx.ui.warning_at(&finding.message, &snippet, finding.hint.as_deref());
     }
+    let name = match name {
+        Some(name) => name,
+        None => vm_ini::name(&service, directory)?,
+    };
     Ok((service, name))
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::companion;
 use super::escalation::{Force, Step, steps};
+use super::guest_notify::{Listening, State, states};
 use super::host::Host;
 use super::launch::{Launch, Started, clear, event_words, launch, report};
 use super::notify::Notify;
@@ -33,7 +34,7 @@ use super::options::Options;
 use super::plan::Place;
 use super::prepare::prepare;
 use super::run::{about, print, tell_ports};
-use super::rundir::{Record, RunDir, RunRoot, Unit};
+use super::rundir::{GUEST_READY, Record, RunDir, RunRoot, Unit};
 use super::signals::Signals;
 use super::{hub, identity::Name, sock_forward};
 use crate::command_error::{CommandError, Context, Result};
@@ -176,13 +177,14 @@ pub fn serve(ctx: &Ctx, order: &Order, detached: bool) -> Result<ExitCode> {
         Launch::Runs(started) => *started,
         Launch::Ended(code) => return Ok(code),
     };
-    let Started { mut process, qmp, dir, record, companions, locked } = started;
+    let Started { mut process, qmp, dir, record, companions, notify, locked } = started;
     let console = console(&dir);
     sock_forward::serve(ports);
     if detached {
         leave_terminal(&dir)?;
     }
-    let mut kept = Kept::new(ctx, &dir, &record, Some(qmp), order.keeping);
+    let guest = notify.and_then(|notify| notify.serve().ok());
+    let mut kept = Kept::new(ctx, &dir, &record, Some(qmp), order.keeping, guest);
     for (name, companion) in &companions {
         kept.companions.push((*name, companion.as_fd()));
     }
@@ -216,7 +218,11 @@ pub fn adopt(ctx: &Ctx, dir: &RunDir, keeping: Keeping) -> Result<ExitCode> {
             .map_or_else(|e| ctx.ui.warning(e, None), sock_forward::serve);
     }
     let qmp = Qmp::open(&dir.file("supervisor.sock"), Deadline::after(ANSWER)).ok();
-    let ended = Kept::new(ctx, dir, &record, qmp, keeping).keep(running.as_fd(), &signals);
+    let notify = record.cid.zip(record.notify_port);
+    // A port that is taken is taken by somebody who hears the guest.
+    let guest =
+        notify.and_then(|(cid, port)| Listening::new(cid, Some(port)).and_then(Listening::serve).ok());
+    let ended = Kept::new(ctx, dir, &record, qmp, keeping, guest).keep(running.as_fd(), &signals);
     drop(console);
     // A machine of the same name may have been started since: its files are not ours.
     if let Some(locked) = dir.lock()? {
@@ -272,6 +278,8 @@ struct Kept<'a> {
     notify: Notify,
     keeping: Keeping,
     companions: Vec<(&'static str, std::os::fd::BorrowedFd<'a>)>,
+    /// What the guest says of itself.
+    guest: Option<UnixDatagram>,
     /// When the agent is asked next; `None` when it has answered, or there is nobody to tell.
     ask_agent: Option<Instant>,
     /// Steps of the stop that are still due.
@@ -279,19 +287,26 @@ struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    fn new(ctx: &'a Ctx, dir: &'a RunDir, record: &'a Record, qmp: Option<Qmp>, keeping: Keeping) -> Self {
+    fn new(
+        ctx: &'a Ctx,
+        dir: &'a RunDir,
+        record: &'a Record,
+        qmp: Option<Qmp>,
+        keeping: Keeping,
+        guest: Option<UnixDatagram>,
+    ) -> Self {
         let notify = Notify::of_environment();
         let has_agent = record.argv.iter().any(|word| word.contains("org.qemu.guest_agent.0"));
         let asks =
             has_agent && (keeping.ready == Ready::Guest || std::env::var_os("NOTIFY_SOCKET").is_some());
-        if keeping.ready == Ready::Qemu || !has_agent {
+        if keeping.ready == Ready::Qemu || !(has_agent || guest.is_some()) {
             notify.send("READY=1\nSTATUS=QEMU runs");
         } else {
-            notify.send("STATUS=QEMU runs, waiting for the guest agent");
+            notify.send("STATUS=QEMU runs, waiting for the guest");
         }
         let ask_agent = asks.then(Instant::now);
         let (companions, stopping) = (Vec::new(), VecDeque::new());
-        Self { ctx, dir, record, qmp, notify, keeping, companions, ask_agent, stopping }
+        Self { ctx, dir, record, qmp, notify, keeping, companions, guest, ask_agent, stopping }
     }
 
     /// Waits for QEMU's end.
@@ -303,9 +318,10 @@ impl<'a> Kept<'a> {
             ];
             let companions = self.companions.clone();
             fds.extend(companions.iter().map(|(_, fd)| PollFd::from_borrowed_fd(*fd, PollFlags::IN)));
-            if let Some(qmp) = &self.qmp {
-                fds.push(PollFd::new(qmp, PollFlags::IN));
-            }
+            let of_guest = fds.len();
+            fds.extend(self.guest.as_ref().map(|guest| PollFd::new(guest, PollFlags::IN)));
+            let of_qmp = fds.len();
+            fds.extend(self.qmp.as_ref().map(|qmp| PollFd::new(qmp, PollFlags::IN)));
             match poll(&mut fds, self.next_due().as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno).context("waiting for QEMU"),
@@ -325,7 +341,10 @@ impl<'a> Kept<'a> {
                     companion::ended(self.ctx, name, self.dir, qemu);
                 }
             }
-            if ready.get(2 + companions.len()) == Some(&true) {
+            if ready[of_guest..of_qmp].contains(&true) {
+                self.hear();
+            }
+            if ready[of_qmp..].contains(&true) {
                 self.events();
             }
             self.due();
@@ -369,6 +388,27 @@ impl<'a> Kept<'a> {
             self.ask_agent = (!answers).then(|| Instant::now() + AGENT_INTERVAL);
             if answers {
                 self.notify.send("READY=1\nSTATUS=the guest agent answers");
+            }
+        }
+    }
+
+    /// Tells what the guest said.
+    fn hear(&mut self) {
+        let Some(guest) = &self.guest else { return };
+        let mut message = [0; 4096];
+        while let Ok(read) = guest.recv(&mut message) {
+            for state in states(&message[..read]) {
+                match state {
+                    State::Ready => {
+                        self.ctx.ui.step("the guest is ready");
+                        self.ask_agent = None;
+                        // Only `vm wait` looks for it, and it asks the agent, too.
+                        let _ = File::create(self.dir.file(GUEST_READY));
+                        self.notify.send("READY=1\nSTATUS=the guest is ready");
+                    }
+                    State::Stopping => self.notify.send("STATUS=the guest is stopping"),
+                    State::Status(text) => self.notify.send(&format!("STATUS=the guest: {text}")),
+                }
             }
         }
     }

@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use rustix::ioctl::{Setter, ioctl};
 use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
 use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, bind, connect, listen,
-    socket_with,
+    AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, bind, connect, getsockname,
+    listen, socket_with,
 };
 
 /// `VHOST_VSOCK_SET_GUEST_CID` of `linux/vhost.h`: `_IOW(0xAF, 0x60, __u64)`.
@@ -25,6 +25,8 @@ const AF_VSOCK: u16 = 40;
 
 /// `VMADDR_CID_ANY` of `linux/vm_sockets.h`: of the host's addresses, all.
 const CID_ANY: u32 = u32::MAX;
+/// `VMADDR_PORT_ANY` of `linux/vm_sockets.h`.
+const PORT_ANY: u32 = u32::MAX;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 64;
 
@@ -87,8 +89,29 @@ pub(super) fn connect_vsock(cid: u32, port: u32) -> io::Result<OwnedFd> {
 /// # Errors
 /// When somebody else listens there, or the system has no vsock.
 pub(super) fn listen_vsock(port: u32) -> io::Result<OwnedFd> {
+    listen_to(SocketType::STREAM, port)
+}
+
+/// Listens on a port of the host's for messages, without a number on any.
+///
+/// # Errors
+/// As [`listen_vsock`].
+pub(super) fn listen_vsock_messages(port: Option<u32>) -> io::Result<OwnedFd> {
+    listen_to(SocketType::SEQPACKET, port.unwrap_or(PORT_ANY))
+}
+
+/// Returns the port that a socket listens on.
+///
+/// # Errors
+/// When it is none of vsock.
+pub(super) fn vsock_port(listener: &OwnedFd) -> io::Result<u32> {
+    let address = getsockname(listener)?;
+    vsock_address(&address).map(|address| address.port).ok_or_else(|| Errno::AFNOSUPPORT.into())
+}
+
+fn listen_to(kind: SocketType, port: u32) -> io::Result<OwnedFd> {
     let family = AddressFamily::from_raw(AF_VSOCK);
-    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
     let address = VsockAddress { family: AF_VSOCK, reserved: 0, port, cid: CID_ANY, zero: [0; 4] };
     bind(socket.as_fd(), &address)?;
     listen(socket.as_fd(), BACKLOG)?;
@@ -101,10 +124,11 @@ pub(super) fn listen_vsock(port: u32) -> io::Result<OwnedFd> {
 /// When the system refuses, or the peer has no vsock address.
 pub(super) fn accept_vsock(listener: &OwnedFd) -> io::Result<(OwnedFd, u32)> {
     let (connection, peer) = acceptfrom_with(listener.as_fd(), SocketFlags::CLOEXEC)?;
-    peer.as_ref().and_then(cid_of).map(|cid| (connection, cid)).ok_or_else(|| Errno::AFNOSUPPORT.into())
+    let peer = peer.as_ref().and_then(vsock_address);
+    peer.map(|peer| (connection, peer.cid)).ok_or_else(|| Errno::AFNOSUPPORT.into())
 }
 
-fn cid_of(address: &SocketAddrAny) -> Option<u32> {
+fn vsock_address(address: &SocketAddrAny) -> Option<VsockAddress> {
     let is_vsock = address.address_family() == AddressFamily::from_raw(AF_VSOCK);
     let is_whole =
         usize::try_from(address.addr_len()).is_ok_and(|len| len >= std::mem::size_of::<VsockAddress>());
@@ -112,6 +136,5 @@ fn cid_of(address: &SocketAddrAny) -> Option<u32> {
         return None;
     }
     // SAFETY: the kernel wrote an address of this family, as long as the struct; its bytes are valid in any alignment.
-    let address = unsafe { address.as_ptr().cast::<VsockAddress>().read_unaligned() };
-    Some(address.cid)
+    Some(unsafe { address.as_ptr().cast::<VsockAddress>().read_unaligned() })
 }

@@ -155,6 +155,12 @@ impl<'a> Form<'a> {
 }
 
 impl Query {
+    /// Returns it as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Returns the devices that are meant, each once, in the order of `devices`.
     ///
     /// # Errors

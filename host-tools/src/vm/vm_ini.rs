@@ -3,57 +3,40 @@
 //! Files of the older tool keep their meaning; what it silently ignored is a warning here. Keys without a value are not
 //! known to the format, see [`genpack_core::text::ini`].
 
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use genpack_core::text::diagnostic::{Collector, Diagnostic, Severity, Span};
-use genpack_core::text::ini::{
-    Document, Property, Section, VM_INI, decode, parse_bool_letter, parse_integer,
-};
+use genpack_core::text::ini::{Document, Property, Section, VM_INI, decode, parse_bool_letter};
 
-use super::hostfwd::HostForward;
-use super::memory::Memory;
-use super::options::{Accel, DisplayOptions, Options, Tri};
-use super::usb::Query;
-use super::words::{
-    DiskWords, KeyValue, NetWords, PciWords, ShareWords, check_fw_key, check_serial, parse_mac, parse_pci_id,
-};
+use super::identity::Name;
+use super::options::{DisplayOptions, Options};
 use crate::model::nearest;
 
-/// A guest with less does not boot.
-const MIN_MEMORY_MIB: u32 = 256;
+mod dump;
+mod sections;
+mod top;
+
+pub use dump::{Dump, dump};
+use sections::{DISK_KEYS, NET_KEYS, PCI_KEYS, SHARE_KEYS, VIRTIOFS_KEYS};
+
 /// Longest `vm.ini` that is read.
 const MAX_INI_BYTES: u64 = 1 << 20;
 
-/// Keys of the section without a header.
-const TOP_KEYS: [&str; 20] = [
-    "memory",
-    "cpu",
-    "type",
+/// One section of each kind.
+const SECTIONS: [&str; 12] = [
+    "net0",
+    "disk0",
+    "pci0",
+    "share0",
     "usb",
-    "append",
-    "display",
-    "spice",
-    "vnc",
-    "accel",
-    "gpu_max_outputs",
-    "rendernode",
-    "resolution",
-    "wayland-display",
-    "x11-display",
-    "qga",
-    "uefi",
-    "secure-boot",
-    "tpm",
-    "kvm",
-    "hvc",
+    "virtiofs",
+    "firmware-string",
+    "credential",
+    "application",
+    "guestfwd",
+    "sock-forward",
+    "qemu",
 ];
-const NET_KEYS: [&str; 5] = ["interface", "bridge", "mac", "vhost", "hostfwd"];
-const DISK_KEYS: [&str; 2] = ["virtio", "serial"];
-const PCI_KEYS: [&str; 4] = ["id", "multifunction", "vga", "romfile"];
-const VIRTIOFS_KEYS: [&str; 3] = ["rlimit-nofile", "cache", "inode-file-handles"];
-const SECTIONS: [&str; 6] = ["net0", "disk0", "pci0", "virtiofs", "firmware-string", "application"];
 
 /// What a service's directory says.
 #[derive(Debug)]
@@ -93,8 +76,15 @@ pub fn read(directory: &Path, default_net: Option<&str>) -> std::io::Result<Serv
     let mut collector = Collector::new();
     let document = Document::parse_dialect(&text, &VM_INI, &mut collector);
     findings.extend(collector.into_vec());
-    let mut reading = Reading { findings, options: Options::default(), display: DisplayOptions::default() };
-    reading.document(&document, directory, default_net);
+    let mut reading = Reading {
+        findings,
+        options: Options::default(),
+        display: DisplayOptions::default(),
+        has_network: true,
+        shares_fs: true,
+        directory: directory.to_owned(),
+    };
+    reading.document(&document, default_net);
     let Reading { findings, options, .. } = reading;
     Ok(Service { options, text, findings })
 }
@@ -103,6 +93,11 @@ struct Reading {
     findings: Vec<Diagnostic>,
     options: Options,
     display: DisplayOptions,
+    /// It may get a network card that it does not name.
+    has_network: bool,
+    /// The directory `fs` is shared.
+    shares_fs: bool,
+    directory: PathBuf,
 }
 
 impl Reading {
@@ -114,28 +109,31 @@ impl Reading {
         self.findings.push(Diagnostic { span, severity: Severity::Error, message, hint: None });
     }
 
-    fn document(&mut self, document: &Document, directory: &Path, default_net: Option<&str>) {
-        let mut is_bios = false;
+    fn document(&mut self, document: &Document, default_net: Option<&str>) {
         for section in document.sections() {
             match section.name() {
-                "" => {
-                    for property in section.properties() {
-                        self.top(property, &mut is_bios);
-                    }
-                }
+                "" => section.properties().iter().for_each(|property| self.top(property)),
                 "virtiofs" => self.each(section, &VIRTIOFS_KEYS, Self::virtiofs),
                 "firmware-string" => section.properties().iter().for_each(|p| self.firmware_string(p)),
+                "credential" => section.properties().iter().for_each(|p| self.credential(p)),
+                "usb" => section.properties().iter().for_each(|p| self.usb_query(p)),
                 "application" => {
                     let lines = section.properties().iter().map(|p| format!("{}={}\n", p.key, p.value));
                     self.options.application_text = Some(lines.collect());
                 }
+                "guestfwd" => self.options.guestfwd = values(section).collect(),
+                "qemu" => self.options.qemu_args = values(section).collect(),
+                "sock-forward" => {
+                    self.options.sock_forward = values(section).map(|path| self.path(&path)).collect();
+                }
                 name if numbered(name, "net") => self.known(section, &NET_KEYS),
                 name if numbered(name, "disk") => self.known(section, &DISK_KEYS),
                 name if numbered(name, "pci") => self.known(section, &PCI_KEYS),
+                name if numbered(name, "share") => self.known(section, &SHARE_KEYS),
                 name => {
                     let near =
                         nearest(name, SECTIONS.into_iter()).map(|near| format!("did you mean [{near}]?"));
-                    let span = section.properties().first().map_or(Span::new(0, 0), |p| p.key_span);
+                    let span = beginning(section);
                     self.warn(span, format!("the section [{name}] is not known, so it is ignored"), near);
                 }
             }
@@ -143,10 +141,15 @@ impl Reading {
         let has_screen =
             self.display.window.is_some() || self.display.spice.is_some() || self.display.vnc.is_some();
         self.options.display = has_screen.then(|| self.display.clone());
-        self.options.bios = is_bios;
         self.networks(document, default_net);
         self.pci(document);
-        self.directory(document, directory);
+        self.shares(document);
+        self.directory(document);
+    }
+
+    /// Returns a path of the file, which begins in the machine's directory.
+    fn path(&self, path: &str) -> PathBuf {
+        self.directory.join(path)
     }
 
     /// Warns of keys that mean nothing.
@@ -170,66 +173,6 @@ impl Reading {
         section.properties().iter().for_each(|property| read(self, property));
     }
 
-    fn top(&mut self, property: &Property, is_bios: &mut bool) {
-        let value = property.value.as_str();
-        let text = || Some(value.to_owned()).filter(|text| !text.is_empty());
-        match property.key.as_str() {
-            "memory" => match memory(value) {
-                Ok(memory) => self.options.memory = Some(memory),
-                Err(why) => self.error(property.value_span, format!("memory: {why}")),
-            },
-            "cpu" => match whole_integer(value)
-                .and_then(|n| u16::try_from(n).ok())
-                .filter(|n| (1..=255).contains(n))
-            {
-                Some(cpus) => self.options.cpus = cpus,
-                None => self.error(property.value_span, "cpu: not a number from 1 to 255".into()),
-            },
-            "type" => match value {
-                "genpack" => *is_bios = false,
-                "bios" => *is_bios = true,
-                _ => self.error(property.value_span, "type: write genpack or bios".into()),
-            },
-            "usb" => match value.parse::<Query>() {
-                Ok(query) => self.options.usb = vec![query],
-                Err(why) => self.error(property.value_span, format!("usb: {why}")),
-            },
-            "append" => self.options.append = text(),
-            "display" => self.display.window = text(),
-            "spice" => self.display.spice = text(),
-            "vnc" => self.display.vnc = text(),
-            "accel" => match Accel::from_str(value, true) {
-                Ok(accel) => self.display.accel = accel,
-                Err(_) => self.error(property.value_span, "accel: write 2d, qxl, opengl or vulkan".into()),
-            },
-            "gpu_max_outputs" => {
-                match whole_integer(value)
-                    .and_then(|n| u16::try_from(n).ok())
-                    .filter(|n| (1..=16).contains(n))
-                {
-                    Some(outputs) => self.display.outputs = outputs,
-                    None => {
-                        self.error(property.value_span, "gpu_max_outputs: not a number from 1 to 16".into())
-                    }
-                }
-            }
-            "rendernode" => self.display.render_node = text(),
-            "resolution" => match value.parse() {
-                Ok(resolution) => self.display.resolution = Some(resolution),
-                Err(why) => self.error(property.value_span, format!("resolution: {why}")),
-            },
-            "wayland-display" => self.display.wayland_display = text(),
-            "x11-display" => self.display.x11_display = text(),
-            "qga" => self.options.no_agent = !self.bool(property, true),
-            "uefi" => self.options.uefi = Some(if self.bool(property, true) { Tri::Auto } else { Tri::Off }),
-            "secure-boot" => self.options.secure_boot = self.bool(property, false),
-            "tpm" => self.options.tpm = self.bool(property, false),
-            "kvm" => self.options.kvm = if self.bool(property, true) { Tri::Auto } else { Tri::Off },
-            "hvc" => self.options.hvc = self.bool(property, false),
-            _ => self.unknown(property, &TOP_KEYS),
-        }
-    }
-
     /// Returns a boolean, with a warning the default when the value is none.
     fn bool(&mut self, property: &Property, default: bool) -> bool {
         parse_bool_letter(&property.value).unwrap_or_else(|| {
@@ -242,148 +185,24 @@ impl Reading {
             default
         })
     }
+}
 
-    fn virtiofs(&mut self, property: &Property) {
-        match property.key.as_str() {
-            "rlimit-nofile" => {
-                match whole_integer(&property.value).and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0) {
-                    Some(limit) => self.options.virtiofs.rlimit_nofile = Some(limit),
-                    None => self.error(property.value_span, "rlimit-nofile: not a number above 0".into()),
-                }
-            }
-            "cache" => self.options.virtiofs.cache = Some(property.value.clone()),
-            "inode-file-handles" => self.options.virtiofs.inode_file_handles = Some(property.value.clone()),
-            _ => {}
-        }
-    }
+/// Returns the values of a section whose keys only keep them apart, in their order.
+fn values(section: &Section) -> impl Iterator<Item = String> {
+    section.properties().iter().map(|property| property.value.clone())
+}
 
-    fn firmware_string(&mut self, property: &Property) {
-        match check_fw_key(&property.key) {
-            Ok(()) => self.options.fw_strings.push(KeyValue(property.key.clone(), property.value.clone())),
-            Err(why) => self.error(property.key_span, why.into()),
-        }
-    }
+fn beginning(section: &Section) -> Span {
+    section.properties().first().map_or(Span::new(0, 0), |property| property.key_span)
+}
 
-    fn networks(&mut self, document: &Document, default_net: Option<&str>) {
-        for number in 0..10 {
-            let name = format!("net{number}");
-            let Some(section) = document.sections().iter().find(|section| section.name() == name) else {
-                continue;
-            };
-            let named = section.get("interface").or_else(|| section.get("bridge")).map(|p| p.value.as_str());
-            let Some(interface) = named.or(default_net.filter(|_| number == 0)) else {
-                let span = section.properties().first().map_or(Span::new(0, 0), |p| p.key_span);
-                self.error(span, format!("[{name}] has no interface"));
-                continue;
-            };
-            let mut net = NetWords::plain(interface);
-            if let Some(mac) = section.get("mac") {
-                match parse_mac(&mac.value) {
-                    Ok(mac) => net.mac = Some(mac),
-                    Err(why) => self.error(mac.value_span, format!("mac: {why}")),
-                }
-            }
-            if let Some(vhost) = section.get("vhost") {
-                net.vhost = self.bool(vhost, true);
-            }
-            if let Some(rules) = section.get("hostfwd") {
-                for rule in rules.value.split(',').map(str::trim).filter(|rule| !rule.is_empty()) {
-                    match rule.parse::<HostForward>() {
-                        Ok(rule) => self.options.hostfwd.push(rule),
-                        Err(why) => self.error(rules.value_span, format!("hostfwd: {rule:?}: {why}")),
-                    }
-                }
-            }
-            self.options.nets.push(net);
-        }
-        if self.options.nets.is_empty() {
-            self.options.nets.push(NetWords::plain(default_net.unwrap_or("user")));
-        }
-    }
-
-    fn pci(&mut self, document: &Document) {
-        for number in 0..10 {
-            let name = format!("pci{number}");
-            let Some(section) = document.sections().iter().find(|section| section.name() == name) else {
-                continue;
-            };
-            let Some(id) = section.get("id") else {
-                let span = section.properties().first().map_or(Span::new(0, 0), |p| p.key_span);
-                self.error(span, format!("[{name}] has no id"));
-                continue;
-            };
-            let mut flag = |key: &str| section.get(key).is_some_and(|property| self.bool(property, false));
-            let (multifunction, vga) = (flag("multifunction"), flag("vga"));
-            let romfile = section.get("romfile").map(|p| p.value.clone());
-            match parse_pci_id(&id.value) {
-                Ok(id) => self.options.pci.push(PciWords { id, multifunction, vga, romfile }),
-                Err(why) => self.error(id.value_span, format!("id: {why}")),
-            }
-        }
-    }
-
-    /// Takes what lies in the directory under names of its own.
-    fn directory(&mut self, document: &Document, directory: &Path) {
-        let there = |name: &str| Some(directory.join(name)).filter(|path| path.exists());
-        let mut disks: Vec<DiskWords> = ["docker", "mysql"]
-            .into_iter()
-            .filter_map(|name| Some(DiskWords::plain(there(name)?, Some(name))))
-            .collect();
-        for number in 0..10 {
-            let name = format!("disk{number}");
-            let section = document.sections().iter().find(|section| section.name() == name);
-            let Some(path) = there(&name) else {
-                if let Some(property) = section.and_then(|section| section.properties().first()) {
-                    self.warn(property.key_span, format!("[{name}] has no file {name} beside it"), None);
-                }
-                continue;
-            };
-            let mut disk = DiskWords::plain(path, None);
-            if let Some(virtio) = section.and_then(|section| section.get("virtio")) {
-                disk.sata = !self.bool(virtio, true);
-            }
-            if let Some(serial) = section.and_then(|section| section.get("serial")) {
-                match check_serial(&serial.value) {
-                    Ok(()) => disk.serial = Some(serial.value.clone()),
-                    Err(why) => self.error(serial.value_span, format!("serial: {why}")),
-                }
-            }
-            disks.push(disk);
-        }
-        self.options.cdrom = there("cdrom");
-        self.options.usb_paths = (0..10)
-            .filter_map(|number| there(&format!("usb{number}")))
-            .filter(|path| std::fs::metadata(path).is_ok_and(|m| m.file_type().is_char_device()))
-            .collect();
-        let fs = directory.join("fs");
-        self.options.shares = vec![ShareWords {
-            path: fs,
-            tag: "fs".into(),
-            read_only: false,
-            transport: None,
-            mount_point: None,
-        }];
-        if self.options.bios {
-            self.options.append = None;
-            if !disks.is_empty() {
-                let first = disks.remove(0);
-                self.options.bios_sata = first.sata;
-                self.options.image = Some(first.path);
-            }
-        } else {
-            self.options.image = there("system");
-            self.options.data = there("data");
-            self.options.swap = there("swapfile");
-            if self.options.uefi.is_none() {
-                self.options.uefi = Some(Tri::Auto);
-            }
-        }
-        self.options.disks = disks;
-        // What is to last as long as the machine lies beside its disks.
-        self.options.tpm_state = Some(directory.join("tpm")).filter(|_| self.options.tpm);
-        let nvram = directory.join("nvram");
-        self.options.nvram = Some(nvram).filter(|nvram| self.options.secure_boot || nvram.exists());
-    }
+/// Returns the ten sections of a kind that are there, with their numbers.
+fn ten<'a>(document: &'a Document, kind: &str) -> Vec<(usize, &'a Section)> {
+    let of = |number: usize| {
+        let name = format!("{kind}{number}");
+        document.sections().iter().find(|section| section.name() == name).map(|section| (number, section))
+    };
+    (0..10).filter_map(of).collect()
 }
 
 /// Tells whether a section is one of ten of its kind.
@@ -392,24 +211,21 @@ fn numbered(name: &str, kind: &str) -> bool {
         .is_some_and(|number| number.len() == 1 && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Reads a number with nothing behind it.
-fn whole_integer(value: &str) -> Option<i64> {
-    parse_integer(value).filter(|(_, rest)| rest.trim().is_empty()).map(|(number, _)| number)
-}
-
-/// Reads memory: MiB as C reads a number, or with a unit.
-fn memory(value: &str) -> Result<Memory, String> {
-    let mib = match whole_integer(value) {
-        Some(number) => u32::try_from(number).ok().and_then(Memory::of_mib),
-        None => Some(value.trim().parse::<Memory>().map_err(str::to_owned)?),
-    };
-    mib.filter(|memory| memory.mib() >= MIN_MEMORY_MIB)
-        .ok_or_else(|| format!("a machine needs {MIN_MEMORY_MIB} MiB at least"))
+/// Returns the name that a directory's machine has when nobody else names it.
+///
+/// # Errors
+/// When it cannot be a name.
+pub fn name(service: &Service, directory: &Path) -> crate::command_error::Result<Name> {
+    match &service.options.name {
+        Some(name) => Ok(name.clone()),
+        None => Name::parse(&name_of(directory).unwrap_or_default())
+            .map_err(|e| e.hint("rename the directory, or give the machine a name with --name")),
+    }
 }
 
 /// Returns the name of a service's machine: that of its directory.
 #[must_use]
-pub fn name_of(directory: &Path) -> Option<String> {
+fn name_of(directory: &Path) -> Option<String> {
     let path: PathBuf = std::fs::canonicalize(directory).ok()?;
     Some(path.file_name()?.to_str()?.to_owned())
 }
@@ -417,6 +233,9 @@ pub fn name_of(directory: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm::memory::Memory;
+    use crate::vm::options::{Accel, Tri, VirtiofsOptions};
+    use crate::vm::words::{Credential, DiskWords, FirmwareWords, KeyValue, NetWords};
 
     fn service(ini: &str, files: &[&str]) -> (Options, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
@@ -484,7 +303,7 @@ mod tests {
             ],
             hostfwd: vec!["tcp::80-:80".parse().unwrap(), "udp::53-:53".parse().unwrap()],
             shares: vec!["fs:fs".parse().unwrap()],
-            virtiofs: super::super::options::VirtiofsOptions {
+            virtiofs: VirtiofsOptions {
                 rlimit_nofile: Some(1024),
                 cache: Some("never".into()),
                 inode_file_handles: Some("never".into()),
@@ -508,6 +327,72 @@ mod tests {
             ..Options::default()
         };
         assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn what_the_older_tool_did_not_know_is_read_too() {
+        let ini = "name=web2\nmemory=1G:4G\ncpu=2:4\nusb=no\nuefi=required\nkvm=required\nvsock=no\ncid=77\n\
+                   uuid=C0FFEE00-0000-4000-8000-000000000001\nfirmware=code.fd,vars=vars.fd\nnvram=own\ntpm-state=state\n\
+                   rng=no\nsound=no\nnetwork=no\nfs=no\nsystem=sys\ndata=/d\nswap=s\ncdrom=c\nephemeral=yes\nsata=yes\n\
+                   no-shutdown=yes\nserial-log=log\napplication-ini=app\nlog-items=int\ntrace=x\nlog-file=q.log\n\
+                   [share0]\npath=/srv\ntag=srv\nread-only=yes\ntransport=9p\nmount=/mnt\n\
+                   [disk4]\npath=more\nformat=qcow2\nread-only=yes\nsnapshot=yes\n\
+                   [credential]\nmotd=a=b\n[guestfwd]\n1=rule\n[sock-forward]\n1=/s\n[qemu]\n1=-global\n2=x\n";
+        let dir = tempfile::tempdir().unwrap();
+        let here = |name: &str| dir.path().join(name);
+        std::fs::write(here("vm.ini"), ini).unwrap();
+        // What lies beside it under its own name does not count then.
+        for name in ["system", "data", "swapfile", "cdrom"] {
+            std::fs::write(here(name), "").unwrap();
+        }
+        let read = read(dir.path(), Some("br0")).unwrap();
+        assert_eq!(read.findings, []);
+        let disk = DiskWords {
+            qcow2: true,
+            read_only: true,
+            snapshot: true,
+            ..DiskWords::plain(here("more"), None)
+        };
+        let expected = Options {
+            name: Some(Name::parse("web2").unwrap()),
+            memory: Memory::of_mib(1024),
+            max_memory: Memory::of_mib(4096),
+            cpus: 2,
+            max_cpus: 4,
+            no_usb: true,
+            uefi: Some(Tri::On),
+            kvm: Tri::On,
+            vsock: Tri::Off,
+            cid: Some(77),
+            uuid: Some("c0ffee00-0000-4000-8000-000000000001".into()),
+            firmware: Some(FirmwareWords { code: here("code.fd"), vars: Some(here("vars.fd")) }),
+            nvram: Some(here("own")),
+            tpm_state: Some(here("state")),
+            no_rng: true,
+            no_sound: true,
+            no_net: true,
+            image: Some(here("sys")),
+            data: Some("/d".into()),
+            swap: Some(here("s")),
+            cdrom: Some(here("c")),
+            ephemeral: true,
+            bios_sata: true,
+            no_shutdown: true,
+            serial_log: Some(here("log")),
+            application_ini: Some(here("app")),
+            log_items: Some("int".into()),
+            trace: Some("x".into()),
+            log_file: Some(here("q.log")),
+            shares: vec!["/srv:srv:ro:9p:/mnt".parse().unwrap()],
+            disks: vec![disk],
+            credentials: vec![Credential("motd".into(), "a=b".into())],
+            guestfwd: vec!["rule".into()],
+            sock_forward: vec!["/s".into()],
+            qemu_args: vec!["-global".into(), "x".into()],
+            ..Options::default()
+        };
+        assert_eq!(read.options, expected);
+        assert_eq!(name(&read, dir.path()).unwrap().as_str(), "web2");
     }
 
     #[test]
@@ -560,7 +445,20 @@ mod tests {
             ("[virtiofs]\nrlimit-nofile=-1", "error: rlimit-nofile: not a number above 0"),
             (
                 "[firmware-string]\na,b=1",
-                "error: a name has 1 to 28 letters, digits and signs, without comma, '=' and quotes",
+                "error: a name has 1 to 51 letters, digits and signs, without comma, '=' and quotes",
+            ),
+            ("cpu=4:2", "error: cpu: the maximum is less than what it begins with"),
+            ("memory=1G:512", "error: memory: the maximum is less than what it begins with"),
+            ("cid=2", "error: cid: not a number from 3 to 4294967294"),
+            ("uuid=1", "error: uuid: a UUID is written 01234567-89ab-cdef-0123-456789abcdef"),
+            ("firmware=", "error: firmware: write CODE, or CODE,vars=FILE"),
+            ("kvm=perhaps", "warning: kvm: neither yes nor no, so it is yes"),
+            ("[share0]\ntag=a", "error: [share0] needs a path and a tag"),
+            ("[share0]\npath=a\ntag=b\ntransport=nfs", "error: transport: write 9p or virtiofs"),
+            ("[disk0]\npath=a\nformat=vmdk", "error: format: write raw or qcow2"),
+            (
+                "[credential]\na/b=c",
+                "error: a credential's name has 1 to 255 letters, digits, '.', '_', '-' or '@', and no '.' before them",
             ),
             ("usb=//device[", "error: usb: the query \"//device[\" has no value at character 10"),
         ] {

@@ -10,7 +10,7 @@ use genpack_qemu::deadline::Deadline;
 use genpack_qemu::qga::Qga;
 
 use super::identity::Name;
-use super::rundir::{Record, RunDir, RunRoot};
+use super::rundir::{GUEST_READY, Record, RunDir, RunRoot};
 use super::sys;
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
@@ -60,15 +60,17 @@ pub fn ssh(ctx: &Ctx, name: &Name, seconds: u64) -> Result<ExitCode> {
     until(ctx, &dir, &format!("the ssh of {name}"), seconds, |deadline| says_hello(&record, deadline))
 }
 
-/// Waits until the guest agent answers.
+/// Waits until the guest agent answers, or the guest has said that it is ready.
 ///
 /// # Errors
 /// When the machine cannot be looked at.
 pub fn guest(ctx: &Ctx, name: &Name, seconds: u64) -> Result<ExitCode> {
     let (dir, _) = running(name)?;
     let socket = dir.file("qga.sock");
-    let answers =
-        |deadline: Deadline| Qga::open(&socket, Deadline::after(deadline.left().min(INTERVAL))).is_ok();
+    let answers = |deadline: Deadline| {
+        dir.file(GUEST_READY).exists()
+            || Qga::open(&socket, Deadline::after(deadline.left().min(INTERVAL))).is_ok()
+    };
     until(ctx, &dir, &format!("the guest agent of {name}"), seconds, answers)
 }
 

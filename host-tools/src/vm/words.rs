@@ -209,7 +209,10 @@ impl FromStr for ShareWords {
 }
 
 /// A mount tag is at most 31 bytes (9p) or 36 (virtiofs), and stands in the guest's fstab.
-fn check_tag(tag: &str) -> Result<(), &'static str> {
+///
+/// # Errors
+/// What is allowed.
+pub fn check_tag(tag: &str) -> Result<(), &'static str> {
     let plain = tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if plain && (1..=31).contains(&tag.len()) {
         Ok(())
@@ -307,16 +310,79 @@ impl FromStr for KeyValue {
     }
 }
 
-/// Checks a name under which the guest finds a value; QEMU's limit is 55 bytes with what we put before it.
+/// Checks a name under which the guest finds a value; QEMU's limit is 55 bytes with the `opt/` before it.
 ///
 /// # Errors
 /// What is allowed.
 pub fn check_fw_key(key: &str) -> Result<(), &'static str> {
     let plain = key.chars().all(|c| c.is_ascii_graphic() && !",=\"'\\".contains(c));
-    if plain && (1..=28).contains(&key.len()) {
+    if plain && (1..=51).contains(&key.len()) {
         Ok(())
     } else {
-        Err("a name has 1 to 28 letters, digits and signs, without comma, '=' and quotes")
+        Err("a name has 1 to 51 letters, digits and signs, without comma, '=' and quotes")
+    }
+}
+
+/// A credential for the guest's systemd: `NAME=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential(pub String, pub String);
+
+impl FromStr for Credential {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+        check_credential(name)?;
+        Ok(Self(name.to_owned(), value.to_owned()))
+    }
+}
+
+/// Checks the name of a credential, which is that of a file in the guest.
+///
+/// # Errors
+/// What is allowed.
+pub fn check_credential(name: &str) -> Result<(), &'static str> {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "._-@".contains(c));
+    if plain && (1..=255).contains(&name.len()) && !name.starts_with('.') {
+        Ok(())
+    } else {
+        Err("a credential's name has 1 to 255 letters, digits, '.', '_', '-' or '@', and no '.' before them")
+    }
+}
+
+/// A firmware: `CODE[,vars=FILE]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirmwareWords {
+    /// The program; alone it holds its variables, too.
+    pub code: PathBuf,
+    /// What the variables begin as.
+    pub vars: Option<PathBuf>,
+}
+
+impl FromStr for FirmwareWords {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (code, settings) = split_settings(text, &["vars"], &[]);
+        let vars = settings.last().map(|(_, vars)| *vars);
+        if code.is_empty() || vars == Some("") || settings.len() > 1 {
+            return Err("write CODE, or CODE,vars=FILE");
+        }
+        Ok(Self { code: code.into(), vars: vars.map(PathBuf::from) })
+    }
+}
+
+/// Checks a UUID and returns it in lower case.
+///
+/// # Errors
+/// How one is written.
+pub fn parse_uuid(text: &str) -> Result<String, &'static str> {
+    let groups: Vec<usize> = text.split('-').map(str::len).collect();
+    let plain = text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    if plain && groups == [8, 4, 4, 4, 12] {
+        Ok(text.to_lowercase())
+    } else {
+        Err("a UUID is written 01234567-89ab-cdef-0123-456789abcdef")
     }
 }
 
@@ -390,6 +456,39 @@ mod tests {
         assert_eq!("a=b=c".parse(), Ok(KeyValue("a".into(), "b=c".into())));
         for wrong in ["a", "=b", "a,b=c"] {
             assert!(wrong.parse::<KeyValue>().is_err(), "{wrong}");
+        }
+        let name = "ssh.ephemeral-authorized_keys-all";
+        assert_eq!(format!("{name}=a=b").parse(), Ok(Credential(name.into(), "a=b".into())));
+        for wrong in ["a", "=b", "../a=b", ".a=b", "a/b=c"] {
+            assert!(wrong.parse::<Credential>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn firmware_is_one_file_or_two() {
+        let words = |code: &str, vars: Option<&str>| FirmwareWords {
+            code: code.into(),
+            vars: vars.map(PathBuf::from),
+        };
+        assert_eq!("/a,b.fd".parse(), Ok(words("/a,b.fd", None)));
+        assert_eq!("/c,vars=/v,1".parse::<FirmwareWords>(), Ok(words("/c,vars=/v,1", None)));
+        assert_eq!("/c,vars=/v".parse(), Ok(words("/c", Some("/v"))));
+        for wrong in ["", ",vars=/v", "/c,vars="] {
+            assert!(wrong.parse::<FirmwareWords>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn uuid_is_checked_and_written_in_lower_case() {
+        let uuid = "C0FFEE00-0000-4000-8000-000000000001";
+        assert_eq!(parse_uuid(uuid), Ok(uuid.to_lowercase()));
+        for wrong in [
+            "",
+            "c0ffee00-0000-4000-8000-00000000000",
+            "c0ffee00000040008000000000000001",
+            "g0ffee00-0000-4000-8000-000000000001",
+        ] {
+            assert!(parse_uuid(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -24,6 +24,13 @@ impl Line {
         }
         // A machine without a screen has its keyboard on the console.
         let input = machine.display.is_some();
+        if !machine.usb_bus {
+            if input {
+                self.json("-device", &json!({"driver": "virtio-keyboard-pci", "addr": addr(slot::USB, 0), "multifunction": true}));
+                self.json("-device", &json!({"driver": "virtio-tablet-pci", "addr": addr(slot::USB, 1)}));
+            }
+            return;
+        }
         if input || machine.hotplug_ports > 0 || !machine.usb.is_empty() {
             self.json("-device", &json!({"driver": "qemu-xhci", "id": "usb", "addr": addr(slot::USB, 0)}));
         }

@@ -3,7 +3,7 @@
 use genpack_core::contract::boot_slots;
 use genpack_core::contract::boot_state::{BootState, Image, Reason};
 use genpack_core::loader::grubenv::{self, Block};
-use genpack_core::loader::{cmdline_txt, config_txt, extlinux};
+use genpack_core::loader::{bls_entry, cmdline_txt, config_txt, extlinux};
 
 use crate::{Input, Sink, Work, drain, see, show};
 
@@ -22,6 +22,7 @@ pub(crate) const ENTRIES: &[crate::Entry] = &[
     extlinux_labels,
     extlinux_paths,
     extlinux_emit,
+    bls,
     config_lines,
     config_settings,
     config_emit,
@@ -116,6 +117,13 @@ fn extlinux_paths(input: &Input<'_>, _: &mut Work) {
 
 fn extlinux_emit(input: &Input<'_>, _: &mut Work) {
     see(extlinux::emit_with_root(input.text, input.other, &mut Sink));
+}
+
+fn bls(input: &Input<'_>, _: &mut Work) {
+    let entry = bls_entry::Entry::new(input.text);
+    see((entry.kernel(), entry.value(input.other), bls_entry::name(input.other)));
+    drain(entry.initrds());
+    drain(entry.words());
 }
 
 fn config_lines(input: &Input<'_>, _: &mut Work) {

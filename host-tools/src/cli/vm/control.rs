@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::command_error::{CommandError, Result};
 use crate::ctx::Ctx;
+use crate::vm::console::{Use, console};
+use crate::vm::disk_files::{Space, Wanted};
 use crate::vm::identity::{Name, cid};
 use crate::vm::memory::Memory;
 use crate::vm::rundir::RunRoot;
@@ -71,13 +73,39 @@ pub(in crate::cli) enum Verb {
         arguments: Option<String>,
     },
     /// Attaches a disk, a network card or a USB device, and prints the name by which it is detached
+    ///
+    /// Without any of them it joins this terminal with the machine's console, as `vm console` does.
     #[command(after_help = "Examples:\n  genpack-host vm attach web --disk more.img,serial=more\n  \
-        genpack-host vm attach web --usb 046d:c52b")]
+        genpack-host vm attach web --usb 046d:c52b\n  genpack-host vm attach web")]
     Attach {
         /// Name of the machine
         name: Name,
         #[command(flatten)]
         what: Attached,
+    },
+    /// Attaches a disk, as `vm attach --disk`
+    #[command(after_help = "Examples:\n  genpack-host vm attach-disk web more.img,serial=more")]
+    AttachDisk {
+        /// Name of the machine
+        name: Name,
+        /// Disk: PATH[,serial=S][,format=raw|qcow2][,ro]
+        disk: DiskWords,
+    },
+    /// Attaches a network card, as `vm attach --net`
+    #[command(after_help = "Examples:\n  genpack-host vm attach-nic web br0,mac=52:54:00:12:34:56")]
+    AttachNic {
+        /// Name of the machine
+        name: Name,
+        /// Network card: INTERFACE[,mac=M][,vhost=on|off]
+        net: NetWords,
+    },
+    /// Attaches USB devices, as `vm attach --usb`
+    #[command(after_help = "Examples:\n  genpack-host vm attach-usb web 046d:c52b")]
+    AttachUsb {
+        /// Name of the machine
+        name: Name,
+        /// USB device: VVVV:PPPP, serial=S, port=1-2.3, or XPath
+        usb: Query,
     },
     /// Detaches what was attached
     #[command(after_help = "Examples:\n  genpack-host vm detach web attached0")]
@@ -188,8 +216,8 @@ pub(in crate::cli) enum Verb {
 }
 
 /// What is attached.
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
+#[derive(Debug, Default, clap::Args)]
+#[group(multiple = false)]
 pub(in crate::cli) struct Attached {
     /// Disk: PATH[,serial=S][,format=raw|qcow2][,ro]
     #[arg(long)]
@@ -203,13 +231,23 @@ pub(in crate::cli) struct Attached {
 }
 
 impl Attached {
-    fn attach(&self, ctx: &Ctx, name: &Name) -> Result<Vec<String>> {
-        match (&self.disk, &self.net, &self.usb) {
-            (Some(disk), ..) => hotplug::attach_disk(ctx, name, disk).map(|id| vec![id]),
-            (_, Some(net), _) => hotplug::attach_net(name, net).map(|id| vec![id]),
-            (.., Some(query)) => hotplug::attach_usb(name, query),
-            (None, None, None) => Ok(Vec::new()),
+    const fn is_nothing(&self) -> bool {
+        self.disk.is_none() && self.net.is_none() && self.usb.is_none()
+    }
+
+    /// Attaches it and prints the names by which it is detached.
+    fn attach(&self, ctx: &Ctx, name: &Name) -> Result<()> {
+        let ids = match (&self.disk, &self.net, &self.usb) {
+            (Some(disk), ..) => vec![hotplug::attach_disk(ctx, name, disk)?],
+            (_, Some(net), _) => vec![hotplug::attach_net(name, net)?],
+            (.., Some(query)) => hotplug::attach_usb(name, query)?,
+            (None, None, None) => Vec::new(),
+        };
+        ids.iter().for_each(|id| ctx.ui.answer(id));
+        if ctx.ui.is_json() {
+            ctx.ui.document(&ids.into());
         }
+        Ok(())
     }
 }
 
@@ -269,13 +307,18 @@ impl Verb {
                 ctx.ui.document(&answer);
                 Ok(())
             }
-            Self::Attach { name, what } => {
-                let ids = what.attach(ctx, &name)?;
-                ids.iter().for_each(|id| ctx.ui.answer(id));
-                if ctx.ui.is_json() {
-                    ctx.ui.document(&ids.into());
-                }
-                Ok(())
+            Self::Attach { name, what } if what.is_nothing() => {
+                return console(ctx, &name, &Use::default());
+            }
+            Self::Attach { name, what } => what.attach(ctx, &name),
+            Self::AttachDisk { name, disk } => {
+                Attached { disk: Some(disk), ..Attached::default() }.attach(ctx, &name)
+            }
+            Self::AttachNic { name, net } => {
+                Attached { net: Some(net), ..Attached::default() }.attach(ctx, &name)
+            }
+            Self::AttachUsb { name, usb } => {
+                Attached { usb: Some(usb), ..Attached::default() }.attach(ctx, &name)
             }
             Self::Detach { name, id } => hotplug::detach(&name, &id),
             Self::Set { name, memory, cpu } => {
@@ -283,7 +326,9 @@ impl Verb {
                 grown.and_then(|()| cpu.map_or(Ok(()), |cpu| hotplug::set_cpus(ctx, &name, cpu)))
             }
             Self::Snapshot { name, file, disk } => disk_files::snapshot(ctx, &name, &file, &disk),
-            Self::Allocate { file, gib } => disk_files::allocate(ctx, &file, gib),
+            Self::Allocate { file, gib } => {
+                disk_files::allocate(ctx, &file, u64::from(gib) << 30, Wanted::Either, Space::AtOnce)
+            }
             Self::Expand { name } => disk_files::expand(ctx, &name),
             Self::Usb { query } => usb_devices(ctx, query.as_ref()),
             Self::Exec { name, timeout, ssh, command } => {

@@ -12,7 +12,10 @@ use crate::vm::options::{Accel, DisplayOptions, Options, Tri};
 use crate::vm::run::run;
 use crate::vm::supervise::{Keeping, Order, detach, tell_detached};
 use crate::vm::usb::Query;
-use crate::vm::words::{DiskWords, KeyValue, NetWords, PciWords, Resolution, ShareTransport, ShareWords};
+use crate::vm::words::{
+    Credential, DiskWords, FirmwareWords, KeyValue, NetWords, PciWords, Resolution, ShareTransport,
+    ShareWords, parse_uuid,
+};
 
 /// Where `--help` lists the options.
 const DISKS: &str = "Disks";
@@ -45,6 +48,9 @@ pub(in crate::cli) struct RunArgs {
     /// Start the kernel of a system image by UEFI
     #[arg(long, conflicts_with = "bios")]
     uefi: bool,
+    /// UEFI from this file instead of what is installed: CODE[,vars=FILE]; alone it holds its variables, too
+    #[arg(long, value_name = "CODE", conflicts_with = "bios")]
+    firmware: Option<FirmwareWords>,
     /// Start only what is signed: UEFI with Secure Boot
     #[arg(long, conflicts_with = "bios")]
     secure_boot: bool,
@@ -159,6 +165,12 @@ pub(in crate::cli) struct RunArgs {
     /// USB device: VVVV:PPPP, serial=S, port=1-2.3, or XPath over what `vm usb` prints
     #[arg(long, value_name = "QUERY", help_heading = HOST)]
     usb: Vec<Query>,
+    /// No USB: keyboard and tablet of a screen are virtio's, and no USB device can be attached
+    #[arg(long, conflicts_with = "usb", help_heading = HOST)]
+    no_usb: bool,
+    /// No source of random numbers
+    #[arg(long, help_heading = GUEST)]
+    no_rng: bool,
     /// No channel for the guest agent
     #[arg(long, help_heading = GUEST)]
     no_qga: bool,
@@ -170,9 +182,9 @@ pub(in crate::cli) struct RunArgs {
     fw_string: Vec<KeyValue>,
     /// Credential for the guest's systemd
     #[arg(long, value_name = "NAME=VALUE", help_heading = GUEST)]
-    credential: Vec<KeyValue>,
-    /// System UUID
-    #[arg(long, help_heading = GUEST, value_parser = uuid)]
+    credential: Vec<Credential>,
+    /// System UUID; default: follows from the name
+    #[arg(long, help_heading = GUEST, value_parser = parse_uuid)]
     uuid: Option<String>,
     /// Stay when the guest has powered off
     #[arg(long, help_heading = QEMU)]
@@ -211,7 +223,8 @@ impl RunArgs {
         }
     }
 
-    fn options(self) -> Result<Options> {
+    /// Returns what is asked of the machine.
+    pub(super) fn options(self) -> Result<Options> {
         let mut shares = self.share;
         for share in self.nine_p {
             shares.push(ShareWords { transport: Some(ShareTransport::NineP), ..share });
@@ -244,6 +257,7 @@ impl RunArgs {
             max_cpus: self.cpu.1,
             bios: self.bios,
             uefi: self.uefi.then_some(Tri::On),
+            firmware: self.firmware,
             secure_boot: self.secure_boot,
             tpm: self.tpm,
             tpm_state: self.tpm_state,
@@ -267,6 +281,8 @@ impl RunArgs {
             cid: self.cid,
             display: has_screen.then_some(display),
             no_sound: self.no_sound,
+            no_usb: self.no_usb,
+            no_rng: self.no_rng,
             usb: self.usb,
             pci: self.pci,
             hvc: self.hvc,
@@ -309,15 +325,5 @@ fn cpus(text: &str) -> Result<(u16, u16), String> {
         (Some(now), Some(max)) if now <= max => Ok((now, max)),
         (Some(_), Some(_)) => Err("the maximum is less than what it begins with".to_owned()),
         _ => Err(format!("{text} is not in 1..=255")),
-    }
-}
-
-fn uuid(text: &str) -> Result<String, &'static str> {
-    let groups: Vec<usize> = text.split('-').map(str::len).collect();
-    let plain = text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    if plain && groups == [8, 4, 4, 4, 12] {
-        Ok(text.to_lowercase())
-    } else {
-        Err("a UUID is written 01234567-89ab-cdef-0123-456789abcdef")
     }
 }
