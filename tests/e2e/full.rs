@@ -24,4 +24,5 @@ mod update_running;
 mod vm_disks;
 mod vm_guests;
 mod vm_hello;
+mod vm_secure_boot;
 mod watchdog;

@@ -57,7 +57,8 @@ impl Place {
         (status.code(), text(stdout), text(stderr))
     }
 
-    fn follow(&self, arguments: &[&str]) -> (Child, impl Iterator<Item = String> + use<>) {
+    /// Starts a verb and returns it with the lines of its answer.
+    pub(super) fn follow(&self, arguments: &[&str]) -> (Child, impl Iterator<Item = String> + use<>) {
         let mut child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).split(b'\n');
         (child, lines.map(|line| String::from_utf8_lossy(&line.unwrap()).trim_end().to_owned()))
