@@ -25,4 +25,5 @@ mod vm_disks;
 mod vm_guests;
 mod vm_hello;
 mod vm_secure_boot;
+mod vm_uki;
 mod watchdog;

@@ -127,6 +127,39 @@ pub fn small(guest: &Path, compression: &str, usr_time: u32) -> PathBuf {
 /// When our packer fails, or there is no such file to replace.
 #[must_use]
 pub fn small_with(guest: &Path, name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+    let tree = small_tree(guest, name);
+    for (path, content) in files {
+        let path = tree.join(path);
+        let permissions = fs::metadata(&path).unwrap().permissions();
+        // Why: the file itself belongs to the other tree too.
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, permissions).unwrap();
+    }
+    let image = tree.with_extension("squashfs");
+    squash(&tree, &image, "gzip");
+    image
+}
+
+/// Packs the small image with a unified kernel image in the place of all else in `/boot`.
+///
+/// # Panics
+/// When our packer fails.
+#[must_use]
+pub fn small_unified(guest: &Path, uki: &Path) -> PathBuf {
+    let tree = small_tree(guest, "unified");
+    // Any other kernel would be preferred.
+    fs::remove_dir_all(tree.join("boot")).unwrap();
+    let place = tree.join("boot/EFI/Linux");
+    fs::create_dir_all(&place).unwrap();
+    fs::copy(uki, place.join("genpack-6.1.efi")).unwrap();
+    let image = tree.with_extension("squashfs");
+    squash(&tree, &image, "gzip");
+    image
+}
+
+/// Returns a copy of the small image's tree.
+fn small_tree(guest: &Path, name: &str) -> PathBuf {
     let (compression, usr_time) = ("gzip", 1_700_000_000);
     // Why: it unpacks the tree.
     let _ = small(guest, compression, usr_time);
@@ -136,17 +169,7 @@ pub fn small_with(guest: &Path, name: &str, files: &[(&str, &[u8])]) -> PathBuf 
         fs::remove_dir_all(&tree).unwrap();
     }
     output(Command::new("cp").args(["--archive", "--link"]).arg(directory.join("tree")).arg(&tree));
-    for (path, content) in files {
-        let path = tree.join(path);
-        let permissions = fs::metadata(&path).unwrap().permissions();
-        // Why: the file itself belongs to the other tree too.
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, permissions).unwrap();
-    }
-    let image = directory.join(format!("{name}.squashfs"));
-    squash(&tree, &image, compression);
-    image
+    tree
 }
 
 /// What a tiny image has of the small one.
