@@ -190,6 +190,33 @@ fn check_finds_everything_wrong_with_a_definition_and_fixes_old_spellings_alone(
 }
 
 #[test]
+fn check_renames_old_keys_of_a_machine_and_keeps_all_around_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vm.ini");
+    let text = "; mine\r\n[Net0]\r\nBridge= br0 ; the old way\r\nmac = 52:54:00:00:00:01\r\n[net1]\r\ninterface=user\r\nbridge=br1\r\n";
+    std::fs::write(&path, text).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_genpack-host"));
+        let output = command.arg("-C").arg(dir.path()).args(args).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, told) = run(&["check", "vm.ini"]);
+    assert_eq!(code, Some(0), "an old spelling counts as ever: {told}");
+    assert!(told.contains("an old spelling of 'interface'") && told.contains("vm.ini:3:1"), "{told}");
+    let (_, told) = run(&["--json", "check", "--fix", "vm.ini"]);
+    let document: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(document["files"][0]["fixed"], 1);
+    assert_eq!(document["files"][0]["findings"], serde_json::json!([]));
+    // The one beside the new spelling has no effect and is left.
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text.replace("Bridge=", "interface="));
+    // Places of another encoding are not those of the file.
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(&path, [b"\xff\xfe", &utf16[..]].concat()).unwrap();
+    assert_eq!(run(&["-q", "check", "--fix", "vm.ini"]).0, Some(0));
+    assert_eq!(std::fs::read(&path).unwrap(), [b"\xff\xfe".to_vec(), utf16].concat());
+}
+
+#[test]
 fn check_of_a_directory_checks_all_that_is_in_it() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("vm.ini"), "memroy = 512\n").unwrap();

@@ -119,8 +119,15 @@ fn check(ctx: &Ctx, file: &Path) -> Result<Checked> {
         std::fs::metadata(&path).with_context(reading)?;
         let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let service = vm_ini::read(directory, None).with_context(reading)?;
-        let (text, findings) = (service.text, service.findings);
-        return Ok(Checked { path, language: Language::VmIni, text, findings, renames: Vec::new() });
+        let (text, mut findings) = (service.text, service.findings);
+        findings.extend(service.renames.iter().map(|(span, new)| Diagnostic {
+            span: *span,
+            severity: Severity::Note,
+            message: format!("an old spelling of '{new}', which counts as ever"),
+            hint: Some("genpack-host check --fix writes the new one".into()),
+        }));
+        let renames = service.renames.into_iter().map(|(span, new)| (span, new.to_owned())).collect();
+        return Ok(Checked { path, language: Language::VmIni, text, findings, renames });
     }
     let (path, bytes) = read(ctx, Some(file))?;
     let mut file = system_ini::read(&bytes);

@@ -47,6 +47,8 @@ pub struct Service {
     pub text: String,
     /// What is wrong with it.
     pub findings: Vec<Diagnostic>,
+    /// Keys in an old spelling, which counts as ever: where they stand, and the new one.
+    pub renames: Vec<(Span, &'static str)>,
 }
 
 impl Service {
@@ -86,7 +88,16 @@ pub fn read(directory: &Path, default_net: Option<&str>) -> std::io::Result<Serv
     };
     reading.document(&document, default_net);
     let Reading { findings, options, .. } = reading;
-    Ok(Service { options, text, findings })
+    // Why not in another encoding: places are those of the text, and a file is mended where it stands.
+    let renames = if text.as_bytes() == bytes { renames(&document) } else { Vec::new() };
+    Ok(Service { options, text, findings, renames })
+}
+
+/// Returns the keys of networks in the old spelling; beside the new one it has no effect, and stays.
+fn renames(document: &Document) -> Vec<(Span, &'static str)> {
+    let networks = document.sections().iter().filter(|section| numbered(section.name(), "net"));
+    let old = networks.filter(|section| section.get("interface").is_none()).filter_map(|s| s.get("bridge"));
+    old.map(|property| (property.key_span, "interface")).collect()
 }
 
 struct Reading {
