@@ -56,6 +56,7 @@ bench: setup-test build
 	@tools/bench-init.sh
 	@tools/bench-vm.sh
 	@tools/bench-flash.sh
+	@tools/bench-look.sh
 
 fuzz: setup-test
 	@tools/fuzz.sh
