@@ -25,5 +25,6 @@ mod vm_disks;
 mod vm_guests;
 mod vm_hello;
 mod vm_secure_boot;
+mod vm_service;
 mod vm_uki;
 mod watchdog;
