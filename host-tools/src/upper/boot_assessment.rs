@@ -41,8 +41,14 @@ ExecStart=/usr/bin/genpack-init health
 TimeoutStartSec=infinity
 ";
 
+/// Before everything else, and not stopped by it: a system that ends in emergency mode has no timers, and looks after the
+/// watchdog for ever.
 const TRIAL_TIMER: &str = "[Unit]
 Description=Limit the time in which a new system image has to be found good
+DefaultDependencies=no
+IgnoreOnIsolate=yes
+Conflicts=shutdown.target
+Before=shutdown.target
 ConditionPathExists=/run/initramfs/boot/boot/grub/grubenv
 
 [Timer]
@@ -62,7 +68,7 @@ ExecStart=/usr/bin/genpack-init retry
 const UNITS: [(&str, &str, Option<&str>); 4] = [
     ("genpack-mark-good.service", MARK_GOOD, Some("multi-user.target.wants")),
     ("genpack-health.service", HEALTH, Some("boot-complete.target.requires")),
-    ("genpack-trial.timer", TRIAL_TIMER, Some("timers.target.wants")),
+    ("genpack-trial.timer", TRIAL_TIMER, Some("sysinit.target.wants")),
     ("genpack-trial.service", TRIAL, None),
 ];
 

@@ -70,7 +70,7 @@ fn plan_of_an_appliance_has_every_step_in_order() {
             "write genpack-health.service",
             "start it by boot-complete.target.requires",
             "write genpack-trial.timer",
-            "start it by timers.target.wants",
+            "start it by sysinit.target.wants",
             "write genpack-trial.service",
             "write /usr/lib/genpack-init/python/genpack_init.py",
             "link /boot/kernel to kernel 6.1.0-1-amd64",
