@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::assets::{genpack_host, root};
+use crate::foreign::entry;
 use crate::scene::output;
 
 /// Files of the guest's side: source under `tests/guest`, place in the image.
@@ -121,20 +122,24 @@ pub fn small(guest: &Path, compression: &str, usr_time: u32) -> PathBuf {
     image
 }
 
-/// Packs the small image with other files in it: path in the image and content. Programs stay programs.
+/// Packs the small image with other files in it: path in the image and content. Programs stay programs; a file that is
+/// not there yet is none.
 ///
 /// # Panics
-/// When our packer fails, or there is no such file to replace.
+/// When our packer fails.
 #[must_use]
 pub fn small_with(guest: &Path, name: &str, files: &[(&str, &[u8])]) -> PathBuf {
     let tree = small_tree(guest, name);
     for (path, content) in files {
         let path = tree.join(path);
-        let permissions = fs::metadata(&path).unwrap().permissions();
-        // Why: the file itself belongs to the other tree too.
-        fs::remove_file(&path).unwrap();
+        let permissions = fs::metadata(&path).map(|metadata| metadata.permissions());
+        if permissions.is_ok() {
+            // Why: the file itself belongs to the other tree too.
+            fs::remove_file(&path).unwrap();
+        }
         fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, permissions).unwrap();
+        fs::set_permissions(&path, permissions.unwrap_or_else(|_| fs::Permissions::from_mode(0o644)))
+            .unwrap();
     }
     let image = tree.with_extension("squashfs");
     squash(&tree, &image, "gzip");
@@ -160,16 +165,33 @@ pub fn small_unified(guest: &Path, uki: &Path) -> PathBuf {
 
 /// Returns a copy of the small image's tree.
 fn small_tree(guest: &Path, name: &str) -> PathBuf {
-    let (compression, usr_time) = ("gzip", 1_700_000_000);
-    // Why: it unpacks the tree.
-    let _ = small(guest, compression, usr_time);
-    let directory = root().join("target/e2e/small");
-    let tree = directory.join(format!("tree-{name}"));
+    let from = tree(guest);
+    let tree = from.with_file_name(format!("tree-{name}"));
     if tree.exists() {
         fs::remove_dir_all(&tree).unwrap();
     }
-    output(Command::new("cp").args(["--archive", "--link"]).arg(directory.join("tree")).arg(&tree));
+    output(Command::new("cp").args(["--archive", "--link"]).arg(from).arg(&tree));
     tree
+}
+
+/// Returns the tree that smaller images are packed from: that of the guest image.
+///
+/// # Panics
+/// As [`small`].
+#[must_use]
+pub fn tree(guest: &Path) -> PathBuf {
+    // Why: it unpacks the tree.
+    let _ = small(guest, "gzip", 1_700_000_000);
+    root().join("target/e2e/small/tree")
+}
+
+/// Returns the directory of the guest's kernel modules.
+///
+/// # Panics
+/// As [`small`], and when there is none.
+#[must_use]
+pub fn modules(guest: &Path) -> PathBuf {
+    entry(&tree(guest).join("usr/lib/modules"), "").join("kernel")
 }
 
 /// What a tiny image has of the small one.
@@ -208,10 +230,9 @@ const TINY_LINKS: [(&str, &str); 5] = [
 /// As [`small`].
 #[must_use]
 pub fn tiny(guest: &Path, version: u8, script: &str, more: &[(PathBuf, String)]) -> PathBuf {
-    // Why: it unpacks the tree.
-    let _ = small(guest, "gzip", 1_700_000_000);
+    let from = tree(guest);
     let directory = root().join("target/e2e/small");
-    let (from, tree) = (directory.join("tree"), directory.join("tree-tiny"));
+    let tree = directory.join("tree-tiny");
     if tree.exists() {
         fs::remove_dir_all(&tree).unwrap();
     }

@@ -265,7 +265,16 @@ impl Scene {
     #[must_use]
     pub fn boot_past(&mut self, disk: &Path, arguments: &[&str], words: &[&str]) -> Verdict {
         let command = self.run_command(disk, arguments);
-        let mut running = self.start(&argv_of(&command), b"");
+        self.boot_argv_past(&argv_of(&command), words)
+    }
+
+    /// Boots as [`Scene::boot_past`] a machine by its emulator's command line.
+    ///
+    /// # Panics
+    /// As [`Scene::boot_past`].
+    #[must_use]
+    pub fn boot_argv_past(&mut self, argv: &[String], words: &[&str]) -> Verdict {
+        let mut running = self.start_argv(argv);
         for word in words {
             // Each word is a boot of its own, with a deadline of its own.
             running.wait_for(word, &[MARKER]);

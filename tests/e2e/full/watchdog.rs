@@ -1,6 +1,6 @@
 //! Scene: a system that takes no care of itself is handed a watchdog that stage 1 armed: a board's own card, and the timer
-//! in Intel's chip set, which appears only when the driver of the chip is loaded. Not shown: the restart, four minutes
-//! later.
+//! in Intel's chip set, which appears only when the driver of the chip is loaded. The restart, four minutes
+//! later, is in `rollback_hangs.rs`.
 
 use genpack_tests::guest_image;
 use genpack_tests::machine::Bus;
