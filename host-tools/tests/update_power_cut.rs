@@ -4,15 +4,19 @@
 //! The executor is the real one; the disk is a model (`update_power_cut/fat.rs`), GRUB's choice is
 //! `genpack_boot::menu_policy`, which `boot/tests/grub_policy.rs` holds against GRUB itself.
 
+#[path = "update_power_cut/core.rs"]
+mod core_of_grub;
 #[path = "update_power_cut/cut.rs"]
 mod cut;
+#[path = "update_power_cut/data.rs"]
+mod data;
 #[path = "update_power_cut/fat.rs"]
 mod fat;
 #[path = "update_power_cut/slots.rs"]
 mod slots;
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::OnceLock;
 
 use cut::Random;

@@ -7,6 +7,7 @@
 //! fit each other and would have to change at once; loaders that the disk does not have yet.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -101,7 +102,7 @@ pub fn renew(ctx: &Ctx, named: &Named, bios_disk: Option<&Path>) -> Result<()> {
         return Err(CommandError::refused(format!("{good} brings no boot loaders"))
             .hint("images that genpack-host build makes for real machines have them"));
     }
-    let bios = bios_disk.map(|disk| Bios::open(&ctx.path(disk), &new)).transpose()?;
+    let mut bios = bios_disk.map(|disk| Bios::open(&ctx.path(disk), &new)).transpose()?;
     let mut ops = Vec::new();
     for placement in esp::plan(new.keys().map(String::as_str), bios_disk.is_some()).placements {
         // The script goes with the core that knows its commands.
@@ -131,7 +132,7 @@ pub fn renew(ctx: &Ctx, named: &Named, bios_disk: Option<&Path>) -> Result<()> {
     }
     let bytes = |ops: &[Op]| ops.iter().map(written).sum::<u64>().saturating_mul(2);
     apply(ctx, &machine, &programs, None, bytes(&programs))?;
-    if let (Some(bios), Some(line)) = (&bios, link) {
+    if let (Some(bios), Some(line)) = (&mut bios, link) {
         ctx.ui.detail(line);
         bios.write()?;
     }
@@ -212,23 +213,65 @@ impl Bios {
         Some(format!("write GRUB for a BIOS to sector {} of {} and link it", new.lba, self.path.display()))
     }
 
-    /// Writes the core beside the one that starts, reads it back, and links it.
-    fn write(&self) -> Result<()> {
+    fn write(&mut self) -> Result<()> {
         let Some(new) = &self.replacement else { return Ok(()) };
-        let what = || format!("writing {}", self.path.display());
-        let at = u64::from(new.lba).saturating_mul(SECTOR_SIZE as u64);
-        self.disk.write_all_at(&new.core, at).and_then(|()| self.disk.sync_all()).with_context(what)?;
-        // Clean pages are forgotten, so that what is read is what the disk has.
-        let _ = rustix::fs::fadvise(&self.disk, 0, None, rustix::fs::Advice::DontNeed);
-        let mut back = vec![0; new.core.len()];
-        self.disk.read_exact_at(&mut back, at).with_context(what)?;
-        if back != new.core {
-            return Err(CommandError::new(Kind::VerifyFailed, "what was read back is not what was written")
-                .context(what())
-                .hint("the disk is failing: replace it; what starts is as it was"));
-        }
-        self.disk.write_all_at(&new.lba0, 0).and_then(|()| self.disk.sync_all()).with_context(what)
+        write_core(&mut self.disk, new).with_context(|| format!("writing {}", self.path.display()))
     }
+}
+
+/// A disk, as far as the renewal of its loader needs it.
+pub trait Sectors {
+    /// Writes bytes.
+    ///
+    /// # Errors
+    /// When the disk does not take them.
+    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes what was written durable and forgets what the memory holds of it.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Reads bytes.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn read(&mut self, at: u64, bytes: &mut [u8]) -> io::Result<()>;
+}
+
+impl Sectors for File {
+    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, at)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()?;
+        // Clean pages are forgotten, so that what is read is what the disk has.
+        let _ = rustix::fs::fadvise(&*self, 0, None, rustix::fs::Advice::DontNeed);
+        Ok(())
+    }
+
+    fn read(&mut self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.read_exact_at(bytes, at)
+    }
+}
+
+/// Writes the core beside the one that starts, reads it back, and links it: one sector.
+///
+/// # Errors
+/// When the disk refuses, or [`Kind::VerifyFailed`] when it does not keep the core; what starts is as it was.
+pub fn write_core(disk: &mut impl Sectors, new: &Replacement) -> Result<()> {
+    let at = u64::from(new.lba).saturating_mul(SECTOR_SIZE as u64);
+    let mut back = vec![0; new.core.len()];
+    let written =
+        disk.write(at, &new.core).and_then(|()| disk.sync()).and_then(|()| disk.read(at, &mut back));
+    written.context("the core of GRUB")?;
+    if back != new.core {
+        return Err(CommandError::new(Kind::VerifyFailed, "what was read back is not what was written")
+            .hint("the disk is failing: replace it; what starts is as it was"));
+    }
+    disk.write(0, &new.lba0).and_then(|()| disk.sync()).context("the first sector")
 }
 
 #[cfg(test)]
