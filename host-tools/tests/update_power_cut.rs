@@ -12,6 +12,8 @@ mod cut;
 mod data;
 #[path = "update_power_cut/fat.rs"]
 mod fat;
+#[path = "update_power_cut/firmware.rs"]
+mod firmware;
 #[path = "update_power_cut/slots.rs"]
 mod slots;
 

@@ -348,6 +348,37 @@ fn loaders_of_the_good_image_take_their_places_when_they_are_asked_for() {
     case.fails(&["loaders", "--bios", "disk"], 3, "looking for GRUB on");
 }
 
+#[test]
+fn firmware_of_a_raspberry_pi_is_renewed_when_it_is_asked_for() {
+    let case = Case::new();
+    let text = |name: &str| fs::read_to_string(case.path("boot").join(name)).unwrap_or_default();
+    let config = "# mine\r\nos_prefix=slot-a/\r\n";
+    fs::create_dir(case.path("boot/slot-a")).unwrap();
+    for (path, content) in [
+        ("start4.elf", "old start"),
+        ("fixup4.dat", "old fixup"),
+        ("config.txt", config),
+        ("slot-a/cmdline.txt", "root=systemimg:1234-ABCD genpack.image=system.img\n"),
+    ] {
+        fs::write(case.path("boot").join(path), content).unwrap();
+    }
+    case.fails(&["loaders"], 3, "system.img brings no firmware");
+    let files: [(&str, &[u8]); 2] = [("boot/start4.elf", b"new start"), ("boot/fixup4.dat", b"new fixup")];
+    fs::copy(case.image("1", &files), case.path("boot/system.img")).unwrap();
+    case.fails(&["loaders", "--bios", "disk"], 3, "has no BIOS");
+    let dry = case.succeeds(&["loaders", "--dry-run"]);
+    assert!(dry.contains("exchange config.alt on the boot partition with config.txt\n"), "{dry}");
+    assert_eq!(text("start4.elf"), "old start");
+    assert!(case.succeeds(&["loaders"]).contains("the firmware is that of system.img now"));
+    assert_eq!((text("start4.elf").as_str(), text("fixup4.dat").as_str()), ("new start", "new fixup"));
+    assert_eq!((text("start4.alt").as_str(), text("fixup4.alt").as_str()), ("old start", "old fixup"));
+    assert_eq!((text("config.txt").as_str(), text("config.alt").as_str()), (config, ""));
+    assert!(case.succeeds(&["loaders"]).contains("the firmware is that of system.img already"));
+    let trial = BootState::default().try_new(Image::New, 1).unwrap().emit(&Block::new()).unwrap();
+    fs::write(case.path("boot").join(GRUBENV), trial.emit()).unwrap();
+    case.fails(&["loaders"], 3, "system.new is on trial");
+}
+
 /// Returns the system calls that change partitions or read the image, with how often the run makes each.
 fn calls(case: &Case, calls: &str, verb: &[&str]) -> usize {
     let (output, log) = traced(case, &format!("trace={calls}"), None, verb);

@@ -11,11 +11,29 @@ pub struct Family {
     pub soc: &'static str,
     /// Files that the firmware itself is made of; they cannot be in a slot.
     pub firmware: &'static [&'static str],
+    /// Which of them only work together: the firmware, and what fits it to the memory.
+    pub pair: Option<Pair>,
     /// Kernels in the order in which the firmware looks for them, each with its initramfs.
     pub kernels: &'static [(&'static str, &'static str)],
     /// The kernel is taken for a 32-bit one unless `arm_64bit=1` is set.
     pub needs_arm_64bit: bool,
 }
+
+/// Two files of the firmware that only work together ("start_file, fixup_file").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The filter of `config.txt` that holds on the boards which load it, `all` where the others overrule it.
+    pub filter: &'static str,
+    /// The firmware.
+    pub start: &'static str,
+    /// What fits it to the memory.
+    pub fixup: &'static str,
+}
+
+const PAIR: Pair = Pair { filter: "all", start: "start.elf", fixup: "fixup.dat" };
+const PAIR_4: Pair = Pair { filter: "pi4", start: "start4.elf", fixup: "fixup4.dat" };
+/// All pairs, in the order in which settings for them have to stand.
+pub const PAIRS: [Pair; 2] = [PAIR, PAIR_4];
 
 const KERNEL8: (&str, &str) = ("kernel8.img", "initramfs8");
 const KERNEL_2712: (&str, &str) = ("kernel_2712.img", "initramfs_2712");
@@ -23,20 +41,27 @@ const KERNEL_2712: (&str, &str) = ("kernel_2712.img", "initramfs_2712");
 /// Raspberry Pi 3 and Zero 2 W.
 pub const BCM2837: Family = Family {
     soc: "bcm2710",
-    firmware: &["bootcode.bin", "start.elf", "fixup.dat"],
+    firmware: &["bootcode.bin", PAIR.start, PAIR.fixup],
+    pair: Some(PAIR),
     kernels: &[KERNEL8],
     needs_arm_64bit: true,
 };
 /// Raspberry Pi 4, 400 and CM4.
 pub const BCM2711: Family = Family {
     soc: "bcm2711",
-    firmware: &["start4.elf", "fixup4.dat"],
+    firmware: &[PAIR_4.start, PAIR_4.fixup],
+    pair: Some(PAIR_4),
     kernels: &[KERNEL8],
     needs_arm_64bit: false,
 };
 /// Raspberry Pi 5, 500 and CM5.
-pub const BCM2712: Family =
-    Family { soc: "bcm2712", firmware: &[], kernels: &[KERNEL_2712, KERNEL8], needs_arm_64bit: false };
+pub const BCM2712: Family = Family {
+    soc: "bcm2712",
+    firmware: &[],
+    pair: None,
+    kernels: &[KERNEL_2712, KERNEL8],
+    needs_arm_64bit: false,
+};
 
 /// A board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

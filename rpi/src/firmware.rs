@@ -2,21 +2,24 @@
 //!
 //! Raspberry Pi documentation, "config.txt", "os_prefix" and "tryboot": after a reboot with the argument `0 tryboot` it
 //! reads `tryboot.txt` once in place of `config.txt`; `os_prefix` counts only where kernel and device tree are under it.
-//! Not handled: filters but `[all]`, `include`, `autoboot.txt`.
+//! Not handled: filters but `[all]`, and `[pi4]` for the firmware's own files; `include`, `autoboot.txt`.
 
 use alloc::format;
 use alloc::string::String;
 
 use genpack_core::contract::boot_slots::{CMDLINE, CONFIG, OS_PREFIX, TRYBOOT};
-use genpack_core::loader::config_txt::{is_set, value_at};
+use genpack_core::loader::config_txt::{Content, is_set, lines, value_at};
 
-use crate::board::Board;
+use crate::board::{Board, Pair};
+use crate::firmware_renewal::{FIXUP_FILE, START_FILE};
 
 /// The files that make a boot, by their paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
     /// The settings that were read.
     pub config: &'static str,
+    /// The firmware and what fits it to the memory, where they are on the card.
+    pub firmware: Option<(String, String)>,
     /// The kernel.
     pub kernel: String,
     /// Its initramfs.
@@ -36,11 +39,16 @@ pub fn load(
     text: impl Fn(&str) -> Option<String>,
     is_there: impl Fn(&str) -> bool,
 ) -> Option<Loaded> {
-    if !board.family.firmware.iter().all(|file| is_there(file)) {
-        return None;
-    }
     let config = if tryboot { TRYBOOT } else { CONFIG };
     let settings = text(config).unwrap_or_default();
+    let firmware = board.family.pair.map(|pair| pair_of(&pair, &settings));
+    let is_of_pair =
+        |file: &str| board.family.pair.is_some_and(|pair| [pair.start, pair.fixup].contains(&file));
+    let others = board.family.firmware.iter().copied().filter(|file| !is_of_pair(file));
+    let pair = firmware.iter().flat_map(|(start, fixup)| [start.as_str(), fixup.as_str()]);
+    if !others.chain(pair).all(&is_there) {
+        return None;
+    }
     if board.family.needs_arm_64bit && !is_set(&settings, "arm_64bit", "1") {
         return None;
     }
@@ -56,6 +64,7 @@ pub fn load(
             .filter(|path| is_there(path));
         Some(Loaded {
             config,
+            firmware: firmware.clone(),
             kernel: format!("{prefix}{kernel}"),
             initramfs,
             device_tree: format!("{prefix}{tree}"),
@@ -64,4 +73,18 @@ pub fn load(
     };
     let prefix = value_at(&settings, OS_PREFIX).map_or("", |(_, prefix)| prefix);
     under(prefix).or_else(|| under(""))
+}
+
+/// Returns the two files that the settings name, else the usual ones.
+fn pair_of(pair: &Pair, settings: &str) -> (String, String) {
+    let (mut start, mut fixup, mut holds) = (pair.start, pair.fixup, true);
+    for line in lines(settings) {
+        match line.content {
+            Content::Filter(filter) => holds = filter == "all" || filter == pair.filter,
+            Content::Setting { key: START_FILE, value } if holds => start = value,
+            Content::Setting { key: FIXUP_FILE, value } if holds => fixup = value,
+            _ => {}
+        }
+    }
+    (start.into(), fixup.into())
 }

@@ -9,6 +9,7 @@
 //! | [`config_txt`], [`cmdline_txt`] | the two files that owners edit, changed without breaking a line |
 //! | [`boot_slots`] | which file of an image goes where, and the steps of an update |
 //! | [`firmware`] | a model of what the firmware loads, for the proofs |
+//! | [`firmware_renewal`] | the lines that keep the old firmware in use while its files are replaced |
 //!
 //! Source: Raspberry Pi documentation, "config.txt", "Boot folder contents" and "Raspberry Pi boot EEPROM". Not handled:
 //! boards with 32-bit processors, `autoboot.txt` with several boot partitions, secure boot.
@@ -62,6 +63,7 @@ pub mod check;
 pub mod cmdline_txt;
 pub mod config_txt;
 pub mod firmware;
+pub mod firmware_renewal;
 
 #[cfg(test)]
 mod tests {

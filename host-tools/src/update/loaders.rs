@@ -3,8 +3,8 @@
 //! Nothing tries a loader once and goes back, so this is no part of an update. What protects it: the new one is written
 //! beside the old one and read back, and a single step makes it the one that starts. On the boot partition two names are
 //! exchanged, and the old loader stays under the other name (`bootx64.alt`); before the first partition LBA 0 links
-//! another core (`genpack_boot::bios_embed::replace`). Not handled: the firmware files of a Raspberry Pi, which only
-//! fit each other and would have to change at once; loaders that the disk does not have yet.
+//! another core (`genpack_boot::bios_embed::replace`). A Raspberry Pi has [`firmware`] instead. Not handled: loaders that
+//! the disk does not have yet.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,18 +15,21 @@ use genpack_boot::bios_embed::{self, Replacement, SECTOR_SIZE};
 use genpack_boot::esp::{self, BOOT_IMG, CORE_IMG, GRUB_CFG_PATH};
 use genpack_boot::menu_policy::Place;
 use genpack_core::disk::mbr::{self, Mbr, TYPE_GPT_PROTECTIVE};
+use genpack_rpi::boot_slots::is_shared;
 use serde_json::json;
 
-use super::apply;
 use super::facts::{Machine, Named};
 use super::new_image::installed;
 use super::op::{At, Content, Op};
 use super::plan::{Loader, Partition};
+use super::{apply, firmware};
+use crate::bootable::image::boot_files;
 use crate::bootable::loaders;
 use crate::command_error::{CommandError, Context, Kind, Result};
 use crate::ctx::Ctx;
 use crate::disk::size::Size;
 use crate::io::interrupt::Interrupt;
+use crate::io::system_image::SystemImage;
 
 /// Largest gap that is read: partitions begin at 1 MiB.
 const MAX_GAP_SECTORS: u32 = 8192;
@@ -90,13 +93,12 @@ pub fn plan(file: &Renewal) -> Result<Vec<Op>> {
 pub fn renew(ctx: &Ctx, named: &Named, bios_disk: Option<&Path>) -> Result<()> {
     let _interrupt = Interrupt::watch()?;
     let machine = Machine::open(named)?;
-    if matches!(machine.facts.loader, Loader::Slots(_)) {
-        return Err(CommandError::refused("a Raspberry Pi is started by its firmware")
-            .hint("its files only fit each other: flash the card anew for newer ones"));
-    }
     let good = machine.facts.state.good().on_boot();
     let image = installed(&machine)
         .ok_or_else(|| CommandError::refused(format!("the good image {good} cannot be read")))?;
+    if matches!(machine.facts.loader, Loader::Slots(_)) {
+        return renew_firmware(ctx, &machine, &image, bios_disk);
+    }
     let new = loaders::of_image(&image)?;
     if new.is_empty() {
         return Err(CommandError::refused(format!("{good} brings no boot loaders"))
@@ -109,9 +111,7 @@ pub fn renew(ctx: &Ctx, named: &Named, bios_disk: Option<&Path>) -> Result<()> {
         let esp::Content::Loader(name) = placement.content else { continue };
         let (Some(bytes), Some(now)) = (new.get(&name), read(&machine, &placement.path)?) else { continue };
         let other = Renewal::other_path(&placement.path);
-        // What a power cut has left may be unreadable; then it is removed, whatever it was.
-        let is_there = machine.mounted.path(&At::boot(&other)).is_some_and(|path| path.exists());
-        let other = is_there.then(|| read(&machine, &other).ok().flatten().unwrap_or_default());
+        let other = read(&machine, &other).ok().flatten().or_else(|| exists(&machine, &other));
         let file = Renewal { path: placement.path, now, other, new: bytes.clone() };
         ops.push((file.path == GRUB_CFG_PATH, plan(&file)?));
     }
@@ -146,6 +146,48 @@ pub fn renew(ctx: &Ctx, named: &Named, bios_disk: Option<&Path>) -> Result<()> {
         (_, true) => format!("{renewed} files and the loader for a BIOS are those of {good} now"),
     });
     Ok(())
+}
+
+/// Renews the firmware on the card of a Raspberry Pi.
+fn renew_firmware(ctx: &Ctx, machine: &Machine, image: &SystemImage, bios_disk: Option<&Path>) -> Result<()> {
+    let good = machine.facts.state.good().on_boot();
+    if bios_disk.is_some() {
+        return Err(CommandError::refused("a Raspberry Pi has no BIOS").hint("leave --bios out"));
+    }
+    // Why: the settings of the trial do not name the copies.
+    if let Some(trial) = machine.facts.state.trial() {
+        return Err(CommandError::refused(format!("{} is on trial", trial.image.on_boot()))
+            .hint("wait until it is found good, or go back with update rollback"));
+    }
+    let mut new = firmware::Files::new();
+    for file in boot_files(image)?.into_iter().filter(|file| is_shared(&file.path)) {
+        let bytes = image.read(&format!("/boot/{}", file.path), MAX_LOADER_BYTES)?;
+        bytes.map(|bytes| new.insert(file.path, bytes));
+    }
+    if new.is_empty() {
+        return Err(CommandError::refused(format!("{good} brings no firmware"))
+            .hint("it belongs into /boot of the image: bootcode.bin, start*.elf, fixup*.dat"));
+    }
+    let mut card = firmware::Files::new();
+    for name in firmware::names(new.keys().map(String::as_str)) {
+        if let Some(bytes) = read(machine, &name).ok().flatten().or_else(|| exists(machine, &name)) {
+            card.insert(name, bytes);
+        }
+    }
+    let ops = firmware::plan(&card, &new)?;
+    check_room(&machine.facts.boot, ops.iter())?;
+    apply(ctx, machine, &ops, None, ops.iter().map(written).sum::<u64>().saturating_mul(2))?;
+    if !ctx.dry_run {
+        ctx.ui.event("done", json!({"files": new.len(), "changed": !ops.is_empty()}));
+        let when = if ops.is_empty() { "already" } else { "now" };
+        ctx.ui.step(format!("the firmware is that of {good} {when}"));
+    }
+    Ok(())
+}
+
+/// Returns nothing as the content of a file that is there and cannot be read: a power cut left it, and it is removed.
+fn exists(machine: &Machine, path: &str) -> Option<Vec<u8>> {
+    machine.mounted.path(&At::boot(path)).is_some_and(|path| path.exists()).then(Vec::new)
 }
 
 fn read(machine: &Machine, path: &str) -> Result<Option<Vec<u8>>> {
