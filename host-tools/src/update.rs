@@ -3,7 +3,7 @@
 //! [`facts`] looks at the machine, [`new_image`] checks the image, [`plan`] decides (pure), [`run`] carries the plan out
 //! on a [`medium`]. The story is `docs/adr/0007-boot-state.md`; owners read `docs/update.md`. GRUB is left as it is, because
 //! it starts every image and nothing tries a new one and goes back; [`loaders`] renews it when someone asks, and
-//! [`firmware`] the files of a Raspberry Pi. Not handled: boards with extlinux.
+//! [`firmware`] the files of a Raspberry Pi. Not handled: U-Boot itself.
 
 use std::fs::File;
 use std::io::{Cursor, Read};

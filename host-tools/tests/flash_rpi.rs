@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use flash_scene::{Scene, blkid, check_fat, file_on, noise, output, sfdisk};
 use genpack_rpi::board::BOARDS;
-use genpack_rpi::firmware;
+use genpack_rpi::{extlinux_slots, firmware};
 
 /// Files of `/boot` with their lengths: all that nine boards and 32-bit ones want.
 const BOOT_FILES: [(&str, usize); 24] = [
@@ -200,11 +200,16 @@ fn extlinux_board_gets_what_its_menu_names() {
     assert_eq!(sfdisk(&scene.path("card.img"))["partitions"][0]["type"], "c");
     let fat = scene.partition("card.img", 1, "p1");
     check_fat(&fat);
-    let root = format!("root=systemimg:{}", blkid("UUID", &fat));
-    assert_eq!(
-        String::from_utf8(file_on(&fat, "extlinux/extlinux.conf")).unwrap(),
-        menu.replace("root=systemimg:auto", &root)
-    );
-    assert_eq!(file_on(&fat, "kernel"), noise(300_000));
-    assert_eq!(file_on(&fat, "dtb/board.dtb"), noise(5000));
+    let append =
+        format!("root=systemimg:{} console=ttyLP0,115200 genpack.image=system.img", blkid("UUID", &fat));
+    let text = |path: &str| String::from_utf8(file_on(&fat, path)).unwrap();
+    assert_eq!(text("slot-a/cmdline.txt"), format!("{append}\n"));
+    let names = names_on(&fat);
+    let loaded =
+        extlinux_slots::load(&text("extlinux/extlinux.conf"), |path| names.iter().any(|name| name == path));
+    let loaded = loaded.unwrap();
+    assert_eq!((loaded.label.as_str(), loaded.append), ("slot-a/", append));
+    assert_eq!(loaded.files, ["slot-a/kernel", "slot-a/initramfs", "slot-a/dtb/board.dtb"]);
+    assert_eq!(file_on(&fat, "slot-a/kernel"), noise(300_000));
+    assert_eq!(file_on(&fat, "slot-a/dtb/board.dtb"), noise(5000));
 }

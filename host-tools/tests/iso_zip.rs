@@ -278,7 +278,7 @@ fn board_menu_that_leads_outside_is_refused() {
     );
     let listed = case.succeeds(&["zip", "b.zip", "b.squashfs", "--dry-run"]);
     let names: Vec<&str> = listed.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(names, ["Image", "extlinux/extlinux.conf", "system.img"]);
+    assert_eq!(names, ["extlinux/extlinux.conf", "slot-a/Image", "slot-a/cmdline.txt", "system.img"]);
     assert!(!case.path("a.zip").exists());
 }
 

@@ -14,6 +14,8 @@ mod data;
 mod fat;
 #[path = "update_power_cut/firmware.rs"]
 mod firmware;
+#[path = "update_power_cut/menu.rs"]
+mod menu;
 #[path = "update_power_cut/slots.rs"]
 mod slots;
 
@@ -75,6 +77,7 @@ enum Starts {
     Record,
     Name,
     Slot,
+    Menu,
 }
 
 /// Returns the version that the loader starts. Why any file with the head of an image: GRUB reads no more than it needs
@@ -93,6 +96,7 @@ fn booted(disk: &Disk, starts: Starts) -> std::result::Result<u8, String> {
         }
         Starts::Name => content("system.img"),
         Starts::Slot => content(slots::started(disk, CONFIG)?.on_boot()),
+        Starts::Menu => content(menu::started(disk)?.on_boot()),
     };
     let bytes = bytes.ok_or("nothing starts")?;
     let version = bytes[4].min(9);
@@ -108,6 +112,7 @@ fn facts(disk: &Disk, starts: Starts, running: Option<Image>) -> Facts {
         Starts::Record => (Loader::Record, Vec::new()),
         Starts::Name => (Loader::Old, Vec::new()),
         Starts::Slot => slots::loader(disk),
+        Starts::Menu => menu::loader(disk),
     };
     Facts {
         boot: Partition { free: 30 << 20, cluster: 512, files: sizes.chain(more).collect() },
@@ -135,6 +140,8 @@ struct Judge {
     random: Random,
     /// Random states at each moment.
     states_per_moment: usize,
+    /// Sectors may be torn.
+    tears: bool,
     states: usize,
     /// The first state that does not boot, in words.
     unbootable: Option<String>,
@@ -149,6 +156,7 @@ impl Judge {
             allowed: Vec::new(),
             random: Random(7),
             states_per_moment,
+            tears: true,
             states: 0,
             unbootable: None,
             kept: Vec::new(),
@@ -184,7 +192,7 @@ impl Judge {
             self.judge(&others);
         }
         for _ in 0..self.states_per_moment {
-            let disk = cut::cut(durable, pending, &mut self.random, true);
+            let disk = cut::cut(durable, pending, &mut self.random, self.tears);
             self.judge(&disk);
         }
     }

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use genpack_boot::grub_cfg::environment_block;
+use genpack_core::contract::boot_slots::EXTLINUX;
 use genpack_core::contract::boot_state::{BootState, GRUBENV, Image, Reason};
 use genpack_core::loader::grubenv::Block;
+use genpack_rpi::extlinux_slots::{self, Inputs};
 use tempfile::TempDir;
 
 #[path = "../../tests/needs.rs"]
@@ -377,6 +379,51 @@ fn firmware_of_a_raspberry_pi_is_renewed_when_it_is_asked_for() {
     let trial = BootState::default().try_new(Image::New, 1).unwrap().emit(&Block::new()).unwrap();
     fs::write(case.path("boot").join(GRUBENV), trial.emit()).unwrap();
     case.fails(&["loaders"], 3, "system.new is on trial");
+}
+
+#[test]
+fn board_with_u_boot_tries_the_other_slot_once() {
+    let case = Case::new();
+    let menu = "label x\n kernel /kernel\n append root=systemimg:auto quiet\n";
+    case.image("2", &[(&format!("boot/{EXTLINUX}"), menu.as_bytes())]);
+    for directory in ["extlinux", "slot-a"] {
+        fs::create_dir(case.path("boot").join(directory)).unwrap();
+    }
+    let conf = case.path("boot").join(EXTLINUX);
+    fs::write(&conf, menu).unwrap();
+    case.fails(&["2.squashfs"], 3, "has no slots");
+    let inputs = Inputs { menu, uuid: "1234-ABCD" };
+    let card = extlinux_slots::menu(&inputs);
+    fs::write(&conf, &card).unwrap();
+    fs::write(case.path("boot/slot-a/kernel"), "1").unwrap();
+    fs::write(case.path("boot/slot-a/cmdline.txt"), "root=systemimg:1234-ABCD genpack.image=system.img\n")
+        .unwrap();
+    let loaded = || {
+        let menu = fs::read_to_string(&conf).unwrap();
+        let loaded = extlinux_slots::load(&menu, |path| case.path("boot").join(path).is_file()).unwrap();
+        (loaded.files.concat(), loaded.append)
+    };
+    let words = |image: &str| format!("root=systemimg:1234-ABCD quiet genpack.image={image}");
+    let [old, new] = [("slot-a/kernel", "system.img"), ("slot-b/kernel", "system.new")]
+        .map(|(kernel, image)| (kernel.to_owned(), words(image)));
+    case.succeeds(&["2.squashfs", "--stage-only"]);
+    assert_eq!((loaded(), fs::read_to_string(&conf).unwrap()), (old.clone(), card));
+    assert!(case.succeeds(&["2.squashfs"]).contains("system.new is started next"));
+    assert_eq!(loaded(), new);
+    assert_eq!(fs::read(case.path("boot/slot-b/kernel")).unwrap(), b"2".repeat(200_000));
+    assert_eq!(fs::read_to_string(case.path("boot/slot-b/cmdline.txt")).unwrap(), new.1.clone() + "\n");
+    assert_eq!(case.record().trial().unwrap().tries, 1);
+    // What stage 1 of the image on trial does.
+    let menu = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, menu.replacen("slot-b", "slot-a", 1)).unwrap();
+    assert_eq!(loaded(), old);
+    case.succeeds(&["commit"]);
+    assert_eq!((loaded(), case.record().good()), (new, Image::New));
+    case.succeeds(&["rollback"]);
+    assert_eq!((loaded(), case.record().good()), (old, Image::Img));
+    case.fails(&["loaders"], 3, "U-Boot, which starts this board");
+    case.image("3", &[]);
+    case.fails(&["3.squashfs"], 3, "the image has no /boot/extlinux/extlinux.conf");
 }
 
 /// Returns the system calls that change partitions or read the image, with how often the run makes each.

@@ -8,6 +8,7 @@
 //! | [`check`] | what is missing for a board |
 //! | [`config_txt`], [`cmdline_txt`] | the two files that owners edit, changed without breaking a line |
 //! | [`boot_slots`] | which file of an image goes where, and the steps of an update |
+//! | [`extlinux_slots`] | the same for boards that U-Boot starts |
 //! | [`firmware`] | a model of what the firmware loads, for the proofs |
 //! | [`firmware_renewal`] | the lines that keep the old firmware in use while its files are replaced |
 //!
@@ -62,6 +63,7 @@ pub mod boot_slots;
 pub mod check;
 pub mod cmdline_txt;
 pub mod config_txt;
+pub mod extlinux_slots;
 pub mod firmware;
 pub mod firmware_renewal;
 

@@ -11,8 +11,14 @@ use crate::text::kernel_cmdline;
 
 /// The slots, as values of [`OS_PREFIX`]; their lengths are equal and one byte differs.
 pub const SLOTS: [&str; 2] = ["slot-a/", "slot-b/"];
+/// The place of that byte.
+const DIFFERS: usize = 5;
 /// What the firmware reads, and where the link to the good slot is.
 pub const CONFIG: &str = "config.txt";
+/// What U-Boot reads, for boards that it starts; the link is its first line, see [`DEFAULT`].
+pub const EXTLINUX: &str = "extlinux/extlinux.conf";
+/// Begins the first line of an `extlinux.conf` of ours: the label that boots, which has the name of a slot.
+pub const DEFAULT: &str = "default ";
 /// What the firmware reads once instead.
 pub const TRYBOOT: &str = "tryboot.txt";
 /// The kernel command line of a slot, in its folder.
@@ -28,31 +34,37 @@ pub fn image_of(cmdline: &str) -> Option<Image> {
     kernel_cmdline::value(cmdline.trim_end(), cmdline_keys::IMAGE).and_then(Image::of_file)
 }
 
-/// Returns the slot that a `config.txt` links.
+/// Returns the slot that a `config.txt`, or an `extlinux.conf` of ours, links.
 #[must_use]
 pub fn linked(config: &str) -> Option<&'static str> {
-    let (_, value) = config_txt::value_at(config, OS_PREFIX)?;
+    let (_, value) = value_at(config)?;
     SLOTS.into_iter().find(|slot| *slot == value)
 }
 
-/// Returns the one byte of a `config.txt` that links another slot, and its place; `None` when no slot is linked.
+/// Returns what may be the name of a slot, and its place.
+fn value_at(config: &str) -> Option<(usize, &str)> {
+    match config.strip_prefix(DEFAULT) {
+        Some(rest) => Some((DEFAULT.len(), rest.get(..SLOTS[0].len())?)),
+        None => config_txt::value_at(config, OS_PREFIX),
+    }
+}
+
+/// Returns the one byte of such a text that links another slot, and its place; `None` when no slot is linked.
 ///
 /// One byte lies in one sector: the write is done or not done, whenever power fails.
 #[must_use]
 pub fn link(config: &str, slot: &str) -> Option<(usize, u8)> {
-    linked(config)?;
-    let (at, value) = config_txt::value_at(config, OS_PREFIX)?;
-    let differing = SLOTS.map(str::bytes).map(|slot| slot.enumerate());
-    let [a, b] = differing;
-    let place = a.zip(b).find(|((_, a), (_, b))| a != b).map(|((place, _), _)| place)?;
-    let byte = slot.as_bytes().get(place).copied().filter(|_| slot.len() == value.len())?;
-    Some((at.checked_add(place)?, byte))
+    let (at, value) = value_at(config)?;
+    let is_slot = SLOTS.contains(&value) && slot.len() == value.len();
+    let byte = slot.as_bytes().get(DIFFERS).copied().filter(|_| is_slot)?;
+    Some((at.checked_add(DIFFERS)?, byte))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::string::String;
+    use std::vec::Vec;
 
     #[test]
     fn link_is_one_byte_of_the_owners_file() {
@@ -72,6 +84,23 @@ mod tests {
             assert_eq!((linked(config), link(config, "slot-b/")), (None, None), "{config:?}");
         }
         assert_eq!(link(config, "x"), None);
+    }
+
+    #[test]
+    fn first_line_of_a_menu_is_the_link_of_a_board_with_u_boot() {
+        let menu = "default slot-a/\nfallback slot-b/\nlabel slot-b/\n";
+        assert_eq!((linked(menu), link(menu, "slot-b/")), (Some("slot-a/"), Some((13, b'b'))));
+        for menu in ["default genpack\n", "default slot", "prompt 1\ndefault slot-a/\n", "default slot-ä/\n"]
+        {
+            assert_eq!((linked(menu), link(menu, "slot-b/")), (None, None), "{menu}");
+        }
+    }
+
+    #[test]
+    fn slots_differ_in_one_byte() {
+        let [a, b] = SLOTS.map(str::as_bytes);
+        let differing: Vec<usize> = (0..a.len()).filter(|at| a[*at] != b[*at]).collect();
+        assert_eq!((differing, a.len()), ([DIFFERS].into(), b.len()));
     }
 
     #[test]

@@ -93,13 +93,19 @@ pub fn labels(text: &str) -> impl Iterator<Item = &str> {
     lines(text).filter(|line| line.is("label")).map(|line| line.rest)
 }
 
+/// Tells whether the words of a keyword are paths.
+#[must_use]
+pub fn is_path_keyword(word: &str) -> bool {
+    PATH_KEYWORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
+}
+
 /// Returns the files that the menu needs, relative to the root of the partition and in order; files that several
 /// entries share come several times.
 pub fn paths(text: &str) -> impl Iterator<Item = Result<&str, Error>> {
     lines(text).flat_map(|line| {
         let is_directory = DIRECTORY_KEYWORDS.iter().any(|keyword| line.is(keyword));
         let refused = is_directory.then_some(Err(Error::Directory { line: line.number }));
-        let words = if PATH_KEYWORDS.iter().any(|keyword| line.is(keyword)) { line.rest } else { "" };
+        let words = if is_path_keyword(line.keyword) { line.rest } else { "" };
         refused.into_iter().chain(words.split_ascii_whitespace().map(move |word| {
             let is_outside = bytes::split(word, '/').any(|part| part == "..");
             if is_outside {

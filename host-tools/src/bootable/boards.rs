@@ -1,13 +1,12 @@
 //! Boot partitions of boards without GRUB: which files of the image's `/boot` stand on it, and which texts; pure.
 //!
-//! A Raspberry Pi gets the slots of `docs/adr/0007-boot-state.md`, a board with U-Boot what its extlinux menu names.
-//! Not handled: menus that name a directory of device trees, and two images in an extlinux menu.
+//! Both kinds get the slots of `docs/adr/0007-boot-state.md`: a Raspberry Pi all that is the kernel's, a board with U-Boot
+//! what its extlinux menu names. Not handled: menus that name a directory of device trees.
 
-use genpack_core::contract::boot_slots::CONFIG;
-use genpack_core::contract::cmdline_keys;
-use genpack_core::loader::extlinux;
+use genpack_core::contract::boot_slots::{CONFIG, SLOTS};
+use genpack_core::contract::boot_state::Image;
 use genpack_rpi::boot_slots::{self, Content, Placement};
-use genpack_rpi::check;
+use genpack_rpi::{check, extlinux_slots};
 
 use super::image::EXTLINUX_CONF;
 use crate::command_error::{CommandError, Result};
@@ -68,26 +67,23 @@ pub fn extlinux(files: &[&str], menu: &str, uuid: &str) -> Result<Vec<Placement>
             .context(format!("reading /boot/{EXTLINUX_CONF} of the image"))
             .hint("correct the menu and build the image again")
     };
-    let mut placements: Vec<Placement> = Vec::new();
-    for path in extlinux::paths(menu) {
-        let path = path.map_err(|e| refused(e.to_string()))?;
-        if !files.contains(&path) {
-            return Err(refused(format!("it names {path}, and the image has no /boot/{path}")));
-        }
-        if placements.iter().all(|placement| placement.path != path) {
-            let path = path.to_owned();
-            placements.push(Placement { path: path.clone(), content: Content::Image(path) });
-        }
+    let inputs = extlinux_slots::Inputs { menu, uuid };
+    let [first, _] = SLOTS;
+    let mut placements =
+        extlinux_slots::slot(&inputs, first, Image::Img).map_err(|e| refused(e.to_string()))?;
+    let named = placements.iter().filter_map(|placement| match &placement.content {
+        Content::Image(path) => Some(path),
+        Content::Text(_) => None,
+    });
+    if let Some(path) = named.clone().find(|path| !files.contains(&path.as_str())) {
+        return Err(refused(format!("it names {path}, and the image has no /boot/{path}")));
     }
-    if placements.is_empty() {
+    if named.count() == 0 {
         return Err(refused("it names no kernel".to_owned()));
     }
-    let root = format!("{}={}{uuid}", cmdline_keys::ROOT, cmdline_keys::ROOT_SYSTEMIMG);
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = extlinux::emit_with_root(menu, &root, &mut text);
     // Last: a menu that is there has all its files.
-    placements.push(Placement { path: EXTLINUX_CONF.to_owned(), content: Content::Text(text) });
+    let text = Content::Text(extlinux_slots::menu(&inputs));
+    placements.push(Placement { path: EXTLINUX_CONF.to_owned(), content: text });
     Ok(placements)
 }
 
@@ -145,9 +141,21 @@ mod tests {
         let files = ["dtb/a.dtb", "extlinux/extlinux.conf", "initramfs", "kernel", "other"];
         let placements = extlinux(&files, menu, "1234-ABCD").unwrap();
         let paths: Vec<&str> = placements.iter().map(|p| p.path.as_str()).collect();
-        assert_eq!(paths, ["kernel", "initramfs", "dtb/a.dtb", "extlinux/extlinux.conf"]);
-        let Content::Text(text) = &placements[3].content else { panic!() };
-        assert_eq!(*text, menu.replace("systemimg:auto", "systemimg:1234-ABCD"));
+        assert_eq!(
+            paths,
+            [
+                "slot-a/kernel",
+                "slot-a/initramfs",
+                "slot-a/dtb/a.dtb",
+                "slot-a/cmdline.txt",
+                "extlinux/extlinux.conf"
+            ]
+        );
+        let Content::Text(text) = &placements[4].content else { panic!() };
+        assert!(
+            text.contains("append root=systemimg:1234-ABCD quiet genpack.image=system.img\r\n"),
+            "{text}"
+        );
         for (menu, why) in [
             ("label x\n", "names no kernel"),
             ("kernel vmlinuz\n", "has no /boot/vmlinuz"),

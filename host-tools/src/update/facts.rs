@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use genpack_boot::menu_policy::Place;
-use genpack_core::contract::boot_slots::{self, CMDLINE, CONFIG, SLOTS, linked};
+use genpack_core::contract::boot_slots::{self, CMDLINE, CONFIG, EXTLINUX, SLOTS, linked};
 use genpack_core::contract::boot_state::{BootState, GOOD, GRUBENV, Image};
 use genpack_core::contract::{boot_status, cmdline_keys, paths};
 use genpack_core::loader::grubenv::{Block, SIZE};
@@ -14,7 +14,7 @@ use genpack_core::text::kernel_cmdline;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::medium::Mounted;
-use super::plan::{Facts, Loader, Partition, Slots, file_name};
+use super::plan::{Facts, Loader, Menu, OTHER_MENU, Partition, Slots, file_name};
 use crate::command_error::{CommandError, Context, Result};
 
 /// Longest text of a boot partition that is read.
@@ -143,24 +143,36 @@ fn loader(boot: &Path, has_record: bool, is_this: bool) -> Result<Loader> {
     let config = read_text(&boot.join(CONFIG))?;
     let is_pi =
         config.is_some() && ["bootcode.bin", "start4.elf"].iter().any(|name| boot.join(name).exists());
+    let slot_of = |slot: &str| -> Result<(String, String)> {
+        let cmdline = read_text(&boot.join(slot).join(CMDLINE))?.unwrap_or_default();
+        let root = kernel_cmdline::value(cmdline.trim_end(), cmdline_keys::ROOT).unwrap_or_default();
+        let uuid = root.strip_prefix(cmdline_keys::ROOT_SYSTEMIMG).unwrap_or(cmdline_keys::ROOT_AUTO);
+        let uuid = uuid.to_owned();
+        Ok((cmdline, uuid))
+    };
     if let Some(slot) = config.as_deref().and_then(linked)
         && has_record
     {
-        let cmdline = read_text(&boot.join(slot).join(CMDLINE))?.unwrap_or_default();
-        let root = kernel_cmdline::value(cmdline.trim_end(), cmdline_keys::ROOT).unwrap_or_default();
-        let uuid =
-            root.strip_prefix(cmdline_keys::ROOT_SYSTEMIMG).unwrap_or(cmdline_keys::ROOT_AUTO).to_owned();
+        let (cmdline, uuid) = slot_of(slot)?;
         return Ok(Loader::Slots(Slots { config: config.unwrap_or_default(), cmdline, uuid }));
+    }
+    if let Some(text) = read_text(&boot.join(EXTLINUX))? {
+        let Some(slot) = linked(&text).filter(|_| has_record) else {
+            return Err(CommandError::refused(
+                "this card of a board with U-Boot has no slots: its kernel would be replaced in place",
+            )
+            .hint("flash it anew once; from then on it can be updated"));
+        };
+        let other = boot.join(OTHER_MENU);
+        // What a power cut has left may be unreadable; then it is removed, whatever it was.
+        let other = other.exists().then(|| fs::read(&other).unwrap_or_default());
+        return Ok(Loader::Extlinux(Menu { uuid: slot_of(slot)?.1, text, other }));
     }
     if is_pi || SLOTS.iter().any(|slot| boot.join(slot).is_dir()) {
         return Err(CommandError::refused(
             "this card of a Raspberry Pi has no slots: its kernel would be replaced in place",
         )
         .hint("flash it anew once; from then on it can be updated"));
-    }
-    if boot.join("extlinux/extlinux.conf").exists() {
-        return Err(CommandError::refused("boards that start by extlinux cannot be updated yet")
-            .hint("flash the card anew"));
     }
     // Why: the loaders that read the record tell the kernel its image; one that does not is an old one, or a menu of
     // the image itself, whatever the record says.

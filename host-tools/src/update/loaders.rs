@@ -99,6 +99,10 @@ pub fn renew(ctx: &Ctx, named: &Named, bios_disk: Option<&Path>) -> Result<()> {
     if matches!(machine.facts.loader, Loader::Slots(_)) {
         return renew_firmware(ctx, &machine, &image, bios_disk);
     }
+    if matches!(machine.facts.loader, Loader::Extlinux(_)) {
+        return Err(CommandError::refused("U-Boot, which starts this board, is no file of ours")
+            .hint("the board's maker says how it is renewed"));
+    }
     let new = loaders::of_image(&image)?;
     if new.is_empty() {
         return Err(CommandError::refused(format!("{good} brings no boot loaders"))

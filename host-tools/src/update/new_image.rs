@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use genpack_boot::esp::GRUB_CFG_PATH;
+use genpack_core::contract::boot_slots::EXTLINUX;
 use genpack_core::contract::boot_state::{IMAGES, Image};
 use genpack_core::kernel::arch::Arch;
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ use super::facts::Machine;
 use super::op::At;
 use super::plan::{Loader, NewImage};
 use super::signature;
-use crate::bootable::image::{boot_files, check_has_kernel, copied_bytes, unreadable_by_grub};
+use crate::bootable::image::{boot_files, boot_text, check_has_kernel, copied_bytes, unreadable_by_grub};
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
 use crate::io::interrupt::Interrupt;
@@ -61,7 +62,9 @@ pub fn check(ctx: &Ctx, machine: &Machine, path: &Path) -> Result<Checked> {
         warnings.push(format!("the machine runs {}, the new image is {}", name(old), name(new)));
     }
     let is_pi = matches!(machine.facts.loader, Loader::Slots(_));
-    let boot_files: BTreeMap<_, _> = if is_pi {
+    let has_menu = matches!(machine.facts.loader, Loader::Extlinux(_));
+    let menu = if has_menu { boot_text(&image, EXTLINUX)? } else { String::new() };
+    let boot_files: BTreeMap<_, _> = if is_pi || has_menu {
         boot_files(&image)?.into_iter().map(|file| (file.path, file.bytes)).collect()
     } else {
         BTreeMap::new()
@@ -72,8 +75,13 @@ pub fn check(ctx: &Ctx, machine: &Machine, path: &Path) -> Result<Checked> {
             return Err(CommandError::refused("the image has no kernel for a Raspberry Pi in /boot")
                 .hint("update the card with an image that was built for a Raspberry Pi"));
         }
-    } else {
+    } else if !has_menu {
         check_has_kernel(&image)?;
+    } else if menu.is_empty() {
+        return Err(CommandError::refused(format!(
+            "the image has no /boot/{EXTLINUX}, by which U-Boot starts it"
+        ))
+        .hint("update the card with an image that was built for such a board"));
     }
     let len = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
     let bytes = copied_bytes(&image, len);
@@ -87,6 +95,7 @@ pub fn check(ctx: &Ctx, machine: &Machine, path: &Path) -> Result<Checked> {
         own_menu: image.exists(&format!("/{GRUB_CFG_PATH}"))?,
         unreadable_by_grub: unreadable_by_grub(&image),
         boot_files,
+        menu,
         already: Vec::new(),
         twins: twins(machine),
     };

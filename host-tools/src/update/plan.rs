@@ -1,15 +1,16 @@
 //! Decides what an update does, from what the partitions hold and what the new image is (`docs/adr/0007-boot-state.md`).
 //!
-//! Three ways, by what starts the machine: GRUB that reads the boot state (the usual one), a Raspberry Pi's firmware
-//! (slots), and a loader of old that only knows `system.img`. In each the old image stays what boots until the last
-//! operation. Not handled: boards with extlinux.
+//! Four ways, by what starts the machine: GRUB that reads the boot state (the usual one), a Raspberry Pi's firmware and
+//! U-Boot (slots), and a loader of old that only knows `system.img`. In each the old image stays what boots until the last
+//! operation.
 
 use std::collections::BTreeMap;
 
 use genpack_boot::menu_policy::{PLACES, Place};
-use genpack_core::contract::boot_slots::{CONFIG, SLOTS, linked};
+use genpack_core::contract::boot_slots::{CONFIG, EXTLINUX, SLOTS, linked};
 use genpack_core::contract::boot_state::{BootState, IMAGES, Image};
 use genpack_rpi::boot_slots::{self, Step};
+use genpack_rpi::extlinux_slots;
 
 use super::op::{At, Content, Op, place_name};
 use crate::command_error::{CommandError, Result};
@@ -36,6 +37,8 @@ pub enum Loader {
     Record,
     /// The firmware of a Raspberry Pi, by the slot that `config.txt` links.
     Slots(Slots),
+    /// U-Boot, by the slot that its menu links.
+    Extlinux(Menu),
     /// It knows `system.img` and nothing else.
     Old,
 }
@@ -50,6 +53,20 @@ pub struct Slots {
     /// UUID of the boot partition.
     pub uuid: String,
 }
+
+/// The menu of a board with U-Boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Menu {
+    /// `extlinux.conf`.
+    pub text: String,
+    /// What is under the name that it is exchanged with; nothing when that cannot be read.
+    pub other: Option<Vec<u8>>,
+    /// UUID of the boot partition.
+    pub uuid: String,
+}
+
+/// The name that the menu is exchanged with.
+pub const OTHER_MENU: &str = "extlinux/extlinux.alt";
 
 /// What the machine is.
 #[derive(Clone, Debug)]
@@ -77,6 +94,8 @@ pub struct NewImage {
     pub unreadable_by_grub: Option<&'static str>,
     /// Files below its `/boot`, with sizes.
     pub boot_files: BTreeMap<String, u64>,
+    /// Its menu for U-Boot.
+    pub menu: String,
     /// The partitions already hold it here, byte for byte.
     pub already: Vec<At>,
     /// `system.new` has the same bytes as the live image: on FAT both may be one chain of clusters.
@@ -203,7 +222,8 @@ fn needed(bytes: u64, partition: Option<&Partition>) -> u64 {
 /// # Errors
 /// When the machine cannot be updated that way, or has no room.
 pub fn plan(facts: &Facts, new: &NewImage, wish: &Wish) -> Result<Plan> {
-    if let (Some(compressor), false) = (new.unreadable_by_grub, matches!(facts.loader, Loader::Slots(_))) {
+    let has_grub = matches!(facts.loader, Loader::Record | Loader::Old);
+    if let (Some(compressor), true) = (new.unreadable_by_grub, has_grub) {
         return Err(CommandError::refused(format!(
             "the image is compressed with {compressor}, which GRUB cannot read"
         ))
@@ -211,6 +231,7 @@ pub fn plan(facts: &Facts, new: &NewImage, wish: &Wish) -> Result<Plan> {
     }
     match &facts.loader {
         Loader::Slots(slots) => by_slots(facts, new, wish, slots),
+        Loader::Extlinux(menu) => by_menu(facts, new, wish, menu),
         // Why: under another name GRUB would not show the image's own menu. While that name is free there is no need
         // for the old way.
         Loader::Record if new.own_menu && !is_free(facts, Image::Img) => by_names(facts, new, wish),
@@ -419,6 +440,56 @@ fn by_slots(facts: &Facts, new: &NewImage, wish: &Wish, slots: &Slots) -> Result
         return Err(CommandError::refused(format!("{CONFIG} links no slot"))
             .hint("flash the card anew: this one has a single kernel, which cannot be replaced safely"));
     };
+    let mut plan = by_steps(facts, new, wish, steps, other)?;
+    plan.reboot_argument = Some(genpack_core::contract::boot_slots::TRYBOOT_ARGUMENT);
+    Ok(plan)
+}
+
+/// The way of a board with U-Boot: as a Raspberry Pi's, and the menu that has both slots comes last.
+fn by_menu(facts: &Facts, new: &NewImage, wish: &Wish, menu: &Menu) -> Result<Plan> {
+    let what = || format!("reading /boot/{EXTLINUX} of the image");
+    let inputs = extlinux_slots::Inputs { menu: &new.menu, uuid: &menu.uuid };
+    let steps = extlinux_slots::stage(&inputs, &menu.text, facts.state, facts.running)
+        .map_err(|e| CommandError::refused(e.to_string()).context(what()))?;
+    let current = linked(&menu.text);
+    let other = SLOTS.into_iter().find(|slot| Some(*slot) != current);
+    let (Some(steps), Some(other)) = (steps, other) else {
+        return Err(CommandError::refused(format!("{EXTLINUX} links no slot"))
+            .hint("flash the card anew: this one has a single kernel, which cannot be replaced safely"));
+    };
+    let missing = steps.iter().find_map(|step| match step {
+        Step::Write(placement) => match &placement.content {
+            boot_slots::Content::Image(path) => (!new.boot_files.contains_key(path)).then_some(path),
+            boot_slots::Content::Text(_) => None,
+        },
+        _ => None,
+    });
+    if let Some(path) = missing {
+        return Err(CommandError::refused(format!("it names {path}, and the image has no /boot/{path}"))
+            .context(what())
+            .hint("correct the menu and build the image again"));
+    }
+    if menu.other.as_ref().is_some_and(|other| *other == menu.text.as_bytes()) {
+        return Err(CommandError::refused(format!(
+            "{EXTLINUX} and {OTHER_MENU} have the same bytes, and may share their clusters: power failed during the last update"
+        ))
+        .hint("check the boot partition from another system (fsck.fat -a), then update again"));
+    }
+    let mut plan = by_steps(facts, new, wish, steps, other)?;
+    let Some(Op::Write { content, .. }) = plan.ops.pop() else { return Ok(plan) };
+    if !wish.stage_only {
+        let written = At::boot(OTHER_MENU);
+        let last = plan.ops.pop();
+        plan.ops.extend(menu.other.is_some().then(|| Op::Remove(written.clone())));
+        plan.ops.push(Op::Write { to: written.clone(), content });
+        plan.ops.extend(last);
+        plan.ops.push(Op::Exchange { a: written, b: At::boot(EXTLINUX) });
+    }
+    Ok(plan)
+}
+
+/// Makes the operations of the steps that fill a slot.
+fn by_steps(facts: &Facts, new: &NewImage, wish: &Wish, steps: Vec<Step>, other: &str) -> Result<Plan> {
     let image = facts.state.staging(facts.running);
     let written: Vec<String> = steps
         .iter()
@@ -461,8 +532,7 @@ fn by_slots(facts: &Facts, new: &NewImage, wish: &Wish, slots: &Slots) -> Result
             }
         }
     }
-    let reboot_argument = Some(genpack_core::contract::boot_slots::TRYBOOT_ARGUMENT);
-    Ok(Plan { image, place: room.place, ops, warnings: room.warnings, reboot_argument })
+    Ok(Plan { image, place: room.place, ops, warnings: room.warnings, reboot_argument: None })
 }
 
 /// Returns what removes every file that the machine can do without; with `all` the one before the good one too.
@@ -485,16 +555,21 @@ pub fn collect(facts: &Facts, all: bool) -> Vec<Op> {
     record.into_iter().chain(removals).collect()
 }
 
-/// Returns what makes a state the recorded one: on a Raspberry Pi the link to the slot moves first.
+/// Returns what makes a state the recorded one: where there are slots the link to the slot moves first.
 #[must_use]
 pub fn link(facts: &Facts, state: BootState, slot_of: impl Fn(&str) -> Option<Image>) -> Vec<Op> {
     let mut ops = Vec::new();
-    if let Loader::Slots(slots) = &facts.loader
+    let text = match &facts.loader {
+        Loader::Slots(slots) => Some((CONFIG, &slots.config)),
+        Loader::Extlinux(menu) => Some((EXTLINUX, &menu.text)),
+        Loader::Record | Loader::Old => None,
+    };
+    if let Some((path, text)) = text
         && let Some(slot) = SLOTS.into_iter().find(|slot| slot_of(slot) == Some(state.good()))
-        && linked(&slots.config) != Some(slot)
-        && let Some((offset, byte)) = genpack_core::contract::boot_slots::link(&slots.config, slot)
+        && linked(text) != Some(slot)
+        && let Some((offset, byte)) = genpack_core::contract::boot_slots::link(text, slot)
     {
-        ops.push(Op::Overwrite { at: At::boot(CONFIG), offset: offset as u64, bytes: vec![byte] });
+        ops.push(Op::Overwrite { at: At::boot(path), offset: offset as u64, bytes: vec![byte] });
     }
     if state != facts.state {
         ops.push(Op::Record(state));

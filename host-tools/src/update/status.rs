@@ -67,6 +67,7 @@ const fn loader_name(loader: &Loader) -> &'static str {
     match loader {
         Loader::Record => "record",
         Loader::Slots(_) => "slots",
+        Loader::Extlinux(_) => "extlinux",
         Loader::Old => "old",
     }
 }

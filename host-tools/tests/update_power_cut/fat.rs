@@ -3,7 +3,7 @@
 //! Every sector that is written is pending until a sync reaches it, with all contents that it had since then: after a
 //! power cut the disk has for each of them the durable content, any of the later ones, or a torn mixture of two. No
 //! order holds between sectors. A sync of a file flushes its data, its directory entry and the FATs, a sync of a
-//! directory its sectors and the FATs (Linux, `fs/fat/file.c`, `fat_file_fsync`). Short names only.
+//! directory its sectors and the FATs (Linux, `fs/fat/file.c`, `fat_file_fsync`). Short names only, but for files that are there from the beginning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -355,6 +355,12 @@ fn directory_of(at: &At) -> &str {
 
 fn short_name(name: &str) -> [u8; 11] {
     let (base, extension) = name.split_once('.').unwrap_or((name, ""));
+    // The short name that stands beside a long one.
+    let alias = format!("{}~1", base.get(..6).unwrap_or(base));
+    let (base, extension) = match extension.get(..3) {
+        Some(short) if extension.len() > 3 => (alias.as_str(), short),
+        _ => (base, extension),
+    };
     assert!(base.len() <= 8 && extension.len() <= 3, "{name}");
     let mut short = [b' '; 11];
     short[..base.len()].copy_from_slice(base.to_ascii_uppercase().as_bytes());

@@ -13,8 +13,11 @@ use crate::fault::Fault;
 use crate::op::{Op, Step};
 use crate::tree::Tree;
 use genpack_core::contract::boot_state::{BootState, GRUBENV, Image, Reason};
-use genpack_core::contract::{boot_status, paths};
+use genpack_core::contract::{boot_slots, boot_status, paths};
 use genpack_core::loader::grubenv::{Block, SIZE};
+
+/// Longest text of a boot partition, bytes.
+pub const MAX_TEXT: usize = 64 * 1024;
 
 /// The record, and the image that it is about in this boot.
 #[derive(Debug)]
@@ -45,6 +48,23 @@ pub fn write(boot: &str, block: &Block, state: &BootState) -> Vec<Step> {
     [Step::new(Fault::Report, op)].into()
 }
 
+/// Plans the write that makes the slot of an image the one that boots, where there are slots.
+pub(crate) fn link_slot(tree: &Tree, boot: &str, image: Image) -> Option<Step> {
+    let text = |path: &str| tree.read_text(path, MAX_TEXT);
+    let slot = boot_slots::SLOTS.into_iter().find(|slot| {
+        text(&format!("{boot}/{slot}{}", boot_slots::CMDLINE))
+            .is_some_and(|line| boot_slots::image_of(&line) == Some(image))
+    })?;
+    for name in [boot_slots::CONFIG, boot_slots::EXTLINUX] {
+        let path = format!("{boot}/{name}");
+        if let Some((at, byte)) = text(&path).and_then(|text| boot_slots::link(&text, slot)) {
+            let at = u64::try_from(at).unwrap_or(0);
+            return Some(Step::new(Fault::Report, Op::Overwrite { path, at, content: [byte].into() }));
+        }
+    }
+    None
+}
+
 /// Returns which image was given up and why, in words.
 #[must_use]
 pub fn given_up(state: &BootState) -> String {
@@ -65,6 +85,10 @@ impl Boot {
         self.note(BootState::entered);
         let Some(Record { state: now, .. }) = self.record else { return };
         if let Some(trial) = now.trial().filter(|trial| trial.image == image) {
+            // Why: U-Boot counts nothing. Whatever becomes of this attempt, the next start is the good image's.
+            if let Some(slot) = link_slot(&self.exec.tree, paths::BOOT, now.good()) {
+                self.exec.run_all(&[slot]);
+            }
             self.status.set_number(boot_status::TRIAL, u64::from(trial.tries));
             self.exec.log.info(format_args!(
                 "{} is on trial, {} attempts are left after this one",

@@ -1,7 +1,7 @@
 //! `mark-good`, `rollback`, `health`, `retry`, and what `status` says about images: the boot state seen from a running system.
 //!
-//! Every change is a plan: the boot partition is made writable for the moment of the write when it is not. On a
-//! Raspberry Pi the link to the slot in `config.txt` moves first, the record after it, so that a cut between the two
+//! Every change is a plan: the boot partition is made writable for the moment of the write when it is not. Where there are
+//! slots (a Raspberry Pi, U-Boot) the link to the slot moves first, the record after it, so that a cut between the two
 //! leaves an image on trial that marks itself good again. Not handled: renaming or removing images, which `update` does.
 
 use alloc::format;
@@ -13,10 +13,10 @@ use crate::fault::Fault;
 use crate::op::{Op, Step};
 use crate::report::{BootStatus, Log, print};
 use crate::run::{Executor, is_read_only};
-use crate::stage1::record::{given_up, read, write};
+use crate::stage1::record::{MAX_TEXT, given_up, link_slot, read, write};
 use crate::tree::{Tree, insertion_sort};
 use genpack_core::contract::boot_state::{BootState, Image};
-use genpack_core::contract::{boot_slots, boot_status, paths};
+use genpack_core::contract::{boot_status, paths};
 use genpack_core::loader::grubenv::Block;
 use genpack_core::text::json5::emit::write_string;
 use rustix::io::Errno;
@@ -25,8 +25,6 @@ use rustix::io::Errno;
 const HEALTH: &str = "/usr/lib/genpack-init/health.d";
 /// Seconds that each of them may take.
 const HOOK_SECONDS: u32 = 60;
-/// Longest `config.txt` and `cmdline.txt`, bytes.
-const MAX_TEXT: usize = 64 * 1024;
 
 /// What a verb needs to know.
 struct Here {
@@ -61,19 +59,6 @@ impl Here {
             || self.tree.is_file(&format!("{}/{}", paths::RW, image.on_data()))
     }
 
-    /// Plans the write that makes `slot` the one that a Raspberry Pi boots, when there are slots.
-    fn link_slot(&self, image: Image) -> Option<Step> {
-        let text = |path: String| self.tree.read_text(&path, MAX_TEXT);
-        let slot = boot_slots::SLOTS.into_iter().find(|slot| {
-            text(format!("{}/{slot}{}", self.boot, boot_slots::CMDLINE))
-                .is_some_and(|line| boot_slots::image_of(&line) == Some(image))
-        })?;
-        let path = format!("{}/{}", self.boot, boot_slots::CONFIG);
-        let (at, byte) = boot_slots::link(&text(path.clone())?, slot)?;
-        let at = u64::try_from(at).ok()?;
-        Some(Step::new(Fault::Report, Op::Overwrite { path, at, content: [byte].into() }))
-    }
-
     /// Tells whether a write would change nothing.
     fn holds(&self, op: &Op) -> bool {
         let Op::Overwrite { path, at, content } = op else { return false };
@@ -84,7 +69,7 @@ impl Here {
     /// Makes a state the recorded one; answers the exit status.
     fn make(self, state: BootState) -> i32 {
         let mut plan = write(&self.boot, &self.block, &state);
-        if let Some(slot) = self.link_slot(state.good()) {
+        if let Some(slot) = link_slot(&self.tree, &self.boot, state.good()) {
             plan.insert(0, slot);
         }
         // Why: every boot asks, and a partition is not made writable for nothing.

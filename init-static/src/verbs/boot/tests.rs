@@ -1,6 +1,7 @@
 //! The verbs on a boot partition that is a directory.
 
 use super::*;
+use genpack_core::contract::boot_slots;
 use genpack_core::contract::boot_state::GRUBENV;
 use std::fs;
 use std::path::PathBuf;
@@ -41,20 +42,34 @@ fn change_is_written_in_place_and_once() {
 #[test]
 fn slot_of_the_good_image_is_linked_before_the_record_changes() {
     let staged = BootState::default().try_new(Image::New, 1).unwrap();
-    let boot = boot("slot", &staged);
-    let config = "# mine\r\nos_prefix=slot-a/\r\n";
-    fs::write(boot.join("config.txt"), config).unwrap();
-    for (slot, image) in [("slot-a", "system.img"), ("slot-b", "system.new")] {
-        fs::create_dir(boot.join(slot)).unwrap();
-        fs::write(boot.join(slot).join("cmdline.txt"), format!("quiet genpack.image={image}\n")).unwrap();
+    for (path, config) in [
+        (boot_slots::CONFIG, "# mine\r\nos_prefix=slot-a/\r\n"),
+        (boot_slots::EXTLINUX, "default slot-a/\nlabel slot-b/\nlabel slot-a/\n"),
+    ] {
+        let boot = boot("slot", &staged);
+        let other = config.replacen("slot-a", "slot-b", 1);
+        fs::create_dir(boot.join("extlinux")).unwrap();
+        fs::write(boot.join(path), config).unwrap();
+        for (slot, image) in [("slot-a", "system.img"), ("slot-b", "system.new")] {
+            fs::create_dir(boot.join(slot)).unwrap();
+            let line = format!("quiet genpack.image={image}\n");
+            fs::write(boot.join(slot).join("cmdline.txt"), line).unwrap();
+        }
+        let text = || fs::read_to_string(boot.join(path)).unwrap();
+        assert_eq!(here(&boot, "system.new").make(staged.mark_good(Image::New)), 0);
+        assert_eq!(text(), other);
+        // What stage 1 of an image on trial does.
+        let mut exec = Executor { tree: Tree::open("/").unwrap(), log: Log::stderr(), modules: None };
+        let step = link_slot(&exec.tree, boot.to_str().unwrap(), Image::Img).unwrap();
+        assert_eq!(exec.run_all(&[step]), 0);
+        assert_eq!(text(), config);
+        assert_eq!(here(&boot, "system.new").make(recorded(&boot)), 0);
+        assert_eq!(text(), other);
+        let back = recorded(&boot).rollback(|_| true).unwrap();
+        assert_eq!(here(&boot, "system.new").make(back), 0);
+        assert_eq!((text().as_str(), recorded(&boot).good()), (config, Image::Img));
+        fs::remove_dir_all(boot).unwrap();
     }
-    assert_eq!(here(&boot, "system.new").make(staged.mark_good(Image::New)), 0);
-    assert_eq!(fs::read_to_string(boot.join("config.txt")).unwrap(), config.replace("slot-a", "slot-b"));
-    let back = recorded(&boot).rollback(|_| true).unwrap();
-    assert_eq!(here(&boot, "system.new").make(back), 0);
-    assert_eq!(fs::read_to_string(boot.join("config.txt")).unwrap(), config);
-    assert_eq!(recorded(&boot).good(), Image::Img);
-    fs::remove_dir_all(boot).unwrap();
 }
 
 #[test]
