@@ -7,20 +7,15 @@ use genpack_host::update::plan::{Menu, OTHER_MENU};
 use genpack_rpi::boot_slots::Content as Placed;
 use genpack_rpi::extlinux_slots::{self, Inputs};
 
-use super::slots::kernel;
+use super::slots::{Card, KERNEL, kernel, text};
 use super::*;
 
-const KERNEL: &str = "kernel";
 const UUID: &str = "1234-ABCD";
 
 /// Returns the menu of a version: their lengths differ, and so do the sectors that they take.
 fn menu_of(version: u8) -> String {
     let comments = "# a menu that is longer than the one before\n".repeat(usize::from(version) * 6);
     format!("{comments}label v{version}\n  kernel /{KERNEL}\n  append console=ttyS0 version={version}\n")
-}
-
-fn text(disk: &Disk, path: &str) -> Option<String> {
-    String::from_utf8(disk.read_file(path)?).ok()
 }
 
 /// Returns the image that U-Boot starts, when its kernel and its words belong to it.
@@ -64,32 +59,10 @@ fn card() -> Disk {
     Fat::disk(&files)
 }
 
-/// Hands out one version.
-struct Card(u8);
-
-impl Source for Card {
-    fn open(&mut self, content: &Content) -> Result<Box<dyn Read>> {
-        Ok(Box::new(Cursor::new(match content {
-            Content::Image(_) => image(self.0),
-            Content::Member(path) => {
-                assert_eq!(path, "/boot/kernel");
-                kernel(self.0)
-            }
-            Content::Bytes(bytes) => bytes.to_vec(),
-        })))
-    }
-
-    fn advance(&mut self, _: u64) {}
-}
-
 fn run(judge: &mut Judge, disk: Disk, ops: &[Op], version: u8) -> Disk {
-    let (block, _) = record(&disk);
     // Why: two names that are exchanged are a sector of a directory, which has no other place.
     judge.tears = !ops.iter().any(|op| matches!(op, Op::Exchange { .. }));
-    let mut observer = |durable: &Disk, pending: &BTreeMap<u64, Vec<Sector>>| judge.moment(durable, pending);
-    let mut fat = Fat::mount(disk, &mut observer);
-    run::run(&mut fat, &block, ops, &mut Card(version)).unwrap();
-    fat.now()
+    slots::run(judge, disk, ops, version)
 }
 
 fn staged(disk: &Disk, version: u8) -> Result<plan::Plan> {

@@ -16,7 +16,7 @@ pub(crate) fn kernel(version: u8) -> Vec<u8> {
     (0..3 * SECTOR + 100).map(|i| (i / SECTOR) as u8 ^ version.wrapping_mul(41)).collect()
 }
 
-fn text(disk: &Disk, path: &str) -> Option<String> {
+pub(crate) fn text(disk: &Disk, path: &str) -> Option<String> {
     String::from_utf8(disk.read_file(path)?).ok()
 }
 
@@ -67,7 +67,7 @@ fn card() -> Disk {
 }
 
 /// Hands out one version.
-struct Card(u8);
+pub(crate) struct Card(pub(crate) u8);
 
 impl Source for Card {
     fn open(&mut self, content: &Content) -> Result<Box<dyn Read>> {
@@ -84,7 +84,7 @@ impl Source for Card {
     fn advance(&mut self, _: u64) {}
 }
 
-fn run(judge: &mut Judge, disk: Disk, ops: &[Op], version: u8) -> Disk {
+pub(crate) fn run(judge: &mut Judge, disk: Disk, ops: &[Op], version: u8) -> Disk {
     let (block, _) = record(&disk);
     let mut observer = |durable: &Disk, pending: &BTreeMap<u64, Vec<Sector>>| judge.moment(durable, pending);
     let mut fat = Fat::mount(disk, &mut observer);
