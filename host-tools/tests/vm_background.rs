@@ -263,6 +263,8 @@ fn service_is_ready_when_qemu_runs_and_stops_in_order() {
     // The guest ignores its button: after its second its power is cut.
     assert!(Command::new("sh").args(["-c", &format!("kill {}", keeper.id())]).status().unwrap().success());
     told("STOPPING=1");
+    told("STATUS=the power button was pressed");
+    told("STATUS=QEMU shuts down (host-qmp-quit)");
     assert_eq!(keeper.wait().unwrap().code(), Some(0));
     assert!(place.list().is_empty());
 

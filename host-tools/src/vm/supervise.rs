@@ -329,6 +329,8 @@ impl<'a> Kept<'a> {
             let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
             drop(fds);
             if ready[0] {
+                // Its last words say why it ended.
+                self.events();
                 return Ok(());
             }
             if ready[1] {
@@ -344,10 +346,9 @@ impl<'a> Kept<'a> {
             if ready[of_guest..of_qmp].contains(&true) {
                 self.hear();
             }
-            if ready[of_qmp..].contains(&true) {
-                self.events();
-            }
             self.due();
+            // Not only when there is something to read: what came with the answer to a step is read already.
+            self.events();
         }
     }
 
