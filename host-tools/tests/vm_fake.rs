@@ -545,3 +545,32 @@ fn ssh_proxy_hands_over_its_connection() {
     assert_eq!(&hello, b"SSH-2.0-x");
     assert_eq!(fake.vm(&["ssh-proxy", "web", "23"]).0, Some(1));
 }
+
+#[test]
+fn what_follows_from_a_name_an_interface_and_an_image_is_told() {
+    let fake = Fake::new("x86_64");
+    let json = |arguments: &[&str]| -> Value {
+        let (code, answer, words) = fake.vm(&[&["debug"], arguments].concat());
+        assert_eq!(code, Some(0), "{words}");
+        serde_json::from_str(&answer).unwrap()
+    };
+    assert_eq!(
+        json(&["name", "web", "--uid", "1000", "--cards", "2"]),
+        json!({"name": "web", "mac": ["52:54:00:00:77:15", "52:54:00:17:3b:f8"], "cid": 502_964_554,
+            "uuid": "a523b190-6deb-8f44-b4fc-ee19161cdad0"})
+    );
+    assert_eq!(json(&["net", "230.0.0.1:1234"]), json!({"kind": "multicast", "group": "230.0.0.1:1234"}));
+    assert_eq!(fake.vm(&["debug", "net", "gp-nosuch0"]).0, Some(1));
+    let mut kernel = vec![0; 0x400];
+    for (at, bytes) in [(0x1fe, &[0x55, 0xaa][..]), (0x202, b"HdrS"), (0x206, &[0x0f, 2]), (0x236, &[1])] {
+        kernel[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    let root = fake.root.path().join("root/boot/loader/entries");
+    std::fs::create_dir_all(&root).unwrap();
+    std::fs::write(fake.root.path().join("root/boot/k"), kernel).unwrap();
+    std::fs::write(root.join("a.conf"), "linux /k\noptions quiet\n").unwrap();
+    assert_eq!(
+        json(&["kernel", "root"]),
+        json!({"kernel": "/boot/k", "arch": "x86_64", "initramfs": false, "words": "quiet"})
+    );
+}

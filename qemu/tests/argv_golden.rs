@@ -168,6 +168,7 @@ fn machines() -> Vec<(String, Machine)> {
             Backend::User(UserNetwork {
                 hostfwd: vec!["tcp::8080-:80".into(), "udp::53-:53".into()],
                 guestfwd: vec!["tcp:10.0.2.100:80-cmd:nc a,b 80".into()],
+                restricted: true,
             }),
         ),
         (

@@ -37,7 +37,7 @@ fn machine(disks: Vec<Disk>) -> Machine {
     let mut machine = Machine::new("a,b", Arch::X86_64, Boot::Bios);
     machine.memory_mib = 64;
     machine.disks = disks;
-    let user = UserNetwork { hostfwd: vec!["tcp:127.0.0.1:0-:80".into()], guestfwd: Vec::new() };
+    let user = UserNetwork { hostfwd: vec!["tcp:127.0.0.1:0-:80".into()], ..UserNetwork::default() };
     machine.networks = vec![Network { mac: "52:54:00:00:00:01".into(), backend: Backend::User(user) }];
     machine.fw_cfg = vec![("opt/vmname".into(), FwValue::Text("a,b".into()))];
     machine

@@ -53,7 +53,7 @@ impl<'a> Entry<'a> {
     /// mean nothing here.
     pub fn words(&self) -> impl Iterator<Item = &'a str> {
         let words = self.values("options").flat_map(str::split_ascii_whitespace);
-        words.filter(|word| !word.starts_with('$'))
+        words.filter(|word| word.as_bytes().first() != Some(&b'$'))
     }
 }
 
@@ -61,9 +61,10 @@ impl<'a> Entry<'a> {
 /// other files.
 #[must_use]
 pub fn name(file: &str) -> Option<(&str, bool)> {
-    let name = file.strip_suffix(SUFFIX).filter(|name| !name.is_empty() && !name.starts_with('.'))?;
+    let name =
+        file.strip_suffix(SUFFIX).filter(|name| !matches!(name.as_bytes().first(), None | Some(b'.')))?;
     let Some((plain, counter)) = bytes::rsplit_once(name, b'+') else { return Some((name, true)) };
-    let (left, done) = counter.split_once('-').unwrap_or((counter, "0"));
+    let (left, done) = bytes::rsplit_once(counter, b'-').unwrap_or((counter, "0"));
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if plain.is_empty() || !number(left) || !number(done) {
         return Some((name, true));

@@ -16,6 +16,7 @@ use crate::vm::{doctor, list, restart, service, wait};
 
 mod config;
 mod control;
+mod debug;
 mod disk;
 #[cfg(test)]
 mod golden;
@@ -221,6 +222,16 @@ pub(super) enum Verb {
         /// Name of the machine
         name: Name,
     },
+    /// Prints what follows from a name, an interface or an image, as JSON
+    #[command(
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs",
+        after_help = "Examples:\n  genpack-host vm debug name web\n  genpack-host vm debug kernel web-x86_64.squashfs"
+    )]
+    Debug {
+        #[command(subcommand)]
+        verb: debug::Verb,
+    },
     /// Makes and enlarges files that hold disks, and tells a machine of it
     #[command(
         subcommand_value_name = "VERB",
@@ -350,6 +361,7 @@ impl Verb {
                 let keeping = Keeping { ready: Ready::Qemu, stop_seconds: STOP_SECONDS };
                 supervise::adopt(ctx, &dir, keeping)
             }
+            Self::Debug { verb } => verb.run(ctx),
             Self::Disk { verb } => verb.run(ctx),
             Self::Control(verb) => verb.run(ctx),
             Self::Supervise => supervise::supervise(ctx),

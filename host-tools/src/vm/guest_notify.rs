@@ -142,6 +142,21 @@ mod tests {
     }
 
     #[test]
+    fn port_is_one_of_its_own_and_can_be_taken_again_by_number() {
+        let one = match Listening::new(7, None) {
+            // A system without vsock, or without messages on it, has no guests that are heard.
+            Err(e) if e.kind() != io::ErrorKind::AddrInUse => return,
+            one => one.unwrap(),
+        };
+        assert!(one.port > 0 && one.address() == format!("vsock:2:{}", one.port));
+        assert_ne!(Listening::new(7, None).unwrap().port, one.port);
+        let port = one.port;
+        assert_eq!(Listening::new(8, Some(port)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(one);
+        assert_eq!(Listening::new(8, Some(port)).unwrap().port, port);
+    }
+
+    #[test]
     fn only_the_guests_own_word_is_passed_on() {
         let (ours, theirs) = UnixDatagram::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();

@@ -42,6 +42,7 @@ pub enum Accel {
 
 /// A screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DisplayOptions {
     /// QEMU's window, in its spelling.
     pub window: Option<String>,
@@ -65,6 +66,7 @@ pub struct DisplayOptions {
 
 /// How the daemon of virtiofs is started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct VirtiofsOptions {
     /// Number of files it may open.
     pub rlimit_nofile: Option<u64>,
@@ -76,6 +78,7 @@ pub struct VirtiofsOptions {
 
 /// Everything that can be asked of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Options {
     /// A system image or a disk; `None` boots from the share `fs`.
     pub image: Option<PathBuf>,
@@ -186,5 +189,20 @@ impl Options {
     #[must_use]
     pub fn memory_mib(&self) -> u32 {
         self.memory.map_or(2048, Memory::mib)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_an_older_program_noted_are_read() {
+        let noted = serde_json::json!({"cpus": 2, "nets": [{"interface": "br0", "mac": null, "vhost": true}],
+            "display": {"window": "gtk"}, "credentials": [["motd", "hi"]], "gone_since": 1});
+        let options: Options = serde_json::from_value(noted).unwrap();
+        assert_eq!((options.cpus, options.nets), (2, vec![NetWords::plain("br0")]));
+        assert_eq!(options.display.and_then(|display| display.window).as_deref(), Some("gtk"));
+        assert_eq!(options.credentials, [Credential("motd".into(), "hi".into())]);
     }
 }

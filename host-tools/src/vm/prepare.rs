@@ -350,6 +350,12 @@ impl Taking<'_> {
         let mut users = 0;
         for words in words {
             let interface = Interface::of(&words.interface, &self.host.sys)?;
+            if words.restrict && interface != Interface::User {
+                return Err(CommandError::usage(format!(
+                    "restrict is for QEMU's own network; {} has its own rules",
+                    words.interface
+                )));
+            }
             users += usize::from(matches!(interface, Interface::User | Interface::Passt));
             let vhost = words.vhost && interface.can_vhost() && self.host.opens("vhost-net").is_ok();
             let mut mac = words.mac.clone().unwrap_or_else(|| self.dir.name().mac(networks.len()));
@@ -360,7 +366,11 @@ impl Taking<'_> {
                         chooses_ssh_port = true;
                         hostfwd.push(format!("tcp:127.0.0.1:0-:{SSH_PORT}"));
                     }
-                    Backend::User(UserNetwork { hostfwd, guestfwd: self.options.guestfwd.clone() })
+                    Backend::User(UserNetwork {
+                        hostfwd,
+                        guestfwd: self.options.guestfwd.clone(),
+                        restricted: words.restrict,
+                    })
                 }
                 Interface::Passt => {
                     let (fd, companion) = companion::passt(host::in_path("passt"), &forwards)?;

@@ -309,7 +309,7 @@ mod tests {
                 DiskWords::plain("disk7", None),
             ],
             nets: vec![
-                NetWords { interface: "br0".into(), mac: Some("52:54:00:aa:00:01".into()), vhost: false },
+                NetWords { mac: Some("52:54:00:aa:00:01".into()), vhost: false, ..NetWords::plain("br0") },
                 NetWords::plain("user"),
             ],
             hostfwd: vec!["tcp::80-:80".parse().unwrap(), "udp::53-:53".parse().unwrap()],

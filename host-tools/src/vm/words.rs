@@ -102,7 +102,7 @@ impl FromStr for DiskWords {
     }
 }
 
-/// A network card: `INTERFACE[,mac=M][,vhost=on|off]`.
+/// A network card: `INTERFACE[,mac=M][,vhost=on|off][,restrict=on|off]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetWords {
     /// What is behind it, see [`super::network`].
@@ -111,13 +111,16 @@ pub struct NetWords {
     pub mac: Option<String>,
     /// The kernel moves the packets where it can.
     pub vhost: bool,
+    /// By QEMU's own network the guest reaches nothing but what is forwarded.
+    #[serde(default)]
+    pub restrict: bool,
 }
 
 impl NetWords {
     /// Returns a card with what follows from the machine's name.
     #[must_use]
     pub fn plain(interface: &str) -> Self {
-        Self { interface: interface.to_owned(), mac: None, vhost: true }
+        Self { interface: interface.to_owned(), mac: None, vhost: true, restrict: false }
     }
 }
 
@@ -125,14 +128,14 @@ impl FromStr for NetWords {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (interface, settings) = split_settings(text, &["mac", "vhost"], &[]);
+        let (interface, settings) = split_settings(text, &["mac", "vhost", "restrict"], &[]);
         let mut net = Self::plain(interface);
         for (key, value) in settings {
             match (key, value) {
                 ("mac", mac) => net.mac = Some(parse_mac(mac)?),
-                (_, "on") => net.vhost = true,
-                (_, "off") => net.vhost = false,
-                _ => return Err("vhost is on or off"),
+                ("vhost", "on" | "off") => net.vhost = value == "on",
+                ("restrict", "on" | "off") => net.restrict = value == "on",
+                _ => return Err("vhost and restrict are on or off"),
             }
         }
         if interface.is_empty() { Err("a card needs an interface") } else { Ok(net) }
@@ -409,9 +412,15 @@ mod tests {
         let card: NetWords = "br0,mac=52:54:00:AA:bb:01,vhost=off".parse().unwrap();
         assert_eq!(card.interface, "br0");
         assert_eq!((card.mac.as_deref(), card.vhost), (Some("52:54:00:aa:bb:01"), false));
-        for wrong in
-            ["", "br0,vhost=maybe", "br0,mac=1", "br0,mac=53:54:00:12:34:56", "br0,mac=52:54:00:12:34:5g"]
-        {
+        assert!("user,restrict=on".parse::<NetWords>().unwrap().restrict);
+        for wrong in [
+            "",
+            "user,restrict=",
+            "br0,vhost=maybe",
+            "br0,mac=1",
+            "br0,mac=53:54:00:12:34:56",
+            "br0,mac=52:54:00:12:34:5g",
+        ] {
             assert!(wrong.parse::<NetWords>().is_err(), "{wrong}");
         }
     }

@@ -45,6 +45,9 @@ pub fn netdev(id: &str, backend: &Backend) -> Value {
             if !user.guestfwd.is_empty() {
                 netdev["guestfwd"] = rules(&user.guestfwd);
             }
+            if user.restricted {
+                netdev["restrict"] = json!(true);
+            }
             netdev
         }
         Backend::Bridge { bridge, helper, vhost } => with_vhost(

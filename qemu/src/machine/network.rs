@@ -10,6 +10,8 @@ pub struct UserNetwork {
     pub hostfwd: Vec<String>,
     /// Addresses in the guest's network that lead to the host, in QEMU's spelling.
     pub guestfwd: Vec<String>,
+    /// The guest reaches nothing but what is forwarded.
+    pub restricted: bool,
 }
 
 /// What is behind a card.

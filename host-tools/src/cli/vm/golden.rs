@@ -24,7 +24,7 @@ use crate::vm::rundir::RunRoot;
 use crate::vm::vm_ini;
 
 /// Options of `vm run`, one line of the table each; `IMAGE` and what else a row names is made by [`Bench::new`].
-const ROWS: [&str; 74] = [
+const ROWS: [&str; 75] = [
     "IMAGE",
     "ARM_IMAGE",
     "RISCV_IMAGE",
@@ -60,6 +60,7 @@ const ROWS: [&str; 74] = [
     "ARM_IMAGE -d data.img --disk more.img --cdrom cd.iso",
     "RISCV_IMAGE -d data.img --swap swap.img --disk more.img",
     "IMAGE --net user",
+    "IMAGE --net user,restrict=on",
     "IMAGE --net br0",
     "IMAGE --net br0,vhost=off",
     "IMAGE --net tap0,mac=52:54:00:aa:bb:cc",

@@ -105,7 +105,7 @@ pub(in crate::cli) struct RunArgs {
     /// Disc in an optical drive; with --bios it boots first
     #[arg(long, value_name = "FILE", help_heading = DISKS)]
     cdrom: Option<PathBuf>,
-    /// Network card: INTERFACE[,mac=M][,vhost=on|off]; user, passt, a bridge, tap, macvtap, 230.0.0.1:1234, eth0v0-7
+    /// Network card: INTERFACE[,mac=M][,vhost=on|off][,restrict=on|off]; user, passt, a bridge, tap, macvtap, 230.0.0.1:1234, eth0v0-7
     #[arg(short = 'i', long, value_name = "CARD", help_heading = NETWORK)]
     net: Vec<NetWords>,
     /// No network card

@@ -216,6 +216,7 @@ impl Writing<'_> {
             file.key("interface", &net.interface);
             file.text("mac", net.mac.as_ref());
             file.off("vhost", !net.vhost);
+            file.on("restrict", net.restrict);
             if *number == with_rules && !rules.is_empty() {
                 file.key("hostfwd", rules.join(","));
             }

@@ -14,7 +14,7 @@ use crate::vm::words::{
     check_fw_key, check_serial, check_tag, parse_mac, parse_pci_id,
 };
 
-pub(super) const NET_KEYS: [&str; 5] = ["interface", "bridge", "mac", "vhost", "hostfwd"];
+pub(super) const NET_KEYS: [&str; 6] = ["interface", "bridge", "mac", "vhost", "restrict", "hostfwd"];
 pub(super) const DISK_KEYS: [&str; 6] = ["path", "virtio", "serial", "format", "read-only", "snapshot"];
 pub(super) const PCI_KEYS: [&str; 4] = ["id", "multifunction", "vga", "romfile"];
 pub(super) const SHARE_KEYS: [&str; 5] = ["path", "tag", "read-only", "transport", "mount"];
@@ -109,6 +109,7 @@ impl Reading {
             if let Some(vhost) = section.get("vhost") {
                 net.vhost = self.bool(vhost, true);
             }
+            net.restrict = section.get("restrict").is_some_and(|property| self.bool(property, false));
             if let Some(rules) = section.get("hostfwd") {
                 for rule in rules.value.split(',').map(str::trim).filter(|rule| !rule.is_empty()) {
                     match rule.parse::<HostForward>() {
