@@ -320,6 +320,48 @@ fn device_is_wiped_and_written() {
     assert!(said.contains("--size"), "{said}");
 }
 
+/// Every row is a lie of the superblock: where, and what stands there.
+#[test]
+fn image_that_lies_is_refused_and_the_old_disk_stays_as_it_was() {
+    let Some(scene) = Scene::new() else { return };
+    let image = fs::read(scene.path("image")).unwrap();
+    fs::write(scene.path("old.img"), noise(5000)).unwrap();
+    let max = u64::MAX.to_le_bytes();
+    let lies: [(&str, usize, &[u8]); 8] = [
+        ("block size", 12, &0_u32.to_le_bytes()),
+        ("compression", 20, &99_u16.to_le_bytes()),
+        ("block log", 22, &63_u16.to_le_bytes()),
+        ("version", 28, &9_u16.to_le_bytes()),
+        ("root inode", 32, &max),
+        ("bytes used", 40, &max),
+        ("inode table", 64, &max),
+        ("directory table", 72, &max),
+    ];
+    let mut images: Vec<(&str, Vec<u8>)> = lies
+        .into_iter()
+        .map(|(what, at, bytes)| {
+            let mut lying = image.clone();
+            lying[at..at + bytes.len()].copy_from_slice(bytes);
+            (what, lying)
+        })
+        .collect();
+    images.push(("cut", image[..image.len() / 2].to_vec()));
+    images.push(("head only", image[..96].to_vec()));
+    for (what, bytes) in images {
+        fs::write(scene.path("lying"), bytes).unwrap();
+        for arguments in
+            [&["lying", "old.img", "--yes", "--no-data"][..], &["lying", "new.img", "--size=64M"]]
+        {
+            let output = scene.flash(arguments);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(matches!(output.status.code(), Some(1 | 3)), "{what}: {said}");
+            assert!(said.contains("error: ") && said.contains("lying"), "{what}: {said}");
+        }
+        assert!(fs::read(scene.path("old.img")).unwrap() == noise(5000), "{what}");
+        assert_eq!(scene.names(), ["image", "lying", "old.img", "tree"], "{what}");
+    }
+}
+
 #[test]
 fn mounted_device_is_refused_by_name() {
     if !needs::root() {
