@@ -66,11 +66,11 @@ matrix() {
   cargo test --locked -p genpack-core -p genpack-host --all-features -- --ignored
 }
 
-# The documents as a book, for whoever has mdbook; that their links lead somewhere is a test of every run.
-book() { say "book"; ! need book mdbook || mdbook build docs; }
+# The documents as a book, by an mdbook that is compiled once; its links are followed.
+book() { say "book"; ! need book python3 || tools/book.sh; }
 
 # The packages, on a machine that has nothing else.
-dist() { say "packages"; ! need dist mmdebstrap systemd-nspawn dpkg-deb || { tools/dist.sh; tools/check-dist.sh; }; }
+dist() { say "packages"; ! need dist mmdebstrap systemd-nspawn dpkg-deb || { tools/dist.sh; tools/check-dist.sh bookworm build; }; }
 
 # Every architecture. The compilers of the foreign ones are fetched once, into target/cross.
 init() {
@@ -140,6 +140,6 @@ case "${1:-quick}" in
   gentoo) gentoo ${2:+"$2"} ;; # "small": fewer packages
   test) tests ;;
   all) fmt; lint; deps; init; tests; beside vm "gentoo small" "fuzz 5" ;;
-  full) fmt; lint; deps; init; bare; tests; matrix; dist; overlay; gentoo; vm full; fuzz ;;
+  full) fmt; lint; deps; init; bare; tests; matrix; book; dist; overlay; gentoo; vm full; fuzz ;;
   *) sed -n '2,3p' "$0" >&2; exit 2 ;;
 esac
