@@ -7,6 +7,7 @@ use crate::lower::Plan;
 use crate::lower::debian::plan::bare_name;
 use crate::model::key::{Freshness, Key};
 use crate::runner::Run;
+use crate::upper::init_binary;
 use crate::upper::plan::LowerFacts;
 use crate::{lower, pack, upper};
 
@@ -80,7 +81,7 @@ pub(super) fn run(ctx: &Ctx, session: &Session, goal: Goal, options: &Options) -
             ctx.ui.answer(format!("  {step}"));
         }
         if init.is_none() {
-            ctx.ui.answer("  (no genpack-init found: make init builds it)");
+            ctx.ui.answer(format!("  (no genpack-init found: {})", init_binary::HINT));
         }
     }
     if with_pack {

@@ -10,6 +10,9 @@ use crate::io::hash;
 /// Variable that names the directory with `<arch>/genpack-init`.
 pub const DIRECTORY_ENV: &str = "GENPACK_INIT_DIR";
 const NAME: &str = "genpack-init";
+/// The next step where there is none, as after `cargo install`, which installs a program alone.
+pub(crate) const HINT: &str =
+    "make init in genpack's sources builds it; then GENPACK_INIT_DIR=SOURCES/target/init";
 const INSTALLED: &str = "/usr/lib/genpack/init";
 
 /// The program that becomes PID 1.
@@ -39,7 +42,7 @@ pub fn find(arch: Arch) -> Result<InitBinary> {
             Arch::I686 => {
                 "there is none for 32-bit x86: such an image runs in containers, without a profile that boots"
             }
-            _ => "make init builds it",
+            _ => HINT,
         }));
     };
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;

@@ -13,7 +13,7 @@ use crate::lower::machine::Machine;
 use crate::model::Effective;
 use crate::runner::quote;
 use crate::upper::artifact_files::ArtifactFiles;
-use crate::upper::init_binary::InitBinary;
+use crate::upper::init_binary::{self, InitBinary};
 use crate::upper::{accounts, boot_assessment, fixups};
 
 /// Where packages put scripts that finish an image: one directory per package.
@@ -234,8 +234,9 @@ fn image_steps(effective: &Effective, facts: &LowerFacts, init: Option<&InitBina
         steps.push(Step::command("find shared libraries", ["ldconfig"].map(str::to_owned).to_vec()));
     }
     if facts.machine.is_some() && !facts.kernels.is_empty() && init.is_none() {
-        return Err(CommandError::failed(format!("no genpack-init for {}", effective.arch))
-            .hint("make init builds it"));
+        return Err(
+            CommandError::failed(format!("no genpack-init for {}", effective.arch)).hint(init_binary::HINT)
+        );
     }
     if let Some(init) = init {
         let from = init.path.clone();
