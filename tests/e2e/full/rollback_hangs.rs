@@ -1,5 +1,6 @@
-//! Scene: a new image starts and comes to nothing, and nobody stands by. The watchdog ends one whose init hangs; that takes
-//! some minutes, as it would for an owner.
+//! Scenes: a new image starts and comes to nothing, and nobody stands by. The watchdog ends one whose init hangs, a timer
+//! one that ends in systemd's emergency mode, where systemd itself is well and looks after the watchdog. Each waits some
+//! minutes for that, as an owner would.
 
 use std::fs;
 use std::path::Path;
@@ -24,6 +25,10 @@ export PATH=/usr/bin:/usr/sbin
 genpack-init status >/dev/console
 exec /usr/lib/genpack-tests/verdict
 ";
+/// What systemd waits for in vain, and cannot do without.
+const FSTAB: &[u8] = b"LABEL=nowhere /srv ext4 x-systemd.device-timeout=5s 0 2\n";
+const EMERGENCY: &str = "You are in emergency mode";
+const TIMER: &str = "usr/lib/systemd/system/genpack-trial.timer";
 const GIVEN_UP: &str = "system.new was given up: its system started and was never found good";
 
 /// Puts an image with these files on trial, on a machine with this watchdog, and lets it come back by itself.
@@ -58,4 +63,15 @@ fn watchdog_restarts_a_machine_whose_init_hangs() {
     // runs out twice before it restarts the machine: eight minutes.
     let watchdog = ["-global", "ICH9-LPC.noreboot=off"];
     comes_back("rollback_hangs", |_| vec![(SYSTEMD, HANGS.to_vec())], &watchdog, "GENPACK-HANGS");
+}
+
+#[test]
+fn timer_restarts_a_machine_that_ends_in_emergency_mode() {
+    let new = |tree: &Path| {
+        let timer = fs::read_to_string(tree.join(TIMER)).unwrap();
+        assert!(timer.contains("=15min\n"), "{timer}");
+        let timer = timer.replace("=15min\n", "=3min\n").into_bytes();
+        vec![("etc/fstab", FSTAB.to_vec()), (TIMER, timer)]
+    };
+    comes_back("rollback_emergency", new, &[], EMERGENCY);
 }
