@@ -88,6 +88,7 @@ documents "$deb/usr/share/doc/genpack"
 mkdir -p "$deb/usr/share/genpack" "$deb/usr/lib/systemd/system" "$deb/DEBIAN"
 cp -r overlay "$deb/usr/share/genpack/overlay"
 "$host" vm unit > "$deb/usr/lib/systemd/system/vm@.service"
+"$host" vm unit mirror > "$deb/usr/lib/systemd/system/vm-mirror@.service"
 cat > "$deb/usr/share/doc/genpack/copyright" <<END
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: genpack
