@@ -134,6 +134,10 @@ impl Line {
                 words.push_str(",pflash1=firmware-vars");
             }
         }
+        if machine.arch == Arch::Riscv64 && machine.boot.flash().is_some() {
+            // Why: with ACPI nothing is heard of Linux 6.12 after its loader (EDK2 2025.02 and QEMU 10.0).
+            words.push_str(",acpi=off");
+        }
         let smm = machine.boot.flash().is_some_and(|flash| flash.smm);
         if smm {
             words.push_str(",smm=on");

@@ -99,6 +99,7 @@ fn machines() -> Vec<(String, Machine)> {
     let mut machine = Machine::new("hello", Arch::Riscv64, Boot::UBoot(source("/u-boot.bin")));
     machine.disks = vec![Disk::new("disk", file("d"))];
     add("U-Boot on riscv64", machine);
+    add("uefi on riscv64", Machine::new("hello", Arch::Riscv64, Boot::Uefi(flash())));
     add(
         "bios, disks on SATA",
         bare(|m| {
