@@ -1,7 +1,6 @@
 //! Machines that boot: what every change has to pass, and the longer matrix (`./ci.sh full`, `--features full`).
 //!
-//! One scene is chosen by its name: `cargo test -p genpack-tests --features full -- --test-threads 1 power_cut`. No
-//! virtiofs: Debian 12 has no virtiofsd.
+//! One scene is chosen by its name: `cargo test -p genpack-tests --features full -- --test-threads 1 power_cut`.
 
 mod direct_boot;
 mod disk_bios;

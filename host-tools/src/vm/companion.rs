@@ -91,7 +91,7 @@ pub fn share(
     }
     let Some(daemon) = daemon else {
         return Err(CommandError::failed("virtiofsd is not installed")
-            .hint("apt-get install virtiofsd, or share by 9p: PATH:TAG:9p"));
+            .hint("apt-get install virtiofsd (Debian 12: qemu-system-common), or share by 9p: PATH:TAG:9p"));
     };
     let name = if first { "virtiofs.sock".to_owned() } else { format!("virtiofs-{}.sock", words.tag) };
     let socket = dir.file(&name);
