@@ -15,7 +15,7 @@ mod documents;
 #[path = "flash_scene/mod.rs"]
 mod flash_scene;
 
-use documents::{below_docs, top};
+use documents::{below_docs, blocks, top};
 use flash_scene::Scene;
 
 /// Returns the text without its blocks of code.
@@ -82,43 +82,6 @@ fn every_page_is_in_the_table_of_contents_once() {
     listed.sort();
     let all: Vec<_> = pages.into_keys().filter(|path| *path != summary).collect();
     assert_eq!(listed, all);
-}
-
-/// A block of commands of a page.
-struct Block {
-    line: usize,
-    text: String,
-    is_run: bool,
-}
-
-/// Returns the blocks of commands.
-fn blocks(path: &Path, text: &str) -> Vec<Block> {
-    let mut found: Vec<Block> = Vec::new();
-    let (mut is_open, mut last) = (false, "");
-    for (number, line) in text.lines().enumerate() {
-        match line.strip_prefix("```") {
-            Some(_) if is_open => is_open = false,
-            Some("sh") => {
-                found.push(Block { line: number + 1, text: String::new(), is_run: true });
-                is_open = true;
-            }
-            Some("sh,not-run") => {
-                let reason = last.strip_prefix("<!-- not run: ").and_then(|rest| rest.strip_suffix(" -->"));
-                assert!(reason.is_some_and(|r| r.len() > 4), "{}:{}: no reason", path.display(), number + 1);
-                found.push(Block { line: number + 1, text: String::new(), is_run: false });
-                is_open = true;
-            }
-            Some(info) => assert!(!info.starts_with("sh"), "{}:{}: {info}", path.display(), number + 1),
-            None if is_open => {
-                let block = found.last_mut().unwrap();
-                block.text.push_str(line);
-                block.text.push('\n');
-            }
-            None => {}
-        }
-        last = line;
-    }
-    found
 }
 
 /// Returns the commands of our program in a block: their words as a shell would split them, without what stands behind a
@@ -231,7 +194,7 @@ fn commands_of_the_pages_do_what_they_say() {
     let mut ran = 0;
     for (path, text) in below_docs() {
         let blocks = blocks(&path, &text);
-        if !blocks.iter().any(|block| block.is_run) {
+        if !blocks.iter().any(|block| block.reason.is_none()) {
             continue;
         }
         let directory = scene.path(&format!("page-{ran}"));
@@ -240,7 +203,7 @@ fn commands_of_the_pages_do_what_they_say() {
             fs::copy(looked_at.join(name), directory.join(name)).unwrap();
         }
         let mut script = String::from("set -euo pipefail\nset -x\n");
-        for block in blocks.iter().filter(|block| block.is_run) {
+        for block in blocks.iter().filter(|block| block.reason.is_none()) {
             script.push_str(&format!(": line {}\n{}", block.line, block.text));
             ran += 1;
         }

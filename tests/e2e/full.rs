@@ -7,6 +7,7 @@ mod data_partition;
 mod debian_settings;
 mod direct_restart;
 mod disc;
+mod docs_pages;
 mod firmware;
 mod first_boot;
 mod foreign_restart;

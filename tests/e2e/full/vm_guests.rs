@@ -32,14 +32,21 @@ impl Place {
 
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(genpack_host());
+        command.arg("vm").args(arguments);
+        self.here(command)
+    }
+
+    /// Returns a shell with a script whose machines are those of this place.
+    pub(super) fn shell(&self, script: &str) -> Command {
+        let mut command = Command::new("bash");
+        command.args(["-c", script]);
+        self.here(command)
+    }
+
+    fn here(&self, mut command: Command) -> Command {
         // Why: a socket's path is short.
         let run = std::env::temp_dir().join(format!("genpack-e2e-{}", std::process::id()));
-        command
-            .arg("vm")
-            .args(arguments)
-            .current_dir(&self.0)
-            .env("GENPACK_VM_RUN", run)
-            .stdin(Stdio::null());
+        command.current_dir(&self.0).env("GENPACK_VM_RUN", run).stdin(Stdio::null());
         command
     }
 
