@@ -15,7 +15,7 @@ use super::vm_guests::Place;
 /// Longer than systemd takes to start on a busy machine that emulates it.
 const PATIENCE: Duration = Duration::from_secs(1800);
 /// What systemd is told first, and last before the end.
-const WAITING: &str = "STATUS=QEMU runs, waiting for the guest agent";
+const WAITING: &str = "STATUS=QEMU runs, waiting for the guest";
 const READY: &str = "READY=1\nSTATUS=the guest agent answers";
 const STOPPING: &str = "STOPPING=1\nSTATUS=stopping the guest";
 /// What the guest writes to its console again and again, and once for all who look at it.
