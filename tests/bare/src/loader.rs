@@ -103,7 +103,7 @@ fn boot_slots_link(input: &Input<'_>, _: &mut Work) {
 
 fn extlinux_lines(input: &Input<'_>, _: &mut Work) {
     for line in extlinux::lines(input.text) {
-        see((line.is(input.other), line.rest));
+        see((line.is(input.other), line.rest, extlinux::is_path_keyword(line.keyword)));
     }
 }
 
