@@ -10,12 +10,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+#[path = "document_blocks/mod.rs"]
+mod document_blocks;
 #[path = "documents/mod.rs"]
 mod documents;
 #[path = "flash_scene/mod.rs"]
 mod flash_scene;
 
-use documents::{below_docs, blocks, top};
+use document_blocks::blocks;
+use documents::{below_docs, top};
 use flash_scene::Scene;
 
 /// Returns the text without its blocks of code.

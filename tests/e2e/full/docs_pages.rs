@@ -5,6 +5,8 @@
 //! is no person, so it is stopped when it answers, and the key of ssh is in an agent.
 #![allow(clippy::print_stderr, reason = "what ran is told")]
 
+#[path = "../../../host-tools/tests/document_blocks/mod.rs"]
+mod document_blocks;
 #[path = "../../../host-tools/tests/documents/mod.rs"]
 mod documents;
 
@@ -15,7 +17,8 @@ use std::process::Command;
 use genpack_tests::assets::{are_here, genpack_host};
 
 use super::vm_guests::Place;
-use documents::{below_docs, blocks, top};
+use document_blocks::blocks;
+use documents::{below_docs, top};
 
 /// The reason of blocks that run here only.
 const BOOTS: &str = "boots a machine";
