@@ -65,5 +65,6 @@ pub mod terminal;
 pub mod usb;
 pub mod values;
 pub mod vm_ini;
+mod vsock;
 pub mod wait;
 pub mod words;

@@ -6,10 +6,11 @@
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 
 use super::sys;
+use super::vsock::serve_guest;
 
 /// Name of the credential.
 pub const CREDENTIAL: &str = "vmm.notify_socket";
@@ -19,8 +20,6 @@ const MAX_MESSAGE_BYTES: usize = 4096;
 const MAX_STATUS_CHARS: usize = 200;
 /// A guest that connects and says nothing keeps others waiting for this time.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a listener that failed rests: the system lacks descriptors, and others may give some back.
-const REST: Duration = Duration::from_millis(100);
 
 /// One thing that a guest says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,29 +94,20 @@ fn pass_on(
     accept: impl Fn() -> io::Result<(OwnedFd, u32)>,
     guest: u32,
     to: &UnixDatagram,
-    mut limit: Option<usize>,
+    limit: Option<usize>,
 ) {
-    while limit != Some(0) {
-        limit = limit.map(|limit| limit - 1);
-        match accept() {
-            // Another guest's word does not count.
-            Ok((_, peer)) if peer != guest => {}
-            Ok((connection, _)) => {
-                // Any stream socket reads alike; by this one each read is a message.
-                let mut connection = std::os::unix::net::UnixStream::from(connection);
-                let mut message = [0; MAX_MESSAGE_BYTES];
-                if connection.set_read_timeout(Some(PATIENCE)).is_err() {
-                    continue;
-                }
-                while let Ok(read @ 1..) = connection.read(&mut message) {
-                    // A keeper that is behind does without.
-                    let _ = to.send(&message[..read]);
-                }
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => std::thread::sleep(REST),
+    serve_guest(accept, guest, limit, |connection| {
+        // Any stream socket reads alike; by this one each read is a message.
+        let mut connection = UnixStream::from(connection);
+        let mut message = [0; MAX_MESSAGE_BYTES];
+        if connection.set_read_timeout(Some(PATIENCE)).is_err() {
+            return;
         }
-    }
+        while let Ok(read @ 1..) = connection.read(&mut message) {
+            // A keeper that is behind does without.
+            let _ = to.send(&message[..read]);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use genpack_core::guid::Guid;
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -118,11 +119,11 @@ pub fn cid(uid: u32, name: &str, again: u32) -> u32 {
 #[must_use]
 pub fn uuid(uid: u32, name: &str) -> String {
     let digest = Sha256::digest(format!("uuid:{uid}:{name}"));
-    let number = |range: std::ops::Range<usize>| {
-        digest[range].iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte))
-    };
-    let (version, variant) = (0x8000 | number(6..8) & 0x0fff, 0x8000 | number(8..10) & 0x3fff);
-    format!("{:08x}-{:04x}-{version:04x}-{variant:04x}-{:012x}", number(0..4), number(4..6), number(10..16))
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    Guid::from_be_bytes(bytes).to_string()
 }
 
 /// Returns the first address of a machine that can be taken, with what taking it returned.

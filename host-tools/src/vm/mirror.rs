@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::host::Host;
-use super::network::{is_interface, is_tap};
+use super::network::{is_interface, is_tap, read_hex};
 use super::rundir::RunRoot;
 use crate::command_error::{CommandError, Context, Result};
 use crate::ctx::Ctx;
@@ -69,12 +69,10 @@ struct Changed {
 /// Looks at the host: what there is to change.
 fn look(mirror: &Mirror, host: &Host) -> Result<Changed> {
     let class = |name: &str| host.sys.join("class/net").join(name);
-    let flags = class(&mirror.source).join("flags");
-    let flags = std::fs::read_to_string(&flags).map_err(|_| {
+    let flags = read_hex(&class(&mirror.source).join("flags")).ok_or_else(|| {
         CommandError::failed(format!("there is no network interface {}", mirror.source))
             .hint("`ip link` lists those of this host")
     })?;
-    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
     let made_target = !class(&mirror.target).exists();
     if !made_target && !is_tap(&mirror.target, &host.sys) {
         return Err(CommandError::refused(format!("{} is there and is no tap", mirror.target))

@@ -108,7 +108,8 @@ fn class_directory(name: &str, sys: &Path) -> Option<PathBuf> {
     is_interface(name).then(|| sys.join("class/net").join(name))
 }
 
-fn read_hex(path: &Path) -> Option<u32> {
+/// Reads a number as sysfs writes flags: hexadecimal, `0x` before it.
+pub(super) fn read_hex(path: &Path) -> Option<u32> {
     let text = std::fs::read_to_string(path).ok()?;
     u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()
 }

@@ -11,15 +11,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::sys;
+use super::vsock::serve_guest;
 use crate::command_error::{CommandError, Context, Result};
 
 /// Connections of one socket at the same time; a guest cannot take all our threads.
 const MAX_CONNECTIONS: usize = 256;
-/// How long a listener that failed rests: the system lacks descriptors, and others may give some back.
-const REST: Duration = Duration::from_millis(100);
 
 /// A port that is ours.
 #[derive(Debug)]
@@ -65,33 +63,21 @@ fn ports(guest: u32, sockets: &[PathBuf]) -> Result<Vec<(u32, &Path)>> {
 }
 
 /// Leads connections of the guest to the socket; after `limit` of them it returns.
-fn forward(
-    accept: impl Fn() -> io::Result<(OwnedFd, u32)>,
-    guest: u32,
-    socket: &Path,
-    mut limit: Option<usize>,
-) {
+fn forward(accept: impl Fn() -> io::Result<(OwnedFd, u32)>, guest: u32, socket: &Path, limit: Option<usize>) {
     let open = Arc::new(AtomicUsize::new(0));
-    while limit != Some(0) {
-        limit = limit.map(|limit| limit - 1);
-        match accept() {
-            // Another guest sees its connection closed.
-            Ok((_, peer)) if peer != guest => {}
-            Ok(_) if open.load(Ordering::Relaxed) >= MAX_CONNECTIONS => {}
-            Ok((connection, _)) => {
-                // Nobody listens: the guest sees its connection closed, as it would by the socket itself.
-                let Ok(host) = UnixStream::connect(socket) else { continue };
-                let open = Arc::clone(&open);
-                open.fetch_add(1, Ordering::Relaxed);
-                std::thread::spawn(move || {
-                    join(connection.into(), host);
-                    open.fetch_sub(1, Ordering::Relaxed);
-                });
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => std::thread::sleep(REST),
+    serve_guest(accept, guest, limit, |connection| {
+        if open.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
+            return;
         }
-    }
+        // Nobody listens: the guest sees its connection closed, as it would by the socket itself.
+        let Ok(host) = UnixStream::connect(socket) else { return };
+        let open = Arc::clone(&open);
+        open.fetch_add(1, Ordering::Relaxed);
+        std::thread::spawn(move || {
+            join(connection.into(), host);
+            open.fetch_sub(1, Ordering::Relaxed);
+        });
+    });
 }
 
 /// Copies both ways until both have ended. A vsock connection is read and written as any stream socket.

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use genpack_core::guid::Guid;
 use genpack_qemu::machine::ImageFormat;
 use serde::{Deserialize, Serialize};
 
@@ -380,13 +381,8 @@ impl FromStr for FirmwareWords {
 /// # Errors
 /// How one is written.
 pub fn parse_uuid(text: &str) -> Result<String, &'static str> {
-    let groups: Vec<usize> = text.split('-').map(str::len).collect();
-    let plain = text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    if plain && groups == [8, 4, 4, 4, 12] {
-        Ok(text.to_lowercase())
-    } else {
-        Err("a UUID is written 01234567-89ab-cdef-0123-456789abcdef")
-    }
+    let uuid = Guid::parse(text).ok_or("a UUID is written 01234567-89ab-cdef-0123-456789abcdef")?;
+    Ok(uuid.to_string())
 }
 
 #[cfg(test)]
