@@ -61,7 +61,7 @@ pub fn menu(inputs: &Inputs<'_>) -> String {
     conf(first, None, inputs.menu, &[(first, section(inputs, first, Image::Img))])
 }
 
-/// Returns the steps that put a new image on trial at the next start; `other` is the file that the menu is exchanged with.
+/// Returns the steps that put a new image on trial at the next start.
 ///
 /// `None` when the card's menu links no slot.
 ///
@@ -128,9 +128,14 @@ fn primary(menu: &str) -> &str {
     named.or_else(|| extlinux::labels(menu).next()).unwrap_or_default()
 }
 
+/// Returns the lines behind a label.
+fn entry<'a>(menu: &'a str, label: &str) -> impl Iterator<Item = Line<'a>> {
+    let from = lines(menu).skip_while(move |line| !(line.is("label") && line.rest == label));
+    from.skip(1).take_while(|line| !line.is("label"))
+}
+
 fn append_of<'a>(menu: &'a str, label: &str) -> Option<&'a str> {
-    let mut entry = lines(menu).skip_while(|line| !(line.is("label") && line.rest == label)).skip(1);
-    entry.by_ref().take_while(|line| !line.is("label")).find(|line| line.is("append")).map(|line| line.rest)
+    entry(menu, label).find(|line| line.is("append")).map(|line| line.rest)
 }
 
 /// Returns the words for the kernel with the boot partition and the image.
@@ -198,9 +203,7 @@ pub fn load(menu: &str, is_there: impl Fn(&str) -> bool) -> Option<Loaded> {
     let default = lines(menu).find(|line| line.is("default")).map(|line| line.rest);
     let labels = default.into_iter().chain(extlinux::labels(menu));
     let loaded = |label: &str| {
-        let from = lines(menu).skip_while(|line| !(line.is("label") && line.rest == label));
-        let entry = from.skip(1).take_while(|line| !line.is("label"));
-        let files = entry
+        let files = entry(menu, label)
             .filter(|line| is_path_keyword(line.keyword))
             .flat_map(|line| line.rest.split_ascii_whitespace());
         let files: Vec<String> = files.map(|path| path.trim_start_matches('/').to_owned()).collect();

@@ -12,8 +12,8 @@ use genpack_rpi::board::PAIRS;
 use genpack_rpi::boot_slots::is_shared;
 use genpack_rpi::firmware_renewal::{choice_of_the_owner, copy_of, with_copies, without_copies};
 
-use super::loaders::{self, Renewal};
-use super::op::{At, Content, Op};
+use super::loaders::{self, Renewal, make};
+use super::op::{At, Op};
 use crate::command_error::{CommandError, Result};
 
 /// What the board's ROM reads first; it works with the firmware of before and after.
@@ -62,15 +62,16 @@ pub fn plan(card: &Files, new: &Files) -> Result<Vec<Op>> {
     if !changed.is_empty() && !is_begun {
         for file in PAIRS.iter().flat_map(|pair| [pair.start, pair.fixup]) {
             if let Some(bytes) = card.get(file) {
-                ops.extend(make(card, &copy_of(file), bytes));
+                let copy = copy_of(file);
+                let there = card.get(&copy).map(Vec::as_slice);
+                ops.extend(make(At::boot(copy), there, bytes));
             }
         }
         let with = with_copies(&cleaned, |file| card.contains_key(file));
         ops.extend(replace_config(card.get(&copy_of(CONFIG)), &with));
     }
     for (path, bytes) in &changed {
-        ops.extend(card.contains_key(*path).then(|| Op::Remove(At::boot(path.as_str()))));
-        ops.push(write(path, bytes));
+        ops.extend(make(At::boot(path.as_str()), card.get(*path).map(Vec::as_slice), bytes));
     }
     if is_begun {
         ops.extend(replace_config(card.get(&copy_of(CONFIG)), &cleaned));
@@ -93,23 +94,8 @@ pub fn plan(card: &Files, new: &Files) -> Result<Vec<Op>> {
     Ok(ops)
 }
 
-fn write(path: &str, bytes: &[u8]) -> Op {
-    Op::Write { to: At::boot(path), content: Content::Bytes(bytes.into()) }
-}
-
-/// Returns what makes a file that nothing uses have these bytes.
-fn make(card: &Files, path: &str, bytes: &[u8]) -> Vec<Op> {
-    match card.get(path) {
-        Some(there) if there == bytes => vec![Op::Sync(At::boot(path))],
-        Some(_) => vec![Op::Remove(At::boot(path)), write(path, bytes)],
-        None => vec![write(path, bytes)],
-    }
-}
-
 fn replace_config(other: Option<&Vec<u8>>, config: &str) -> Vec<Op> {
-    let path = copy_of(CONFIG);
-    let there: Files = other.map(|bytes| (path.clone(), bytes.clone())).into_iter().collect();
-    let mut ops = make(&there, &path, config.as_bytes());
+    let mut ops = make(At::boot(copy_of(CONFIG)), other.map(Vec::as_slice), config.as_bytes());
     ops.push(exchange_config());
     ops
 }

@@ -66,24 +66,26 @@ pub fn plan(file: &Renewal) -> Result<Vec<Op>> {
         return Ok(Vec::new());
     }
     let other = At::boot(Renewal::other_path(&file.path));
-    let mut ops = Vec::new();
-    match &file.other {
-        Some(bytes) if *bytes == file.now => {
-            return Err(CommandError::refused(format!(
-                "{} and {} have the same bytes, and may share their clusters: power failed when loaders were renewed",
-                file.path, other.path
-            ))
-            .hint("check the boot partition from another system (fsck.fat -a), then try again"));
-        }
-        Some(bytes) if *bytes == file.new => ops.push(Op::Sync(other.clone())),
-        Some(_) => ops.push(Op::Remove(other.clone())),
-        None => {}
+    if file.other.as_ref() == Some(&file.now) {
+        return Err(CommandError::refused(format!(
+            "{} and {} have the same bytes, and may share their clusters: power failed when loaders were renewed",
+            file.path, other.path
+        ))
+        .hint("check the boot partition from another system (fsck.fat -a), then try again"));
     }
-    if !matches!(ops.first(), Some(Op::Sync(_))) {
-        ops.push(Op::Write { to: other.clone(), content: Content::Bytes(file.new.as_slice().into()) });
-    }
+    let mut ops = make(other.clone(), file.other.as_deref(), &file.new);
     ops.push(Op::Exchange { a: other, b: At::boot(file.path.clone()) });
     Ok(ops)
+}
+
+/// Returns what makes a file that nothing uses have these bytes; `there` is what it has.
+pub(super) fn make(at: At, there: Option<&[u8]>, bytes: &[u8]) -> Vec<Op> {
+    let write = |to| Op::Write { to, content: Content::Bytes(bytes.into()) };
+    match there {
+        Some(there) if there == bytes => vec![Op::Sync(at)],
+        Some(_) => vec![Op::Remove(at.clone()), write(at)],
+        None => vec![write(at)],
+    }
 }
 
 /// Renews the loaders of a machine; `bios_disk` is the disk whose loader for a BIOS is renewed too.
